@@ -1,0 +1,31 @@
+//! The words two processes must agree on: identifiers, paths, snapshots, findings, problems and the views of the HTTP API.
+//!
+//! Invariant: changes are additive. Unknown fields are ignored and unknown words of an enum become `Other`, so that
+//! a client and a server of different age understand each other. What is deliberately absent: any logic beyond
+//! parsing and printing one value, and any dependency that does input or output.
+
+mod commit;
+mod event;
+mod finding;
+mod id;
+mod path;
+mod problem;
+mod repo;
+mod snapshot;
+mod time;
+
+pub use commit::{
+    Change, CommitPage, CommitView, ConfigDiff, DiffView, ExplainEntry, ExplainView, FileDiff, Origin,
+    Person, VerdictState, VerdictView,
+};
+pub use event::{BookmarkEvent, GoawayEvent, StatusEvent, VersionEvent};
+pub use finding::{Finding, Related, Severity, Span};
+pub use id::{BranchName, CommitId, ConfigName, Digest, Generation, IdError, InstanceId, RepoName};
+pub use path::{PathError, RepoPath};
+pub use problem::{Problem, ProblemCode};
+pub use repo::{
+    AcceptRequest, CheckRequest, CheckView, ConfigItem, ConfigList, HeadState, HoldList, HoldView, RepoList,
+    RepoView, SourceState,
+};
+pub use snapshot::{ChangeKind, Phase, SnapshotBody};
+pub use time::Timestamp;

@@ -1,0 +1,162 @@
+//! An error as the API answers it (`application/problem+json`, RFC 9457), with a code that never changes.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::finding::Finding;
+use crate::id::CommitId;
+
+/// Declares the codes once: variant, wire word, HTTP status, title.
+macro_rules! problem_codes {
+    ($($(#[$doc:meta])* $variant:ident = $word:literal, $status:literal, $title:literal;)*) => {
+        /// Stable name of a kind of error. The HTTP status and the title follow from it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum ProblemCode {
+            $($(#[$doc])* #[serde(rename = $word)] $variant,)*
+            /// A code this version does not know.
+            #[serde(other)]
+            Other,
+        }
+
+        impl ProblemCode {
+            /// All codes this version can answer, for the documentation and its test.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The word on the wire.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* Self::Other => "other" }
+            }
+
+            /// HTTP status.
+            pub fn status(self) -> u16 {
+                match self { $(Self::$variant => $status,)* Self::Other => 500 }
+            }
+
+            /// What a person reads first.
+            pub fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title,)* Self::Other => "unknown problem" }
+            }
+        }
+    };
+}
+
+problem_codes! {
+    /// A parameter, header or body is not what the call takes.
+    BadRequest = "bad_request", 400, "the request is not valid";
+    /// A path that no call has.
+    NotFound = "not_found", 404, "there is nothing at this address";
+    /// A call that exists with another method.
+    MethodNotAllowed = "method_not_allowed", 405, "this address does not take that method";
+    /// No such repository.
+    RepoNotFound = "repo_not_found", 404, "no such repository";
+    /// No such config at the commit asked.
+    ConfigNotFound = "config_not_found", 404, "no such config";
+    /// The config's file is there but could not be parsed; only its raw bytes are served.
+    ConfigUnreadable = "config_unreadable", 409, "the config cannot be read";
+    /// No such value in the document.
+    PointerNotFound = "pointer_not_found", 404, "no such value";
+    /// No such file at the commit asked.
+    FileNotFound = "file_not_found", 404, "no such file";
+    /// The entry is a symbolic link or a submodule, which are never followed.
+    NotAFile = "not_a_file", 409, "the path is not a file";
+    /// A file or answer is larger than the service hands out.
+    TooLarge = "too_large", 413, "too large";
+    /// The body's media type is not one the call takes.
+    UnsupportedMediaType = "unsupported_media_type", 415, "unsupported media type";
+    /// No such revision, or a prefix that names several.
+    RevisionNotFound = "revision_not_found", 404, "no such revision";
+    /// The commit is not reachable from the followed branch, also after one forced listing of the upstream.
+    CommitNotHere = "commit_not_here", 404, "no such commit on the followed branch";
+    /// The commit failed admission and is not served.
+    CommitRejected = "commit_rejected", 409, "the commit was rejected";
+    /// The document has no form in the format asked for.
+    NotRenderable = "not_renderable", 406, "the document cannot be written in that format";
+    /// The head named is not the head that is held.
+    HeadMoved = "head_moved", 409, "the head is another one now";
+    /// Nothing waits for this decision.
+    NothingHeld = "nothing_held", 409, "nothing is held back";
+    /// `min_version` was not published within the wait.
+    NotPublished = "not_published", 504, "the version is not published yet";
+    /// The repository has no published commit yet.
+    NotReady = "not_ready", 503, "nothing is published yet";
+    /// The client holds something newer than this replica can confirm.
+    ReplicaBehind = "replica_behind", 503, "this replica may be behind";
+    /// An object could not be read from the mirror, which is checked and, if need be, cloned again.
+    MirrorBroken = "mirror_broken", 503, "the mirror is being repaired";
+    /// A bounded queue is full.
+    Overloaded = "overloaded", 503, "too much at once";
+    /// A deadline passed.
+    DeadlineExceeded = "deadline_exceeded", 504, "it took too long";
+    /// A fault of this service.
+    Internal = "internal", 500, "a fault of this service";
+}
+
+impl fmt::Display for ProblemCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Body of every answer with a status of 400 or more.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Stable name.
+    pub code: ProblemCode,
+    /// HTTP status, repeated for readers of the body alone.
+    pub status: u16,
+    /// What kind of thing went wrong.
+    pub title: String,
+    /// What went wrong here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Names this request in the service's log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// Actual tip or head, where the problem is that it differs from the one named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actual: Option<CommitId>,
+    /// Findings of a rejected commit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+}
+
+impl Problem {
+    /// A problem with its detail; hint and request id are added by who knows them.
+    pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
+        Self {
+            code,
+            status: code.status(),
+            title: code.title().to_owned(),
+            detail: Some(detail.into()),
+            hint: None,
+            request_id: None,
+            actual: None,
+            findings: Vec::new(),
+        }
+    }
+
+    /// The same problem with a hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same problem with the findings that caused it.
+    #[must_use]
+    pub fn findings(mut self, findings: Vec<Finding>) -> Self {
+        self.findings = findings;
+        self
+    }
+
+    /// The same problem, naming the commit that is there instead.
+    #[must_use]
+    pub fn actual(mut self, actual: CommitId) -> Self {
+        self.actual = Some(actual);
+        self
+    }
+}
