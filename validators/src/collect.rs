@@ -1,0 +1,171 @@
+//! Gathers findings and brings them into the form that is shown.
+//!
+//! Invariant: the result depends on what was found alone. Equal findings of several configs become one, errors are
+//! kept before warnings, and no commit can make the list, or the memory behind it, grow without limit.
+
+use std::collections::BTreeMap;
+
+use headwater_wire::{Finding, Related, Severity, Span};
+
+use crate::document::Fault;
+use crate::document::lines::LineIndex;
+
+/// Errors held while judging, and as many of the others; what is beyond them is counted and not kept.
+const KEPT_MAX: usize = 10_000;
+
+/// Findings of one commit.
+#[derive(Debug, Default)]
+pub(crate) struct Collector {
+    findings: Vec<Finding>,
+    errors: usize,
+    dropped: usize,
+}
+
+impl Collector {
+    pub(crate) fn push(&mut self, finding: Finding) {
+        let kept_alike = if finding.is_error() {
+            self.errors
+        } else {
+            self.findings.len() - self.errors
+        };
+        if kept_alike < KEPT_MAX {
+            self.errors += usize::from(finding.is_error());
+            self.findings.push(finding);
+        } else {
+            self.dropped += 1;
+        }
+    }
+
+    pub(crate) fn extend(&mut self, findings: impl IntoIterator<Item = Finding>) {
+        for finding in findings {
+            self.push(finding);
+        }
+    }
+
+    /// Whether an error was among them.
+    pub(crate) fn has_error(&self) -> bool {
+        self.errors > 0
+    }
+
+    /// Whether more errors would only be counted, so that nobody need explain them.
+    pub(crate) fn is_full_of_errors(&self) -> bool {
+        self.errors >= KEPT_MAX
+    }
+
+    /// At most `limit` findings, sorted, and one more that says how many are not shown.
+    pub(crate) fn finish(self, limit: usize) -> Vec<Finding> {
+        let mut findings = joined(self.findings);
+        Finding::sort(&mut findings);
+        let hidden = findings.len().saturating_sub(limit) + self.dropped;
+        if hidden > 0 {
+            // A stable sort: within a severity the order of places stays.
+            findings.sort_by_key(|finding| finding.severity);
+            findings.truncate(limit);
+            Finding::sort(&mut findings);
+            findings.push(hidden_finding(&findings, hidden));
+        }
+        findings
+    }
+}
+
+fn hidden_finding(shown: &[Finding], hidden: usize) -> Finding {
+    let place = shown.last().map_or((crate::manifest::PATH, Span::START), |last| {
+        (last.path.as_str(), last.span)
+    });
+    let message = format!("findings that are not shown: `{hidden}`");
+    Finding::new("limit/findings", Severity::Info, place, message)
+        .hint("repair those that are shown and check again")
+}
+
+/// Findings that differ in their config or severity alone become the first of them, with the greatest severity.
+fn joined(findings: Vec<Finding>) -> Vec<Finding> {
+    let mut groups: BTreeMap<_, (Finding, usize)> = BTreeMap::new();
+    for finding in findings {
+        let place = (finding.path.clone(), finding.span, finding.pointer.clone());
+        let key = (place, finding.code.clone(), finding.message.clone());
+        match groups.get_mut(&key) {
+            None => {
+                groups.insert(key, (finding, 0));
+            }
+            Some((first, more)) => {
+                // Two variants of one config say the same thing once.
+                *more += usize::from(first.config != finding.config);
+                let severity = first.severity.min(finding.severity);
+                if finding.config < first.config {
+                    *first = finding;
+                }
+                first.severity = severity;
+            }
+        }
+    }
+    groups
+        .into_values()
+        .map(|(finding, more)| with_count(finding, more))
+        .collect()
+}
+
+fn with_count(mut finding: Finding, more: usize) -> Finding {
+    if more > 0 {
+        let configs = if more == 1 { "config" } else { "configs" };
+        let count = format!("the same in {more} more {configs}");
+        finding.hint = Some(
+            finding
+                .hint
+                .map_or_else(|| count.clone(), |hint| format!("{hint}; {count}")),
+        );
+    }
+    finding
+}
+
+/// A parser's fault as a finding.
+pub(crate) fn fault_finding(path: &str, index: &LineIndex<'_>, fault: &Fault) -> Finding {
+    let related = |(range, note): &(crate::document::Range, String)| Related {
+        path: path.to_owned(),
+        span: index.span(*range),
+        note: note.clone(),
+    };
+    let mut finding = Finding::new(
+        fault.code,
+        Severity::Error,
+        (path, index.span(fault.range)),
+        fault.message.clone(),
+    );
+    finding.hint.clone_from(&fault.hint);
+    finding.related = fault.related.iter().map(related).collect();
+    finding
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(path: &str, severity: Severity, config: &str) -> Finding {
+        Finding::new("a/b", severity, (path, Span::START), "m").config(&config.parse().unwrap())
+    }
+
+    #[test]
+    fn errors_are_kept_before_warnings_and_the_rest_is_counted() {
+        let mut all = Collector::default();
+        all.push(finding("a", Severity::Warning, "x"));
+        all.push(finding("b", Severity::Warning, "x"));
+        all.push(finding("c", Severity::Error, "x"));
+        let shown: Vec<_> = all
+            .finish(2)
+            .into_iter()
+            .map(|f| format!("{} {}", f.path, f.message))
+            .collect();
+        assert_eq!(shown, ["a m", "c m", "c findings that are not shown: `1`"]);
+    }
+
+    #[test]
+    fn what_many_configs_share_is_said_once() {
+        let mut all = Collector::default();
+        for config in ["c", "a", "b"] {
+            all.push(finding("f", Severity::Error, config));
+        }
+        let found = all.finish(10);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].config.as_ref().unwrap().as_str(), "a");
+        assert_eq!(found[0].hint.as_deref(), Some("the same in 2 more configs"));
+    }
+}

@@ -1,0 +1,268 @@
+//! The order of judging: names, manifest, documents, layers, schemas.
+//!
+//! Invariant: a step runs only on what the step before let through, so nobody reads ten findings for one mistake. An
+//! invalid manifest ends it: half-judged files would say more about the manifest than about themselves.
+
+mod entries;
+mod notes;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use headwater_wire::{ConfigName, Finding, RepoPath, Severity, Span};
+
+use crate::Context;
+use crate::collect::Collector;
+use crate::effective::Effective;
+use crate::inputs::Inputs;
+use crate::library::Library;
+use crate::limits::Limits;
+use crate::merge::Merged;
+use crate::plan::{Plan, Planned};
+use crate::schema::Schemas;
+use crate::source::{Resolver, Source};
+use crate::tree::ConfigTree;
+use crate::verdict::{Config, ConfigParts, Rejection, Tree, ValidTree, Variant, Verdict};
+use notes::Notes;
+
+/// See [`crate::validate`].
+pub(crate) fn judge(tree: &ConfigTree, context: &Context<'_>) -> Verdict {
+    let mut found = Collector::default();
+    found.extend(tree.hostile().iter().cloned());
+    if tree.len() > context.limits.files {
+        found.push(too_many_files(tree.len(), context.limits.files));
+        return rejected(found, context.limits);
+    }
+    let plan = Plan::of(tree, context.limits);
+    if tree.len() > plan.limits.files {
+        found.push(too_many_files(tree.len(), plan.limits.files));
+    }
+    entries::check(tree, &plan, &mut found);
+    let must_reject = found.has_error() || !plan.is_valid();
+    found.extend(plan.findings.iter().cloned());
+    if must_reject {
+        return rejected(found, &plan.limits);
+    }
+    let judging = Judging {
+        library: Library::new(tree, &plan),
+        schemas: Schemas::new(tree, &plan),
+        notes: Notes::default(),
+        merged_bytes: 0,
+        found,
+        plan,
+        context,
+    };
+    judging.configs()
+}
+
+/// See [`crate::declare`].
+pub(crate) fn declare(tree: &ConfigTree, limits: &Limits) -> Option<BTreeMap<ConfigName, Inputs>> {
+    let plan = Plan::of(tree, limits);
+    plan.is_valid().then(|| {
+        plan.configs
+            .into_iter()
+            .map(|(name, planned)| (name, planned.inputs))
+            .collect()
+    })
+}
+
+fn rejected(found: Collector, limits: &Limits) -> Verdict {
+    Verdict::Invalid(Rejection::new(found.finish(limits.findings)))
+}
+
+fn too_many_files(files: usize, limit: usize) -> Finding {
+    let place = (crate::manifest::PATH, Span::START);
+    Finding::new(
+        "limit/files",
+        Severity::Error,
+        place,
+        format!("the tree has more than {limit} entries: `{files}`"),
+    )
+    .hint("split the repository, or raise the server's limit")
+}
+
+/// The work on the documents of one tree.
+struct Judging<'a> {
+    library: Library<'a>,
+    schemas: Schemas<'a>,
+    notes: Notes,
+    merged_bytes: usize,
+    found: Collector,
+    plan: Plan,
+    context: &'a Context<'a>,
+}
+
+impl Judging<'_> {
+    fn configs(mut self) -> Verdict {
+        let planned = std::mem::take(&mut self.plan.configs);
+        let mut tree = Tree {
+            has_manifest: self.plan.has_manifest,
+            ..Tree::default()
+        };
+        for (name, planned) in planned {
+            if self.merged_bytes > self.plan.limits.merged_bytes {
+                self.found
+                    .push(too_much_merged(&planned, self.plan.limits.merged_bytes));
+                return rejected(self.found, &self.plan.limits);
+            }
+            let first = planned.layers.first().cloned();
+            match (self.config(&name, planned), first) {
+                (Some(config), _) => {
+                    tree.configs.insert(name, config);
+                }
+                (None, Some(path)) => {
+                    tree.unreadable.insert(name, path);
+                }
+                (None, None) => {}
+            }
+        }
+        let blocked = std::mem::take(&mut self.plan.blocked);
+        tree.unreadable.extend(blocked);
+        self.finish(tree)
+    }
+
+    /// With a manifest every error rejects. Without one a file that never was a good config is tolerated.
+    fn finish(mut self, mut tree: Tree) -> Verdict {
+        self.found.extend(std::mem::take(&mut self.notes).into_findings());
+        let is_config = |path: &RepoPath| {
+            tree.configs
+                .values()
+                .any(|config| config.base().sources().contains(path))
+        };
+        self.found.extend(self.schemas.served(is_config));
+        let lost: Vec<_> = tree
+            .unreadable
+            .iter()
+            .filter(|(name, _)| self.context.exposed.contains(*name))
+            .collect();
+        let must_reject = if self.plan.has_manifest {
+            self.found.has_error()
+        } else {
+            !lost.is_empty()
+        };
+        for (name, path) in lost.into_iter().filter(|_| !self.plan.has_manifest) {
+            let message =
+                format!("this config is good in the exposed commit and cannot be read any more: `{name}`");
+            let finding = Finding::new(
+                "tree/lost-config",
+                Severity::Error,
+                (path.as_str(), Span::START),
+                message,
+            );
+            self.found.push(
+                finding
+                    .config(name)
+                    .hint("repair the file, or remove it to withdraw the config"),
+            );
+        }
+        if must_reject {
+            return rejected(self.found, &self.plan.limits);
+        }
+        tree.findings = self.found.finish(self.plan.limits.findings);
+        tree.rollouts = self.plan.rollouts;
+        Verdict::Valid(ValidTree::new(tree))
+    }
+
+    /// `None` if a file cannot be read; the findings are with the file.
+    fn config(&mut self, name: &ConfigName, planned: Planned) -> Option<Config> {
+        let layers = self.sources(&planned.layers)?;
+        let merged = self.merge(name, &layers);
+        let schema = planned.schema.as_ref();
+        let base = self.effective((name, None), merged.clone(), layers.clone(), schema);
+        let mut variants = Vec::new();
+        for variant in planned.variants {
+            let mut all = layers.clone();
+            all.extend(self.sources(&variant.layers)?);
+            let merged = self.patch(name, merged.clone(), &all, layers.len());
+            let effective = self.effective((name, Some(&variant.name)), merged, all, schema);
+            let (name, when, matchers) = (variant.name, variant.when, variant.matchers);
+            variants.push(Variant {
+                name,
+                when,
+                matchers,
+                effective,
+            });
+        }
+        let Planned {
+            inputs,
+            rollout,
+            owners,
+            ..
+        } = planned;
+        Some(Config::new(ConfigParts {
+            name: name.clone(),
+            inputs,
+            rollout,
+            owners,
+            base,
+            variants,
+        }))
+    }
+
+    /// All of the documents, or none; every one is tried, so that all faults are found.
+    fn sources(&mut self, paths: &[RepoPath]) -> Option<Vec<Arc<Source>>> {
+        let found = &mut self.found;
+        let sources: Vec<_> = paths
+            .iter()
+            .map(|path| self.library.source(path, found))
+            .collect();
+        sources.into_iter().collect()
+    }
+
+    fn merge(&mut self, name: &ConfigName, layers: &[Arc<Source>]) -> Merged {
+        let Some((lowest, _)) = layers.split_first() else {
+            return Merged::empty();
+        };
+        self.notes.used(&lowest.path);
+        self.patch(name, Merged::document(&lowest.root), layers, 1)
+    }
+
+    /// Puts the layers from index `from` on top.
+    fn patch(
+        &mut self,
+        name: &ConfigName,
+        mut merged: Merged,
+        layers: &[Arc<Source>],
+        from: usize,
+    ) -> Merged {
+        let resolver = Resolver::new(layers);
+        for (index, layer) in layers.iter().enumerate().skip(from) {
+            self.notes.used(&layer.path);
+            for note in merged.apply(&layer.root, index, self.plan.defaults.nulls) {
+                self.notes.add(name, &resolver, &note);
+            }
+        }
+        merged
+    }
+
+    fn effective(
+        &mut self,
+        (name, variant): (&ConfigName, Option<&str>),
+        merged: Merged,
+        layers: Vec<Arc<Source>>,
+        schema: Option<&RepoPath>,
+    ) -> Effective {
+        let effective = Effective::new(variant.map(str::to_owned), merged, layers);
+        self.merged_bytes = self.merged_bytes.saturating_add(effective.canonical().len());
+        if let Some(schema) = schema {
+            self.schemas
+                .check(&mut self.library, schema, (name, &effective), &mut self.found);
+        }
+        effective
+    }
+}
+
+fn too_much_merged(planned: &Planned, limit: usize) -> Finding {
+    let path = planned
+        .layers
+        .first()
+        .map_or(crate::manifest::PATH, RepoPath::as_str);
+    let message = format!("all documents of the tree together are larger than the limit in bytes: `{limit}`");
+    Finding::new(
+        "limit/merged-bytes",
+        Severity::Error,
+        (path, Span::START),
+        message,
+    )
+    .hint("make the layers that many configs share smaller, or split the repository")
+}

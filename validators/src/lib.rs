@@ -1,0 +1,60 @@
+//! From the bytes of a commit to a verdict: documents, manifest, layers, schemas, findings.
+//!
+//! Invariant: pure. Equal trees give equal verdicts on every machine, whatever the order of files or threads. What is
+//! deliberately absent: Git, disk, clock and network; the caller reads a commit into a [`ConfigTree`] and gets a
+//! [`Verdict`] back.
+
+mod collect;
+mod diff;
+pub mod document;
+mod effective;
+mod inputs;
+mod judge;
+mod library;
+mod limits;
+mod manifest;
+mod merge;
+mod pattern;
+mod plan;
+mod pointer;
+pub mod report;
+mod schema;
+mod source;
+mod suggest;
+mod tree;
+mod verdict;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use headwater_wire::ConfigName;
+
+pub use diff::diff;
+pub use effective::Effective;
+pub use inputs::Inputs;
+pub use limits::Limits;
+pub use manifest::rollout::{RolloutKind, RolloutPolicy, Stage};
+pub use suggest::closest;
+pub use tree::{ConfigTree, ContentId, Entry, File, wants};
+pub use verdict::{Config, Rejection, ValidTree, Variant, Verdict};
+
+/// What a verdict depends on besides the tree.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// The server's ceilings; a manifest may lower some.
+    pub limits: &'a Limits,
+    /// Configs that are good in the exposed commit. Without a manifest a file that cannot be read is tolerated, unless
+    /// its config is one of these.
+    pub exposed: &'a BTreeSet<ConfigName>,
+}
+
+/// Judges a tree: parses, merges and checks every config it declares.
+pub fn validate(tree: &ConfigTree, context: &Context<'_>) -> Verdict {
+    judge::judge(tree, context)
+}
+
+/// Which configs a tree declares and what decides their content, from the bytes of the manifest and the paths and ids
+/// of everything else; other bytes may be absent. `None` if the manifest is invalid. Equal to what [`validate`] puts
+/// into [`Config::inputs`], at a small part of the cost.
+pub fn declare(tree: &ConfigTree, limits: &Limits) -> Option<BTreeMap<ConfigName, Inputs>> {
+    judge::declare(tree, limits)
+}

@@ -1,0 +1,263 @@
+//! Reads typed values out of the manifest's tree and writes down everything that is wrong on the way.
+//!
+//! Invariant: reading never stops early. A value that is wrong is a finding and then absent, so that all mistakes of
+//! a manifest are reported at once.
+
+use std::collections::BTreeMap;
+
+use headwater_wire::{Finding, Severity};
+
+use super::PATH;
+use super::model::Spanned;
+use crate::document::lines::LineIndex;
+use crate::document::{Node, Range, Value};
+use crate::suggest;
+
+/// The manifest's lines, and what was found in it so far.
+pub(super) struct Reader<'a> {
+    index: LineIndex<'a>,
+    findings: Vec<Finding>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            index: LineIndex::new(bytes),
+            findings: Vec::new(),
+        }
+    }
+
+    pub(super) fn into_findings(self) -> Vec<Finding> {
+        self.findings
+    }
+
+    pub(super) fn error(
+        &mut self,
+        range: Range,
+        code: &str,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        let finding = Finding::new(code, Severity::Error, (PATH, self.index.span(range)), message).hint(hint);
+        self.findings.push(finding);
+    }
+
+    /// Checks that `node` is a table with no key besides `known`. `what` names it in messages, such as `[defaults]`.
+    pub(super) fn table(&mut self, node: &Node, what: &str, known: &[&str]) {
+        if self.object(node, what) {
+            for member in node.members() {
+                if !known.contains(&&*member.key) {
+                    let message = format!("unknown key in {what}: `{}`", member.key);
+                    self.error(
+                        member.key_range,
+                        "manifest/unknown-key",
+                        message,
+                        suggest::hint(&member.key, known),
+                    );
+                }
+            }
+        }
+    }
+
+    /// Checks that `node` is a table, whatever its keys.
+    pub(super) fn object(&mut self, node: &Node, what: &str) -> bool {
+        let is_object = matches!(node.value, Value::Obj(_));
+        if !is_object {
+            self.wrong_type(node, what, "a table");
+        }
+        is_object
+    }
+
+    pub(super) fn string(&mut self, table: &Node, key: &str) -> Option<Spanned<String>> {
+        let node = table.get(key)?;
+        self.text(node, key)
+    }
+
+    /// As [`Reader::string`]; its absence is a finding at `owner`.
+    pub(super) fn required_string(
+        &mut self,
+        table: &Node,
+        key: &str,
+        owner: (Range, &str),
+    ) -> Option<Spanned<String>> {
+        if table.get(key).is_none() {
+            self.missing(owner, key);
+        }
+        self.string(table, key)
+    }
+
+    pub(super) fn missing(&mut self, (range, what): (Range, &str), key: &str) {
+        self.error(
+            range,
+            "manifest/missing-key",
+            format!("{what} has no `{key}`"),
+            format!("add `{key} = …`"),
+        );
+    }
+
+    /// A list of strings; absent is empty.
+    pub(super) fn strings(&mut self, table: &Node, key: &str) -> Vec<Spanned<String>> {
+        let items = self.list(table, key).iter();
+        items.filter_map(|item| self.text(item, key)).collect()
+    }
+
+    /// A list; absent is empty.
+    pub(super) fn list<'n>(&mut self, table: &'n Node, key: &str) -> &'n [Node] {
+        let Some(node) = table.get(key) else { return &[] };
+        if !matches!(node.value, Value::Arr(_)) {
+            self.wrong_type(node, &format!("`{key}`"), "a list");
+        }
+        node.items()
+    }
+
+    /// A table of strings; absent is empty.
+    pub(super) fn string_map(&mut self, table: &Node, key: &str) -> BTreeMap<String, Spanned<String>> {
+        let Some(node) = table.get(key) else {
+            return BTreeMap::new();
+        };
+        if !self.object(node, &format!("`{key}`")) {
+            return BTreeMap::new();
+        }
+        let pair = |member: &crate::document::Member| {
+            self.text(&member.value, &member.key)
+                .map(|value| (member.key.to_string(), value))
+        };
+        node.members().iter().filter_map(pair).collect()
+    }
+
+    pub(super) fn boolean(&mut self, table: &Node, key: &str) -> Option<bool> {
+        let node = table.get(key)?;
+        if let Value::Bool(value) = node.value {
+            return Some(value);
+        }
+        self.wrong_type(node, &format!("`{key}`"), "`true` or `false`");
+        None
+    }
+
+    /// An integer within `allowed`.
+    pub(super) fn integer(
+        &mut self,
+        table: &Node,
+        key: &str,
+        allowed: std::ops::RangeInclusive<i64>,
+    ) -> Option<Spanned<i64>> {
+        let node = table.get(key)?;
+        let Value::Int(value) = node.value else {
+            self.wrong_type(node, &format!("`{key}`"), "an integer");
+            return None;
+        };
+        if allowed.contains(&value) {
+            return Some(Spanned {
+                value,
+                range: node.range,
+            });
+        }
+        let hint = match (*allowed.start(), *allowed.end()) {
+            (low, i64::MAX) => format!("write {low} or more"),
+            (low, high) => format!("write a number from {low} to {high}"),
+        };
+        self.error(
+            node.range,
+            "manifest/value",
+            format!("`{key}` is out of range: `{value}`"),
+            hint,
+        );
+        None
+    }
+
+    /// One of a few words.
+    pub(super) fn choice<T: Copy>(&mut self, table: &Node, key: &str, words: &[(&str, T)]) -> Option<T> {
+        let text = self.string(table, key)?;
+        let found = words.iter().find(|(word, _)| *word == text.value);
+        if found.is_none() {
+            let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            let message = format!("`{key}` has no such value: `{}`", text.value);
+            self.error(
+                text.range,
+                "manifest/value",
+                message,
+                suggest::hint(&text.value, &names),
+            );
+        }
+        found.map(|(_, value)| *value)
+    }
+
+    /// A length of time such as `10m` or `1h30m`, in milliseconds.
+    pub(super) fn duration_ms(&mut self, table: &Node, key: &str) -> Option<u64> {
+        let text = self.string(table, key)?;
+        let parsed = parse_duration_ms(&text.value);
+        if parsed.is_none() {
+            let message = format!("`{key}` is no length of time: `{}`", text.value);
+            self.error(
+                text.range,
+                "manifest/value",
+                message,
+                "write numbers with units, such as `90s`, `10m` or `1h30m`",
+            );
+        }
+        parsed
+    }
+
+    pub(super) fn wrong_type(&mut self, node: &Node, what: &str, expected: &str) {
+        let message = format!("{what} must be {expected}, found {}", node.value.type_name());
+        self.error(node.range, "manifest/type", message, format!("write {expected}"));
+    }
+
+    fn text(&mut self, node: &Node, what: &str) -> Option<Spanned<String>> {
+        if let Some(text) = node.as_str() {
+            return Some(Spanned {
+                value: text.to_owned(),
+                range: node.range,
+            });
+        }
+        self.wrong_type(node, &format!("`{what}`"), "a string");
+        None
+    }
+}
+
+/// Numbers with units, added up.
+fn parse_duration_ms(text: &str) -> Option<u64> {
+    let mut total: u64 = 0;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let (number, tail) = rest.split_at_checked(digits)?;
+        let letters = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at_checked(letters)?;
+        let unit_ms = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return None,
+        };
+        total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(unit_ms)?)?;
+        rest = tail;
+    }
+    (!text.is_empty()).then_some(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_duration_ms;
+
+    #[test]
+    fn a_duration_is_numbers_with_units() {
+        assert_eq!(parse_duration_ms("10m"), Some(600_000));
+        assert_eq!(parse_duration_ms("1h30m"), Some(5_400_000));
+        assert_eq!(parse_duration_ms("250ms"), Some(250));
+        for bad in [
+            "",
+            "10",
+            "m",
+            "10 m",
+            "-1s",
+            "1x",
+            "99999999999999999999s",
+            "9999999999999999d",
+        ] {
+            assert_eq!(parse_duration_ms(bad), None, "{bad:?} was accepted");
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Which configs a tree declares and which files make each, from the manifest and the names in the tree.
+//!
+//! Invariant: no file besides the manifest is read here, so that the plan of an old commit costs next to nothing and
+//! the inputs of a config are the same whether or not its documents were parsed.
+
+mod entry;
+mod layer;
+mod rest;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use globset::GlobMatcher;
+use headwater_wire::{ConfigName, Finding, RepoPath};
+
+use crate::document::lines::LineIndex;
+use crate::document::{MergeKeys, ParseOptions, Range, TomlVersion};
+use crate::inputs::Inputs;
+use crate::limits::Limits;
+use crate::manifest;
+use crate::manifest::model::{Defaults, Manifest};
+use crate::manifest::rollout::RolloutPolicy;
+use crate::merge::Nulls;
+use crate::tree::{ConfigTree, Entry, File};
+
+/// Most findings that are made with a suggestion.
+const SUGGESTED_FINDINGS: usize = 200;
+
+/// Most words that a suggestion is chosen from.
+const SUGGESTED_FROM: usize = 1_000;
+
+/// What is to be parsed, merged and checked.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) configs: BTreeMap<ConfigName, Planned>,
+    /// Names that a file stands for and that cannot be a config; only without manifest.
+    pub(crate) blocked: BTreeMap<ConfigName, RepoPath>,
+    pub(crate) defaults: Defaults,
+    pub(crate) limits: Limits,
+    pub(crate) rollouts: BTreeMap<String, RolloutPolicy>,
+    pub(crate) has_manifest: bool,
+    /// Files that are schemas by their name or by the manifest.
+    pub(crate) schemas: BTreeSet<RepoPath>,
+    pub(crate) findings: Vec<Finding>,
+}
+
+/// One config before its files are read.
+#[derive(Debug)]
+pub(crate) struct Planned {
+    /// Files of the base document, lowest first; never empty.
+    pub(crate) layers: Vec<RepoPath>,
+    pub(crate) variants: Vec<PlannedVariant>,
+    pub(crate) schema: Option<RepoPath>,
+    pub(crate) owners: Vec<String>,
+    pub(crate) rollout: Option<String>,
+    pub(crate) inputs: Inputs,
+}
+
+/// One variant before its files are read.
+#[derive(Debug)]
+pub(crate) struct PlannedVariant {
+    pub(crate) name: String,
+    pub(crate) when: BTreeMap<String, String>,
+    pub(crate) matchers: Vec<(String, GlobMatcher)>,
+    /// Files on top of the base's; may be empty.
+    pub(crate) layers: Vec<RepoPath>,
+}
+
+impl Plan {
+    /// The plan of a tree, with or without manifest. If a finding is an error, the manifest is invalid.
+    pub(crate) fn of(tree: &ConfigTree, server: &Limits) -> Self {
+        match tree.entry(manifest::PATH) {
+            None => rest::without_manifest(tree, server),
+            Some((_, Entry::File(file))) => Self::from_manifest(tree, server, file),
+            Some((_, Entry::Symlink | Entry::Submodule)) => {
+                let finding = manifest::whole("manifest/unreadable", "the manifest is not a file")
+                    .hint("commit the file itself; links are never followed");
+                Self::invalid(server, vec![finding])
+            }
+        }
+    }
+
+    /// How the files of the tree are read.
+    pub(crate) fn parse_options(&self) -> ParseOptions {
+        ParseOptions {
+            depth: usize::try_from(self.limits.depth).unwrap_or(usize::MAX),
+            merge_keys: self.defaults.merge_keys,
+            toml: self.defaults.toml,
+            ..ParseOptions::default()
+        }
+    }
+
+    /// Whether the manifest can be used.
+    pub(crate) fn is_valid(&self) -> bool {
+        !(self.has_manifest && self.findings.iter().any(Finding::is_error))
+    }
+
+    fn from_manifest(tree: &ConfigTree, server: &Limits, file: &File) -> Self {
+        let Some(bytes) = file.bytes.as_deref().filter(|_| file.size <= server.file_bytes) else {
+            let message = format!(
+                "the manifest is larger than {} bytes: `{}`",
+                server.file_bytes, file.size
+            );
+            return Self::invalid(
+                server,
+                vec![manifest::whole("manifest/unreadable", message).hint("make it smaller")],
+            );
+        };
+        if file.is_lfs_pointer() {
+            let finding = manifest::whole("manifest/unreadable", "the manifest is kept in Git LFS")
+                .hint("take `headwater.toml` out of Git LFS");
+            return Self::invalid(server, vec![finding]);
+        }
+        match manifest::load(bytes, server) {
+            Ok(manifest) => Planner::new(tree, &manifest, bytes).plan(),
+            Err(findings) => Self::invalid(server, findings),
+        }
+    }
+
+    fn invalid(server: &Limits, findings: Vec<Finding>) -> Self {
+        Self {
+            has_manifest: true,
+            findings,
+            ..Self::empty(Defaults::without_manifest(), server.clone())
+        }
+    }
+
+    fn empty(defaults: Defaults, limits: Limits) -> Self {
+        Self {
+            configs: BTreeMap::new(),
+            blocked: BTreeMap::new(),
+            defaults,
+            limits,
+            rollouts: BTreeMap::new(),
+            has_manifest: false,
+            schemas: BTreeSet::new(),
+            findings: Vec::new(),
+        }
+    }
+}
+
+/// Builds the plan of one tree under one manifest.
+struct Planner<'a> {
+    tree: &'a ConfigTree,
+    manifest: &'a Manifest,
+    index: LineIndex<'a>,
+    plan: Plan,
+    /// Where each planned config is declared, for the finding that a second one has its name.
+    declared: BTreeMap<ConfigName, Range>,
+    /// Files that are some config's layer.
+    claimed: BTreeSet<RepoPath>,
+    /// Directories in which every config file must be claimed, with the paths that would be claimed there.
+    closed: BTreeMap<String, BTreeSet<String>>,
+    documents: usize,
+}
+
+impl<'a> Planner<'a> {
+    fn new(tree: &'a ConfigTree, manifest: &'a Manifest, bytes: &'a [u8]) -> Self {
+        let mut plan = Plan::empty(manifest.defaults.clone(), manifest.limits.clone());
+        plan.has_manifest = true;
+        plan.rollouts.clone_from(&manifest.rollouts);
+        Self {
+            tree,
+            manifest,
+            index: LineIndex::new(bytes),
+            plan,
+            declared: BTreeMap::new(),
+            claimed: BTreeSet::new(),
+            closed: BTreeMap::new(),
+            documents: 0,
+        }
+    }
+
+    fn plan(mut self) -> Plan {
+        for entry in &self.manifest.configs {
+            self.plan_entry(entry);
+        }
+        self.plan_rest();
+        self.plan
+    }
+
+    /// How many words the next suggestion may be chosen from. Nobody reads the thousandth finding, and comparing words
+    /// is the most expensive thing that is done here.
+    fn suggestions(&self) -> usize {
+        if self.plan.findings.len() < SUGGESTED_FINDINGS {
+            SUGGESTED_FROM
+        } else {
+            0
+        }
+    }
+
+    fn error(&self, range: Range, code: &str, message: impl Into<String>) -> Finding {
+        let place = (manifest::PATH, self.index.span(range));
+        Finding::new(code, headwater_wire::Severity::Error, place, message)
+    }
+}
+
+/// The digest of what decides a config's content. `layers` and each variant's are paths.
+fn inputs(
+    tree: &ConfigTree,
+    defaults: &Defaults,
+    layers: &[RepoPath],
+    variants: &[PlannedVariant],
+    watched: Vec<RepoPath>,
+) -> Inputs {
+    let ids = |paths: &[RepoPath]| -> Vec<(String, String)> {
+        let id = |path: &RepoPath| match tree.get(path) {
+            Some(Entry::File(file)) => file.id.to_string(),
+            Some(Entry::Symlink | Entry::Submodule) | None => String::new(),
+        };
+        paths.iter().map(|path| (path.to_string(), id(path))).collect()
+    };
+    let variants: Vec<_> = variants
+        .iter()
+        .map(|variant| (&variant.name, &variant.when, ids(&variant.layers)))
+        .collect();
+    let options = (
+        defaults.nulls == Nulls::Keep,
+        defaults.merge_keys == MergeKeys::Expand,
+        defaults.toml == TomlVersion::V1_0,
+    );
+    let canonical = serde_json::json!([1, ids(layers), variants, options]).to_string();
+    Inputs::new(&canonical, watched)
+}

@@ -1,0 +1,238 @@
+//! A schema file made ready to check documents, or the finding that says why it cannot be.
+
+use std::sync::Arc;
+
+use headwater_wire::{Finding, Severity};
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{Draft, PatternOptions, ReferencingError, ValidationError, ValidationOptions, Validator};
+use serde_json::Value;
+
+use super::formats;
+use super::message;
+use super::store::{Retriever, Store, uri_of};
+use super::violation::{self, Violation};
+use super::{Dialect, Formats, RegexEngine, SchemaOptions};
+use crate::document::lines::LineIndex;
+use crate::document::{Node, Range};
+use crate::source::Source;
+
+/// Largest compiled regular expression, in bytes; `(\p{L}{1,200}){1,200}` is stopped in a third of a millisecond.
+const REGEX_BYTES_MAX: usize = 256 << 10;
+
+/// Most steps back of one match with the backtracking engine: 0.3 ms at worst.
+const BACKTRACK_STEPS_MAX: usize = 10_000;
+
+const REGEX_HINT: &str =
+    "make it smaller; look-around and back-references need `defaults.regex = \"backtracking\"`";
+const DIALECT_HINT: &str = "a schema must follow the dialect that it names in `$schema`, by default 2020-12";
+
+/// A compiled schema.
+pub(super) struct Compiled {
+    validator: Validator,
+    /// The schema itself, to look up what it says beside a keyword.
+    schema: Value,
+    store: Arc<Store>,
+}
+
+impl Compiled {
+    pub(super) fn new(
+        source: &Source,
+        store: &Arc<Store>,
+        options: SchemaOptions,
+    ) -> Result<Self, Box<Finding>> {
+        let schema = source.root.to_json();
+        let built = configured(&schema, options)
+            .with_base_uri(uri_of(source.path.as_str()))
+            .with_retriever(Retriever(Arc::clone(store)))
+            .build(&schema);
+        match built {
+            Ok(validator) => Ok(Self {
+                validator,
+                schema,
+                store: Arc::clone(store),
+            }),
+            Err(error) => Err(Box::new(invalid_schema(source, &error))),
+        }
+    }
+
+    /// What is wrong with a document, at most `limit` things. The cheap question comes first, because collecting
+    /// errors can take a hundred times as long as finding out that there are none.
+    pub(super) fn check(&self, document: &Value, limit: usize) -> Vec<Violation> {
+        if self.validator.is_valid(document) {
+            return Vec::new();
+        }
+        let mut violations = Vec::new();
+        for error in self.validator.iter_errors(document) {
+            violations.extend(violation::explain(Some(self), &error));
+            if violations.len() >= limit {
+                break;
+            }
+        }
+        violations.truncate(limit);
+        violations
+    }
+
+    /// What the schema says in `keyword` beside the one that `error` broke.
+    pub(super) fn sibling(&self, error: &ValidationError<'_>, keyword: &str) -> Option<Value> {
+        let absolute = error
+            .absolute_keyword_location()
+            .map(|uri| uri.as_str().to_owned());
+        let located = absolute.as_deref().and_then(|uri| uri.split_once('#'));
+        let (document, pointer) = match located {
+            Some((base, fragment)) => (self.store.document(base), super::store::decode(fragment)),
+            None => (None, error.schema_path().as_str().to_owned()),
+        };
+        let (parent, _) = pointer.rsplit_once('/')?;
+        document
+            .as_ref()
+            .unwrap_or(&self.schema)
+            .pointer(&format!("{parent}/{keyword}"))
+            .cloned()
+    }
+}
+
+/// Options for a schema. The dialect is a default: it never overrides what a schema says of itself.
+pub(super) fn configured(schema: &Value, options: SchemaOptions) -> ValidationOptions<'static> {
+    let mut built = jsonschema::options()
+        .should_validate_formats(options.formats == Formats::Assert)
+        .should_ignore_unknown_formats(options.formats == Formats::Annotate);
+    built = match options.regex {
+        RegexEngine::Linear => {
+            built.with_pattern_options(PatternOptions::regex().size_limit(REGEX_BYTES_MAX))
+        }
+        RegexEngine::Backtracking => built.with_pattern_options(
+            PatternOptions::fancy_regex()
+                .size_limit(REGEX_BYTES_MAX)
+                .backtrack_limit(BACKTRACK_STEPS_MAX),
+        ),
+    };
+    if schema.get("$schema").is_some() {
+        built
+    } else {
+        built.with_draft(draft(options.dialect))
+    }
+}
+
+fn draft(dialect: Dialect) -> Draft {
+    match dialect {
+        Dialect::Draft4 => Draft::Draft4,
+        Dialect::Draft6 => Draft::Draft6,
+        Dialect::Draft7 => Draft::Draft7,
+        Dialect::Draft201909 => Draft::Draft201909,
+        Dialect::Draft202012 => Draft::Draft202012,
+    }
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "every other error is told as it is"
+)]
+fn invalid_schema(source: &Source, error: &ValidationError<'_>) -> Finding {
+    if let ValidationErrorKind::Referencing(error) = error.kind() {
+        return unresolved(source, error);
+    }
+    let pointer = error.instance_path().as_str();
+    let (message, hint) = match error.kind() {
+        ValidationErrorKind::Format { format } if format == "regex" => {
+            let message = format!(
+                "not a regular expression that can be used: {}",
+                message::shown(error.instance())
+            );
+            (message, REGEX_HINT.to_owned())
+        }
+        _ if formats::is_unknown(error) => formats::unknown(error.instance()),
+        _ => {
+            let first = violation::explain(None, error).into_iter().next();
+            let (message, hint) = first.map_or_else(
+                || (message::sentence(error), None),
+                |first| (first.message, first.hint),
+            );
+            (message, hint.unwrap_or_else(|| DIALECT_HINT.to_owned()))
+        }
+    };
+    let range = source
+        .root
+        .at(pointer)
+        .map_or(Range::default(), |node| node.range);
+    finding(
+        source,
+        range,
+        "schema/invalid",
+        format!("the schema is invalid: {message}"),
+    )
+    .pointer(pointer)
+    .hint(hint)
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "every other error is told as it is"
+)]
+fn unresolved(source: &Source, error: &ReferencingError) -> Finding {
+    let (message, hint, name) = match error {
+        ReferencingError::Unretrievable { uri, source } => (
+            format!("cannot resolve a reference: {source}"),
+            "refer to a schema file of this repository by its path",
+            uri,
+        ),
+        ReferencingError::PointerToNowhere { pointer } => (
+            format!("a reference points to nothing: `{pointer}`"),
+            "repair the part after `#`",
+            pointer,
+        ),
+        ReferencingError::NoSuchAnchor { anchor } | ReferencingError::InvalidAnchor { anchor } => (
+            format!("a reference names no anchor: `{anchor}`"),
+            "repair the part after `#`",
+            anchor,
+        ),
+        ReferencingError::UnknownSpecification { specification } => {
+            let message = format!("no dialect of JSON Schema: `{specification}`");
+            return finding(source, at_key(&source.root, "$schema"), "schema/dialect", message)
+                .hint("write `https://json-schema.org/draft/2020-12/schema`, or leave `$schema` out");
+        }
+        other => {
+            return finding(
+                source,
+                Range::default(),
+                "schema/ref",
+                format!("cannot resolve a reference: {other}"),
+            )
+            .hint("repair the `$ref`");
+        }
+    };
+    finding(source, reference(&source.root, name), "schema/ref", message).hint(hint)
+}
+
+fn at_key(root: &Node, key: &str) -> Range {
+    root.get(key).map_or(Range::default(), |node| node.range)
+}
+
+/// The `$ref` that most likely led to `target`: one that its text ends with.
+fn reference(node: &Node, target: &str) -> Range {
+    let own = node.get("$ref").and_then(|reference| {
+        let text = reference.as_str()?;
+        let plain = text
+            .split('#')
+            .next()
+            .unwrap_or(text)
+            .trim_start_matches(['.', '/']);
+        let is_it = text.ends_with(target) || (!plain.is_empty() && target.ends_with(plain));
+        is_it.then_some(reference.range)
+    });
+    let below = node
+        .members()
+        .iter()
+        .map(|member| &member.value)
+        .chain(node.items());
+    let found = own.or_else(|| {
+        below
+            .map(|child| reference(child, target))
+            .find(|range| *range != Range::default())
+    });
+    found.unwrap_or_default()
+}
+
+fn finding(source: &Source, range: Range, code: &str, message: String) -> Finding {
+    let span = LineIndex::new(&*source.bytes).span(range);
+    Finding::new(code, Severity::Error, (source.path.as_str(), span), message)
+}

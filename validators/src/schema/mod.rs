@@ -1,0 +1,159 @@
+//! JSON Schema, with everything it refers to inside one tree.
+//!
+//! Invariant: no schema reads anything but files of the tree it is judged with, and none is compiled twice for a tree.
+//! The crate behind it is used in this module alone. What is deliberately absent: checking of single layers. A layer
+//! may lack whatever another one has, and `oneOf` makes "the same schema, but incomplete" undecidable by rewriting;
+//! the merged document knows which layer set each value, which puts the finding into the right file all the same.
+
+mod compile;
+mod formats;
+mod message;
+mod place;
+mod store;
+#[cfg(test)]
+mod suite;
+mod violation;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use headwater_wire::{ConfigName, Finding, RepoPath, Severity, Span};
+
+use crate::collect::Collector;
+use crate::effective::Effective;
+use crate::library::Library;
+use crate::plan::Plan;
+use crate::tree::ConfigTree;
+use compile::Compiled;
+use store::Store;
+
+/// The language of a schema that names none in `$schema`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Dialect {
+    Draft4,
+    Draft6,
+    Draft7,
+    Draft201909,
+    #[default]
+    Draft202012,
+}
+
+impl Dialect {
+    /// The words of the manifest.
+    pub(crate) const NAMES: &[(&str, Self)] = &[
+        ("draft-04", Self::Draft4),
+        ("draft-06", Self::Draft6),
+        ("draft-07", Self::Draft7),
+        ("2019-09", Self::Draft201909),
+        ("2020-12", Self::Draft202012),
+    ];
+}
+
+/// What matches `pattern`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) enum RegexEngine {
+    /// Linear time; no look-around, no back-references.
+    #[default]
+    Linear,
+    /// Both of them, under a low limit of steps.
+    Backtracking,
+}
+
+/// Whether `format` refuses values.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Formats {
+    /// It does, and an unknown format is a mistake of the schema.
+    #[default]
+    Assert,
+    /// It only says what is meant.
+    Annotate,
+}
+
+/// How schemas are compiled. With the ids of all files that a schema reads, this is what a compiled schema depends on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) struct SchemaOptions {
+    pub(crate) dialect: Dialect,
+    pub(crate) regex: RegexEngine,
+    pub(crate) formats: Formats,
+}
+
+/// The schemas of one tree, each compiled when a config first needs it.
+pub(crate) struct Schemas<'a> {
+    options: SchemaOptions,
+    store: Arc<Store>,
+    compiled: BTreeMap<RepoPath, Option<Compiled>>,
+    /// Most findings for one document.
+    findings: usize,
+    tree: &'a ConfigTree,
+}
+
+impl<'a> Schemas<'a> {
+    pub(crate) fn new(tree: &'a ConfigTree, plan: &Plan) -> Self {
+        let defaults = &plan.defaults;
+        let options = SchemaOptions {
+            dialect: defaults.dialect,
+            regex: defaults.regex,
+            formats: defaults.formats,
+        };
+        let store = Arc::new(Store::new(tree, plan));
+        Self {
+            options,
+            store,
+            compiled: BTreeMap::new(),
+            findings: plan.limits.findings,
+            tree,
+        }
+    }
+
+    /// Checks one document against the schema at `path`. A schema that cannot be used is a finding the first time.
+    pub(crate) fn check(
+        &mut self,
+        library: &mut Library<'_>,
+        path: &RepoPath,
+        (config, effective): (&ConfigName, &Effective),
+        found: &mut Collector,
+    ) {
+        if !self.compiled.contains_key(path) {
+            let compiled = self.compile(library, path, found);
+            self.compiled.insert(path.clone(), compiled);
+        }
+        let Some(Some(compiled)) = self.compiled.get(path) else {
+            return;
+        };
+        let limit = if found.is_full_of_errors() {
+            1
+        } else {
+            self.findings
+        };
+        let violations = compiled.check(effective.document(), limit);
+        found.extend(place::findings(violations, config, effective));
+    }
+
+    /// Warnings for schemas that are served as configs although they were only meant to be referred to.
+    pub(crate) fn served(&self, is_config: impl Fn(&RepoPath) -> bool) -> Vec<Finding> {
+        let finding = |path: &RepoPath| {
+            let message =
+                "this schema is served as a config, since only its content says that it is a schema";
+            Finding::new(
+                "schema/served",
+                Severity::Warning,
+                (path.as_str(), Span::START),
+                message,
+            )
+            .hint("name it `….schema.json`, or add it to `defaults.ignore`")
+        };
+        let served = self
+            .store
+            .retrieved()
+            .into_iter()
+            .filter(|path| self.tree.get(path).is_some() && is_config(path));
+        served.map(|path| finding(&path)).collect()
+    }
+
+    fn compile(&self, library: &mut Library<'_>, path: &RepoPath, found: &mut Collector) -> Option<Compiled> {
+        let source = library.source(path, found)?;
+        Compiled::new(&source, &self.store, self.options)
+            .map_err(|finding| found.push(*finding))
+            .ok()
+    }
+}

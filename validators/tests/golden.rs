@@ -1,0 +1,292 @@
+//! Golden cases: `tests/cases/<name>/repo/` is a tree, `expected.txt` is everything that is said of it.
+//!
+//! `HEADWATER_BLESS=1 cargo test -p headwater-validators --test golden` writes what is missing or has changed; read the
+//! difference before it is committed. A file named `exposed.txt` lists configs that are good in the exposed commit, and
+//! `entries.txt` adds entries that a checkout cannot hold: `symlink PATH`, `submodule PATH`, `hostile ESCAPED-NAME`,
+//! `unread SIZE PATH`. `files-limit.txt` and `findings-limit.txt` lower the server's limits.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a case that cannot be read is a failed test"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use headwater_validators::{
+    ConfigTree, ContentId, Context, Entry, File, Limits, Verdict, declare, report, validate,
+};
+use headwater_wire::ConfigName;
+
+#[test]
+fn every_case_says_what_is_expected_of_it() {
+    let bless = std::env::var_os("HEADWATER_BLESS").is_some();
+    let mut failures = String::new();
+    let mut cases = 0;
+    for directory in case_directories() {
+        cases += 1;
+        let actual = Case::load(&directory).judge();
+        let path = directory.join("expected.txt");
+        let expected = std::fs::read_to_string(&path).unwrap_or_default();
+        if actual != expected && bless {
+            std::fs::write(&path, &actual).unwrap();
+        } else if actual != expected {
+            writeln!(
+                failures,
+                "== {}\n-- expected\n{expected}-- actual\n{actual}",
+                directory.display()
+            )
+            .unwrap();
+        }
+    }
+    assert!(cases >= 35, "only {cases} cases were found");
+    assert!(failures.is_empty(), "{failures}");
+}
+
+/// What is emitted and never shown by a case may be worded badly without anybody noticing.
+#[test]
+fn every_finding_code_has_a_case() {
+    let mut shown = BTreeSet::new();
+    for directory in case_directories() {
+        let verdict = Case::load(&directory).verdict();
+        shown.extend(verdict.findings().iter().map(|finding| finding.code.clone()));
+    }
+    let missing: Vec<&str> = CODES
+        .iter()
+        .copied()
+        .filter(|code| !shown.contains(*code))
+        .collect();
+    assert!(missing.is_empty(), "no case shows {missing:?}");
+    let unlisted: Vec<&String> = shown
+        .iter()
+        .filter(|code| {
+            !code.starts_with("schema/") && !code.starts_with("parse/") && !CODES.contains(&code.as_str())
+        })
+        .collect();
+    assert!(unlisted.is_empty(), "not in the list of codes: {unlisted:?}");
+}
+
+/// Codes that this room emits itself; keywords of schemas and faults of parsers come on top.
+const CODES: &[&str] = &[
+    "limit/documents",
+    "limit/file-bytes",
+    "limit/files",
+    "limit/findings",
+    "limit/merged-bytes",
+    "manifest/config-name",
+    "manifest/duplicate-name",
+    "manifest/format",
+    "manifest/layer-ambiguous",
+    "manifest/layer-missing",
+    "manifest/layer-twice",
+    "manifest/limit",
+    "manifest/missing-key",
+    "manifest/no-config",
+    "manifest/pattern",
+    "manifest/rollout",
+    "manifest/schema-ambiguous",
+    "manifest/schema-missing",
+    "manifest/type",
+    "manifest/unbound",
+    "manifest/unknown-key",
+    "manifest/unknown-layer",
+    "manifest/unmatched",
+    "manifest/unreadable",
+    "manifest/unsupported",
+    "manifest/value",
+    "merge/delete-absent",
+    "merge/redundant",
+    "merge/type-change",
+    "schema/dialect",
+    "schema/invalid",
+    "schema/ref",
+    "schema/served",
+    "tree/case-collision",
+    "tree/config-name",
+    "tree/lfs-pointer",
+    "tree/lost-config",
+    "tree/name",
+    "tree/same-name",
+    "tree/submodule",
+    "tree/symlink",
+];
+
+struct Case {
+    files: BTreeMap<String, Vec<u8>>,
+    tree: ConfigTree,
+    exposed: BTreeSet<ConfigName>,
+    limits: Limits,
+}
+
+impl Case {
+    fn load(directory: &Path) -> Self {
+        let mut files = BTreeMap::new();
+        read_files(&directory.join("repo"), "", &mut files);
+        let mut tree = ConfigTree::new();
+        for (path, bytes) in &files {
+            tree.insert(path.as_bytes(), file(bytes.len() as u64, Some(bytes)));
+        }
+        for line in text(directory, "entries.txt").lines() {
+            add_entry(&mut tree, line);
+        }
+        let exposed = text(directory, "exposed.txt")
+            .lines()
+            .map(|name| name.parse().unwrap())
+            .collect();
+        let mut limits = Limits {
+            file_bytes: 64 << 10,
+            documents: 40,
+            merged_bytes: 64 << 10,
+            ..Limits::default()
+        };
+        if let Some(number) = text(directory, "files-limit.txt").lines().next() {
+            limits.files = number.parse().unwrap();
+        }
+        if let Some(number) = text(directory, "findings-limit.txt").lines().next() {
+            limits.findings = number.parse().unwrap();
+        }
+        Self {
+            files,
+            tree,
+            exposed,
+            limits,
+        }
+    }
+
+    fn verdict(&self) -> Verdict {
+        validate(
+            &self.tree,
+            &Context {
+                limits: &self.limits,
+                exposed: &self.exposed,
+            },
+        )
+    }
+
+    fn judge(&self) -> String {
+        let verdict = self.verdict();
+        let source = |path: &str| self.files.get(path).map(Vec::as_slice);
+        let mut text = report::text(verdict.findings(), report::Style::Plain, source);
+        Self::list_configs(&verdict, &mut text);
+        self.assert_declared(&verdict);
+        text
+    }
+
+    fn list_configs(verdict: &Verdict, text: &mut String) {
+        let Verdict::Valid(tree) = verdict else {
+            text.push_str("verdict: rejected\n");
+            return;
+        };
+        text.push_str("verdict: admitted\n");
+        for (name, config) in tree.configs() {
+            for effective in config.effectives() {
+                let variant = effective
+                    .variant()
+                    .map(|name| format!(" [{name}]"))
+                    .unwrap_or_default();
+                let digest = effective.digest().hex().get(..12).unwrap();
+                let sources: Vec<_> = effective.sources().iter().map(AsRef::<str>::as_ref).collect();
+                writeln!(text, "{name}{variant} {digest} {}", sources.join(" + ")).unwrap();
+                writeln!(text, "    {}", effective.canonical()).unwrap();
+            }
+            if config.rollout().is_some() || !config.owners().is_empty() {
+                writeln!(
+                    text,
+                    "    rollout {:?}, owners {:?}",
+                    config.rollout(),
+                    config.owners()
+                )
+                .unwrap();
+            }
+        }
+        for (name, path) in tree.unreadable() {
+            writeln!(text, "unreadable {name} at {path}").unwrap();
+        }
+    }
+
+    /// Declaring needs no bytes besides the manifest's and says the same as judging.
+    fn assert_declared(&self, verdict: &Verdict) {
+        let mut bare = ConfigTree::new();
+        for (path, entry) in self.tree.iter() {
+            let mut entry = entry.clone();
+            if let Entry::File(file) = &mut entry
+                && path.as_str() != "headwater.toml"
+            {
+                file.bytes = None;
+            }
+            bare.insert(path.as_str().as_bytes(), entry);
+        }
+        let declared = declare(&bare, &self.limits);
+        if let Verdict::Valid(tree) = verdict {
+            let declared = declared.expect("a valid tree declares its configs");
+            for (name, config) in tree.configs() {
+                assert_eq!(declared.get(name), Some(config.inputs()), "{name}");
+                assert_eq!(declared[name].paths(), config.inputs().paths(), "{name}");
+            }
+            for name in declared.keys() {
+                assert!(
+                    tree.configs().contains_key(name) || tree.unreadable().contains_key(name),
+                    "{name}"
+                );
+            }
+        }
+    }
+}
+
+fn file(size: u64, bytes: Option<&[u8]>) -> Entry {
+    let id = bytes.map_or_else(|| "absent".to_owned(), |bytes| format!("{:x}", fnv(bytes)));
+    Entry::File(File {
+        id: ContentId::new(id),
+        size,
+        bytes: bytes.map(Arc::from),
+    })
+}
+
+/// Any hash will do for an opaque id.
+fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+fn add_entry(tree: &mut ConfigTree, line: &str) {
+    let (kind, rest) = line.split_once(' ').unwrap();
+    match kind {
+        "symlink" => tree.insert(rest.as_bytes(), Entry::Symlink),
+        "submodule" => tree.insert(rest.as_bytes(), Entry::Submodule),
+        "hostile" => tree.insert(rest.replace("\\n", "\n").as_bytes(), Entry::Symlink),
+        "unread" => {
+            let (size, path) = rest.split_once(' ').unwrap();
+            tree.insert(path.as_bytes(), file(size.parse().unwrap(), None));
+        }
+        other => panic!("no kind of entry: {other}"),
+    }
+}
+
+fn text(directory: &Path, name: &str) -> String {
+    std::fs::read_to_string(directory.join(name)).unwrap_or_default()
+}
+
+fn case_directories() -> Vec<PathBuf> {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let mut directories: Vec<PathBuf> = std::fs::read_dir(cases)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    directories.sort();
+    directories
+}
+
+fn read_files(directory: &Path, prefix: &str, files: &mut BTreeMap<String, Vec<u8>>) {
+    for entry in std::fs::read_dir(directory).unwrap().map(Result::unwrap) {
+        let name = format!("{prefix}{}", entry.file_name().to_str().unwrap());
+        if entry.path().is_dir() {
+            read_files(&entry.path(), &format!("{name}/"), files);
+        } else {
+            files.insert(name, std::fs::read(entry.path()).unwrap());
+        }
+    }
+}

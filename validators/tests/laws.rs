@@ -1,0 +1,359 @@
+//! Laws of verdicts, of variants, of what a change is, and of what is declared.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what cannot be set up is a failed test"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use headwater_validators::{
+    ConfigTree, ContentId, Context, Entry, File, Limits, ValidTree, Verdict, declare, diff, validate,
+};
+use headwater_wire::{Change, ConfigName};
+use proptest::prelude::*;
+use serde_json::{Map, Value};
+
+const MANIFEST: &str = r#"
+format = 1
+[[config]]
+name = "{service}/{env}"
+bind = { env = ["dev", "prod"] }
+layers = ["services/{service}/base.{toml,json}", "env/{env}.toml?", "services/{service}/conf.d/*.yaml?"]
+schema = "{service}.schema.json?"
+owners = ["@{service}"]
+rollout = "now"
+[[config.variant]]
+name = "canary"
+when = { canary = "true", region = "*" }
+layers = ["canary.toml?"]
+[[config.variant]]
+name = "eu"
+when = { region = "eu-*" }
+layers = ["eu.toml?"]
+[rollout.now]
+kind = "immediate"
+"#;
+
+type Files = BTreeMap<String, String>;
+
+fn files(extra: &[(&str, &str)]) -> Files {
+    let base = [
+        ("headwater.toml", MANIFEST),
+        (
+            "services/a/base.toml",
+            "n = 1\n[db]\nhost = \"a\"\nlist = [1, {x = 2}]\n",
+        ),
+    ];
+    base.iter()
+        .chain(extra)
+        .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
+        .collect()
+}
+
+fn tree<'a>(files: impl IntoIterator<Item = (&'a String, &'a String)>) -> ConfigTree {
+    let mut tree = ConfigTree::new();
+    for (path, text) in files {
+        let bytes: Arc<[u8]> = text.as_bytes().into();
+        let file = File {
+            id: ContentId::new(text.as_str()),
+            size: bytes.len() as u64,
+            bytes: Some(bytes),
+        };
+        tree.insert(path.as_bytes(), Entry::File(file));
+    }
+    tree
+}
+
+fn judged(files: &Files) -> Verdict {
+    validate(
+        &tree(files),
+        &Context {
+            limits: &Limits::default(),
+            exposed: &BTreeSet::new(),
+        },
+    )
+}
+
+fn valid(files: &Files) -> ValidTree {
+    match judged(files) {
+        Verdict::Valid(tree) => tree,
+        Verdict::Invalid(rejection) => panic!("{:#?}", rejection.findings()),
+    }
+}
+
+fn name(text: &str) -> ConfigName {
+    text.parse().unwrap()
+}
+
+fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+#[test]
+fn what_is_valid_can_be_shared_between_threads() {
+    fn shared<T: Send + Sync + Clone + 'static>() {}
+    shared::<ValidTree>();
+    shared::<headwater_validators::Config>();
+    shared::<headwater_validators::Effective>();
+    shared::<Verdict>();
+}
+
+#[test]
+fn an_instance_gets_the_first_variant_that_matches() {
+    let tree = valid(&files(&[("canary.toml", "n = 2\n"), ("eu.toml", "n = 3\n")]));
+    let config = &tree.configs()[&name("a/prod")];
+    let chosen = |pairs: &[(&str, &str)]| config.select(&labels(pairs)).variant().map(str::to_owned);
+    assert_eq!(chosen(&[]), None);
+    assert_eq!(
+        chosen(&[("canary", "true")]),
+        None,
+        "every label of `when` must be there"
+    );
+    assert_eq!(
+        chosen(&[("canary", "true"), ("region", "eu-west")]).as_deref(),
+        Some("canary")
+    );
+    assert_eq!(
+        chosen(&[("canary", "false"), ("region", "eu-west")]).as_deref(),
+        Some("eu")
+    );
+    assert_eq!(chosen(&[("region", "us-east")]), None);
+}
+
+#[test]
+fn a_value_is_explained_by_the_layer_that_set_it_and_those_it_overrides() {
+    let tree = valid(&files(&[("env/prod.toml", "n = 2\n"), ("eu.toml", "\nn = 3\n")]));
+    let effective = tree.configs()[&name("a/prod")]
+        .select(&labels(&[("region", "eu-1")]))
+        .clone();
+    let said: Vec<String> = effective
+        .explain(None)
+        .iter()
+        .map(|entry| {
+            let place = |origin: &headwater_wire::Origin| {
+                format!("{}:{}:{}", origin.path, origin.line, origin.column)
+            };
+            let overrides: Vec<String> = entry.overrides.iter().map(place).collect();
+            format!(
+                "{} = {} at {} over [{}]",
+                entry.pointer,
+                entry.value,
+                place(&entry.origin),
+                overrides.join(", ")
+            )
+        })
+        .collect();
+    insta::assert_snapshot!(said.join("\n"), @r#"
+    /db/host = "a" at services/a/base.toml:3:1 over []
+    /db/list = [1,{"x":2}] at services/a/base.toml:4:1 over []
+    /n = 3 at eu.toml:2:1 over [env/prod.toml:1:1, services/a/base.toml:1:1]
+    "#);
+    let element = effective.explain(Some("/db/list/1/x"));
+    assert_eq!(
+        (element.len(), element[0].value.clone(), element[0].origin.column),
+        (1, 2.into(), 13)
+    );
+    assert!(effective.explain(Some("/absent")).is_empty());
+    assert_eq!(effective.origin("/db").unwrap().line, 2);
+    assert_eq!(effective.origin("/absent"), None);
+}
+
+#[test]
+fn inputs_change_with_the_content_and_not_with_the_way_it_travels() {
+    let before = files(&[("env/prod.toml", "n = 2\n")]);
+    let inputs = |files: &Files| valid(files).configs()[&name("a/prod")].inputs().clone();
+    let with = |path: &str, text: &str| {
+        let mut files = before.clone();
+        files.insert(path.to_owned(), text.to_owned());
+        inputs(&files)
+    };
+    assert_eq!(
+        inputs(&before),
+        with("a.schema.json", "{}"),
+        "a schema decides what is admitted, not what it says"
+    );
+    assert_eq!(
+        inputs(&before),
+        with("headwater.toml", &MANIFEST.replace("@{service}", "@all"))
+    );
+    assert_eq!(
+        inputs(&before),
+        with("env/dev.toml", "n = 9\n"),
+        "another config's layer"
+    );
+    assert_ne!(inputs(&before), with("env/prod.toml", "n = 3\n"));
+    assert_ne!(
+        inputs(&before),
+        with("eu.toml", "n = 3\n"),
+        "an optional layer that appears"
+    );
+    assert_ne!(inputs(&before), with("services/a/conf.d/x.yaml", "n: 3\n"));
+    assert_ne!(
+        inputs(&before),
+        with("headwater.toml", &MANIFEST.replace("eu-*", "eu-1")),
+        "who gets a variant"
+    );
+    let paths: Vec<String> = inputs(&before).paths().iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(paths.join("\n"), @r"
+    canary.toml
+    env/prod.toml
+    eu.toml
+    headwater.toml
+    services/a/base.json
+    services/a/base.toml
+    services/a/conf.d
+    ");
+}
+
+/// What a tree may hold besides the manifest, and whether it is there.
+fn some_files() -> impl Strategy<Value = Files> {
+    let choices = [
+        ("services/a/base.toml", "n = 1\n"),
+        ("services/b/base.json", "{\"n\": 1, \"deep\": {\"x\": [1]}}"),
+        ("services/b/base.toml", "n = 1\n"),
+        ("services/a/conf.d/1.yaml", "n: 7\n"),
+        ("env/prod.toml", "n = 2\nextra = true\n"),
+        ("env/dev.toml", "n = \"wrong\"\n"),
+        ("eu.toml", "broken = \n"),
+        ("canary.toml", "deep = 1\n"),
+        (
+            "a.schema.json",
+            "{\"properties\": {\"n\": {\"type\": \"integer\"}}}",
+        ),
+        ("loose.yaml", "x: 1\n"),
+        ("loose.yml", "x: 1\n"),
+        ("Loose.yaml", "x: 1\n"),
+    ];
+    let some = prop::sample::subsequence(choices.to_vec(), 0..=choices.len());
+    (some, any::<bool>()).prop_map(|(some, has_manifest)| {
+        let manifest = has_manifest.then_some(("headwater.toml", MANIFEST));
+        some.into_iter()
+            .chain(manifest)
+            .map(|(path, text)| (path.to_owned(), text.to_owned()))
+            .collect()
+    })
+}
+
+/// A document of a few keys.
+fn document() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        (0_i64..4).prop_map(Value::from)
+    ];
+    let any = leaf.prop_recursive(3, 16, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::btree_map("[a/~]", inner, 0..3)
+                .prop_map(|m| Value::Object(m.into_iter().collect())),
+        ]
+    });
+    prop::collection::btree_map("[a-c]", any, 0..4)
+        .prop_map(|m| Value::Object(m.into_iter().collect::<Map<_, _>>()))
+}
+
+fn effective(document: &Value) -> headwater_validators::Effective {
+    let files = Files::from([("x.json".to_owned(), document.to_string())]);
+    valid(&files).configs()[&name("x")].base().clone()
+}
+
+/// Removes all that is gone, deepest first, then sets all that is new.
+fn applied(mut document: Value, changes: &[Change]) -> Value {
+    for change in changes.iter().rev().filter(|change| change.old.is_some()) {
+        let (parent, key) = split(&change.pointer);
+        if let Some(Value::Object(members)) = document.pointer_mut(&parent) {
+            members.remove(&key);
+        }
+    }
+    for change in changes {
+        if let Some(value) = &change.new {
+            set(&mut document, &change.pointer, value.clone());
+        }
+    }
+    document
+}
+
+fn split(pointer: &str) -> (String, String) {
+    let (parent, key) = pointer.rsplit_once('/').unwrap();
+    (parent.to_owned(), key.replace("~1", "/").replace("~0", "~"))
+}
+
+fn set(document: &mut Value, pointer: &str, value: Value) {
+    let mut here = document;
+    for token in pointer.split('/').skip(1) {
+        if !here.is_object() {
+            *here = Value::Object(Map::new());
+        }
+        here = here
+            .as_object_mut()
+            .unwrap()
+            .entry(token.replace("~1", "/").replace("~0", "~"))
+            .or_insert(Value::Null);
+    }
+    *here = value;
+}
+
+/// A diff speaks of leaves, so an object that only loses its last key shows as absent and not as empty.
+fn without_emptied(value: &Value) -> Value {
+    let Value::Object(members) = value else {
+        return value.clone();
+    };
+    let kept = members
+        .iter()
+        .map(|(key, value)| (key.clone(), without_emptied(value)));
+    Value::Object(
+        kept.filter(|(_, value)| value.as_object().is_none_or(|members| !members.is_empty()))
+            .collect(),
+    )
+}
+
+proptest! {
+    #[test]
+    fn a_verdict_does_not_depend_on_the_order_of_the_files(files in some_files(), seed in any::<u64>()) {
+        let mut shuffled: Vec<_> = files.iter().collect();
+        shuffled.sort_by_key(|(path, _)| path.bytes().fold(seed, |hash, byte| hash.rotate_left(5) ^ u64::from(byte)));
+        let exposed = BTreeSet::new();
+        let context = Context { limits: &Limits::default(), exposed: &exposed };
+        let (one, other) = (validate(&tree(&files), &context), validate(&tree(shuffled), &context));
+        prop_assert_eq!(one.view(), other.view());
+    }
+
+    #[test]
+    fn what_is_declared_is_what_is_judged(files in some_files()) {
+        let mut bare = ConfigTree::new();
+        for (path, entry) in tree(&files).iter() {
+            let Entry::File(file) = entry else { continue };
+            let bytes = file.bytes.clone().filter(|_| path.as_str() == "headwater.toml");
+            bare.insert(path.as_str().as_bytes(), Entry::File(File { bytes, ..file.clone() }));
+        }
+        let declared = declare(&bare, &Limits::default());
+        if let Verdict::Valid(tree) = judged(&files) {
+            let declared = declared.unwrap();
+            for (name, config) in tree.configs() {
+                prop_assert_eq!(&declared[name], config.inputs());
+            }
+        }
+    }
+
+    #[test]
+    fn a_diff_turns_the_old_document_into_the_new(old in document(), new in document()) {
+        let changes = diff(Some(&effective(&old)), Some(&effective(&new)));
+        prop_assert_eq!(without_emptied(&applied(old.clone(), &changes)), without_emptied(&new));
+        prop_assert_eq!(changes.is_empty(), old == new);
+        prop_assert!(changes.iter().all(|change| change.old.is_some() == change.old_origin.is_some()));
+    }
+
+    #[test]
+    fn every_span_lies_inside_its_file(files in some_files()) {
+        for finding in judged(&files).findings() {
+            let lines = files.get(&finding.path).map(|text| text.lines().count().max(1));
+            prop_assert!(lines.is_none_or(|lines| finding.span.line as usize <= lines + 1), "{finding:?}");
+        }
+    }
+}
