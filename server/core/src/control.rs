@@ -1,0 +1,305 @@
+//! The state of one repository and the only way to change it.
+//!
+//! Invariant: `apply` is the one mutator. The generation never falls; a target changes only by an admitted commit;
+//! equal content moves nobody. The state is small and serialisable: it is what the store keeps over a restart.
+
+use std::collections::BTreeMap;
+
+use headwater_wire::{BranchName, CommitId, ConfigName, Digest, Generation, HeadState, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// Versions remembered per config, so that a return to one of them can be named a rollback.
+const PAST_VERSIONS_MAX: usize = 32;
+
+/// What the service has decided about one repository.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RepoState {
+    /// Branch followed.
+    #[serde(default)]
+    pub branch: Option<BranchName>,
+    /// Newest admitted commit.
+    #[serde(default)]
+    pub tip: Option<CommitId>,
+    /// Newest commit of the branch that was looked at.
+    #[serde(default)]
+    pub head: Option<CommitId>,
+    /// What became of it.
+    #[serde(default)]
+    pub head_state: HeadState,
+    /// Newest fence number given out.
+    #[serde(default)]
+    pub generation: Generation,
+    /// What every config's instances should hold.
+    #[serde(default)]
+    pub targets: BTreeMap<ConfigName, Target>,
+    /// What keeps the head from being exposed.
+    #[serde(default)]
+    pub hold: Option<Hold>,
+    /// The rewritten head that a person accepted last, and why.
+    #[serde(default)]
+    pub accepted: Option<Accepted>,
+}
+
+/// What the instances of one config should hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Commit at which the content became what it is.
+    pub version: CommitId,
+    /// Digest of what decides the content.
+    pub inputs: Digest,
+    /// Fence number of this target.
+    pub generation: Generation,
+    /// Versions that were targets before, newest first, with the digest of their inputs.
+    #[serde(default)]
+    pub past: Vec<(CommitId, Digest)>,
+}
+
+impl Target {
+    /// Whether this target has the content of a version that is older than `held`.
+    pub fn restores(&self, held: &CommitId) -> bool {
+        let mut older = self
+            .past
+            .iter()
+            .skip_while(|(version, _)| version != held)
+            .skip(1);
+        older.any(|(_, inputs)| *inputs == self.inputs)
+    }
+}
+
+/// A head that waits for a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// The head held back.
+    pub head: CommitId,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// A person's decision to take a rewritten head.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// The head.
+    pub head: CommitId,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What admission found out about one config of an admitted commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigFacts {
+    /// Commit at which the content became what it is.
+    pub version: CommitId,
+    /// Digest of what decides the content.
+    pub inputs: Digest,
+}
+
+/// A change to the state.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// The branch to follow became known, or is another one now.
+    Follow(BranchName),
+    /// A new head was seen and is being judged.
+    Judge(CommitId),
+    /// A commit was admitted and is exposed.
+    Admit {
+        /// The commit.
+        commit: CommitId,
+        /// Number of commits in its first-parent history: a floor for the generation, so that a lost store does not
+        /// take the fence back.
+        depth: u64,
+        /// Its configs.
+        configs: BTreeMap<ConfigName, ConfigFacts>,
+    },
+    /// The head failed admission.
+    Reject(CommitId),
+    /// The head is held back.
+    Hold {
+        /// The head.
+        head: CommitId,
+        /// When it was first seen.
+        at: Timestamp,
+    },
+    /// A person takes the head that is held back.
+    Accept {
+        /// The head the person has seen.
+        head: CommitId,
+        /// Why.
+        reason: String,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// What a command changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// The tip is another commit.
+    TipMoved {
+        /// Tip before.
+        from: Option<CommitId>,
+        /// Tip now.
+        to: CommitId,
+    },
+    /// A config's instances should hold another version.
+    TargetMoved {
+        /// Config.
+        config: ConfigName,
+        /// Version before, if there was one.
+        from: Option<CommitId>,
+        /// Version now.
+        to: CommitId,
+    },
+    /// A config is no longer declared.
+    TargetRemoved(ConfigName),
+    /// The head, or what became of it, is another.
+    HeadChanged,
+    /// The accepted head must be judged again.
+    JudgeAgain(CommitId),
+}
+
+/// Why a command was refused; nothing changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Nothing is held back.
+    #[error("nothing is held back")]
+    NothingHeld,
+    /// Another head is held back than the one named.
+    #[error("the head held back is {actual}")]
+    HeadMoved {
+        /// The head that is held back.
+        actual: CommitId,
+    },
+}
+
+impl RepoState {
+    /// Applies one command and says what changed.
+    pub fn apply(&mut self, command: Command) -> Result<Vec<Effect>, Refusal> {
+        match command {
+            Command::Follow(branch) => {
+                self.branch = Some(branch);
+                Ok(Vec::new())
+            }
+            Command::Judge(head) => Ok(self.set_head(head, HeadState::Validating)),
+            Command::Admit {
+                commit,
+                depth,
+                configs,
+            } => Ok(self.admit(commit, depth, configs)),
+            Command::Reject(head) => {
+                self.hold = None;
+                Ok(self.set_head(head, HeadState::Rejected))
+            }
+            Command::Hold { head, at } => {
+                let since = self
+                    .hold
+                    .as_ref()
+                    .filter(|hold| hold.head == head)
+                    .map_or(at, |hold| hold.since);
+                self.hold = Some(Hold {
+                    head: head.clone(),
+                    since,
+                });
+                Ok(self.set_head(head, HeadState::Held))
+            }
+            Command::Accept { head, reason, at } => self.accept(head, reason, at),
+        }
+    }
+
+    fn admit(
+        &mut self,
+        commit: CommitId,
+        depth: u64,
+        configs: BTreeMap<ConfigName, ConfigFacts>,
+    ) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let generation = Generation(self.generation.next().0.max(depth));
+        let mut before = std::mem::take(&mut self.targets);
+        for (config, facts) in configs {
+            let old = before.remove(&config);
+            let from = old.as_ref().map(|target| target.version.clone());
+            if from.as_ref() != Some(&facts.version) {
+                self.generation = generation;
+                effects.push(Effect::TargetMoved {
+                    config: config.clone(),
+                    from,
+                    to: facts.version.clone(),
+                });
+            }
+            let target = next_target(old, facts, generation);
+            self.targets.insert(config, target);
+        }
+        effects.extend(before.into_keys().map(Effect::TargetRemoved));
+        if self.tip.as_ref() != Some(&commit) {
+            effects.push(Effect::TipMoved {
+                from: self.tip.replace(commit.clone()),
+                to: commit.clone(),
+            });
+        }
+        self.hold = None;
+        effects.extend(self.set_head(commit, HeadState::Published));
+        effects
+    }
+
+    fn accept(&mut self, head: CommitId, reason: String, at: Timestamp) -> Result<Vec<Effect>, Refusal> {
+        // The same acceptance said twice is answered the same way, whatever has become of the head since.
+        if self
+            .accepted
+            .as_ref()
+            .is_some_and(|accepted| accepted.head == head)
+        {
+            return Ok(vec![Effect::JudgeAgain(head)]);
+        }
+        let hold = self.hold.as_ref().ok_or(Refusal::NothingHeld)?;
+        if hold.head != head {
+            return Err(Refusal::HeadMoved {
+                actual: hold.head.clone(),
+            });
+        }
+        self.accepted = Some(Accepted {
+            head: head.clone(),
+            reason,
+            at,
+        });
+        Ok(vec![Effect::JudgeAgain(head)])
+    }
+
+    fn set_head(&mut self, head: CommitId, state: HeadState) -> Vec<Effect> {
+        let changed = self.head.as_ref() != Some(&head) || self.head_state != state;
+        self.head = Some(head);
+        self.head_state = state;
+        if changed {
+            vec![Effect::HeadChanged]
+        } else {
+            Vec::new()
+        }
+    }
+}
+
+/// The target after `old`: the same one if the version is the same, else a new one that remembers it.
+fn next_target(old: Option<Target>, facts: ConfigFacts, generation: Generation) -> Target {
+    let Some(old) = old else {
+        return Target {
+            version: facts.version,
+            inputs: facts.inputs,
+            generation,
+            past: Vec::new(),
+        };
+    };
+    if old.version == facts.version {
+        return Target {
+            inputs: facts.inputs,
+            ..old
+        };
+    }
+    let mut past = old.past;
+    past.insert(0, (old.version, old.inputs));
+    past.truncate(PAST_VERSIONS_MAX);
+    Target {
+        version: facts.version,
+        inputs: facts.inputs,
+        generation,
+        past,
+    }
+}
