@@ -1,0 +1,257 @@
+//! The typed calls, one function each, in the order of the API's table.
+//!
+//! Invariant: a function is one request. What is deliberately absent: retries, caching and decisions.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use headwater_wire::{
+    AcceptRequest, CheckRequest, CheckView, CommitId, CommitPage, CommitView, ConfigList, ConfigName,
+    DiffView, ExplainView, HoldList, RepoList, RepoName, RepoPath, RepoView,
+};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName, IF_NONE_MATCH};
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::address::PathBuilder;
+use crate::answer::{ConfigAnswer, Fetched, Standing, Token};
+use crate::builder::ApiBuilder;
+use crate::error::ApiError;
+use crate::events::EventStream;
+use crate::http::{Call, Connection};
+use crate::query::{CommitsQuery, ConfigQuery, DiffQuery, EventsQuery, ExplainQuery};
+
+/// One server. Clones share its connections.
+#[derive(Debug, Clone)]
+pub struct Api {
+    connection: Arc<Connection>,
+}
+
+impl Api {
+    /// Begins with the address, such as `http://127.0.0.1:7171`.
+    pub fn builder(server: &str) -> ApiBuilder {
+        ApiBuilder::new(server)
+    }
+
+    pub(crate) fn new(connection: Arc<Connection>) -> Self {
+        Self { connection }
+    }
+
+    /// The address, without credentials.
+    pub fn server(&self) -> String {
+        self.connection.server()
+    }
+
+    /// `GET /v1/repos`
+    pub async fn repos(&self) -> Result<RepoList, ApiError> {
+        self.json(Call::get(PathBuilder::new("/v1/repos")), "a list of repositories")
+            .await
+    }
+
+    /// The calls about one repository.
+    pub fn in_repo(&self, repo: &RepoName) -> RepoApi {
+        RepoApi {
+            api: self.clone(),
+            name: repo.clone(),
+        }
+    }
+
+    async fn json<T: DeserializeOwned>(&self, call: Call, expected: &'static str) -> Result<T, ApiError> {
+        let response = self.connection.send(call).await?;
+        let body = self.connection.body(response).await?;
+        serde_json::from_slice(&body).map_err(|error| self.connection.malformed(expected, error))
+    }
+}
+
+/// The calls about one repository.
+#[derive(Debug, Clone)]
+pub struct RepoApi {
+    api: Api,
+    name: RepoName,
+}
+
+impl RepoApi {
+    /// The repository's name.
+    pub fn name(&self) -> &RepoName {
+        &self.name
+    }
+
+    /// The server's address, without credentials.
+    pub fn server(&self) -> String {
+        self.api.server()
+    }
+
+    /// `GET /v1/repos/{repo}`
+    pub async fn view(&self) -> Result<RepoView, ApiError> {
+        self.api.json(Call::get(self.root()), "a repository").await
+    }
+
+    /// `GET …/configs`
+    pub async fn configs(&self) -> Result<ConfigList, ApiError> {
+        self.api
+            .json(Call::get(self.root().literal("configs")), "a list of configs")
+            .await
+    }
+
+    /// `GET …/configs/{config}`: what the client should hold now, or after the wait asked for.
+    pub async fn config(&self, config: &ConfigName, query: &ConfigQuery) -> Result<Fetched, ApiError> {
+        let path = query.all(self.root().literal("configs").name(config.as_str()));
+        let mut call = Call::get(path).wait(query.longest_wait());
+        if let Some(token) = query.if_none_match.as_ref().and_then(Token::header) {
+            call = call.header(IF_NONE_MATCH, token);
+        }
+        if query.format.is_some() {
+            call = call.header(ACCEPT, HeaderValue::from_static("*/*"));
+        }
+        self.fetch(call).await
+    }
+
+    /// `GET …/commits/{commit}/configs/{config}`; of the query, only labels, pointer and format count here.
+    pub async fn config_at(
+        &self,
+        commit: &CommitId,
+        config: &ConfigName,
+        query: &ConfigQuery,
+    ) -> Result<ConfigAnswer, ApiError> {
+        let path = query.rendering(
+            self.commit_path(commit.as_str())
+                .literal("configs")
+                .name(config.as_str()),
+        );
+        let call = Call::get(path).header(ACCEPT, HeaderValue::from_static("*/*"));
+        match self.fetch(call).await? {
+            Fetched::Modified(answer) => Ok(answer),
+            Fetched::NotModified(_) => Err(self
+                .api
+                .connection
+                .malformed("a config", "status 304 without being asked")),
+        }
+    }
+
+    /// `GET …/commits/{commit}/files/{path}`: the bytes of the blob.
+    pub async fn file_at(&self, commit: &CommitId, path: &RepoPath) -> Result<Bytes, ApiError> {
+        let path = self
+            .commit_path(commit.as_str())
+            .literal("files")
+            .name(path.as_str());
+        let call = Call::get(path).header(ACCEPT, HeaderValue::from_static("*/*"));
+        let response = self.api.connection.send(call).await?;
+        self.api.connection.body(response).await
+    }
+
+    /// `GET …/commits`: one page of the history.
+    pub async fn commits(&self, query: &CommitsQuery) -> Result<CommitPage, ApiError> {
+        self.api
+            .json(
+                Call::get(query.all(self.root().literal("commits"))),
+                "page of commits",
+            )
+            .await
+    }
+
+    /// `GET …/commits/{rev}`: the commit that a revision names.
+    pub async fn commit(&self, rev: &str) -> Result<CommitView, ApiError> {
+        self.api.json(Call::get(self.commit_path(rev)), "a commit").await
+    }
+
+    /// `GET …/diff`
+    pub async fn diff(&self, query: &DiffQuery) -> Result<DiffView, ApiError> {
+        self.api
+            .json(Call::get(query.all(self.root().literal("diff"))), "a difference")
+            .await
+    }
+
+    /// `GET …/explain/{config}`
+    pub async fn explain(&self, config: &ConfigName, query: &ExplainQuery) -> Result<ExplainView, ApiError> {
+        let path = query.all(self.root().literal("explain").name(config.as_str()));
+        self.api.json(Call::get(path), "an explanation").await
+    }
+
+    /// `POST …/checks`: the verdict on a revision, without publishing it.
+    pub async fn check(&self, rev: &str) -> Result<CheckView, ApiError> {
+        let call = self.post("checks", &CheckRequest { rev: rev.to_owned() })?;
+        self.api.json(call, "a verdict").await
+    }
+
+    /// `POST …/accept`: take a rewritten history. Gives the state in which the decision was kept; publishing follows.
+    pub async fn accept(&self, head: &CommitId, reason: &str) -> Result<RepoView, ApiError> {
+        let request = AcceptRequest {
+            head: head.clone(),
+            reason: reason.to_owned(),
+        };
+        self.api
+            .json(self.post("accept", &request)?, "a repository")
+            .await
+    }
+
+    /// `GET …/holds`
+    pub async fn holds(&self) -> Result<HoldList, ApiError> {
+        self.api
+            .json(Call::get(self.root().literal("holds")), "a list of holds")
+            .await
+    }
+
+    /// `GET …/events`: opens a stream, which ends with the first fault; see [`Watch`](crate::Watch) for one that
+    /// comes back.
+    pub async fn events(&self, query: &EventsQuery) -> Result<EventStream, ApiError> {
+        let path = query.all(self.root().literal("events"));
+        let mut call = Call::get(path)
+            .header(ACCEPT, HeaderValue::from_static("text/event-stream"))
+            .header(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(id) = query
+            .last_event_id
+            .as_deref()
+            .and_then(|id| HeaderValue::from_str(id).ok())
+        {
+            call = call.header(HeaderName::from_static("last-event-id"), id);
+        }
+        let response = self.api.connection.send(call).await?;
+        let content_type = response
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or("");
+        let media_type = content_type.split(';').next().unwrap_or("").trim();
+        if response.status() != StatusCode::OK || !media_type.eq_ignore_ascii_case("text/event-stream") {
+            let content_type = content_type.chars().take(80).collect();
+            return Err(ApiError::NotAStream {
+                server: self.api.server(),
+                content_type,
+            });
+        }
+        Ok(EventStream::new(
+            response.into_body(),
+            Arc::clone(&self.api.connection),
+        ))
+    }
+
+    async fn fetch(&self, call: Call) -> Result<Fetched, ApiError> {
+        let connection = &self.api.connection;
+        let response = connection.send(call).await?;
+        let standing = Standing::read(response.headers());
+        if response.status() == StatusCode::NOT_MODIFIED {
+            return Ok(Fetched::NotModified(standing));
+        }
+        let body = connection.body(response).await?;
+        Ok(Fetched::Modified(ConfigAnswer {
+            standing,
+            body,
+            server: connection.server(),
+        }))
+    }
+
+    fn root(&self) -> PathBuilder {
+        PathBuilder::new("/v1/repos").segment(self.name.as_str())
+    }
+
+    fn commit_path(&self, rev: &str) -> PathBuilder {
+        self.root().literal("commits").segment(rev)
+    }
+
+    fn post<T: Serialize>(&self, noun: &str, body: &T) -> Result<Call, ApiError> {
+        let json =
+            serde_json::to_vec(body).map_err(|error| self.api.connection.malformed("a request", error))?;
+        Ok(Call::post(self.root().literal(noun), json))
+    }
+}

@@ -1,0 +1,189 @@
+//! How a client is set up: address, token, trusted authorities, deadlines.
+//!
+//! Invariant: a client that was built can be asked at once; nothing is connected before the first call.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::address::{AddressError, ServerAddress};
+use crate::api::Api;
+use crate::http::Connection;
+use crate::secret::BearerToken;
+
+/// Idle connections are closed before the server or a proxy does, which is usually after a minute.
+const POOL_IDLE: Duration = Duration::from_secs(30);
+/// Idle connections kept; a client talks to one server, a call at a time.
+const POOL_IDLE_MAX: usize = 2;
+
+/// How long each part of a call may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadlines {
+    /// Until the connection stands, name look-up included.
+    pub connect: Duration,
+    /// Until the first line of the answer, on top of the wait of a long poll.
+    pub answer: Duration,
+    /// Between two pieces of an answer.
+    pub body_idle: Duration,
+    /// Until the answer is whole, so that a byte now and then does not hold a call for ever.
+    pub body: Duration,
+    /// Between two pieces of an event stream; the server says something every 15 s ± 20 %.
+    pub stream_idle: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            answer: Duration::from_secs(10),
+            body_idle: Duration::from_secs(10),
+            body: Duration::from_mins(1),
+            stream_idle: Duration::from_secs(40),
+        }
+    }
+}
+
+/// Why a client cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The address is not one.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The file of certificates has none, or a broken one.
+    #[error("cannot read the certificates of the authority")]
+    Authority(#[source] Box<dyn Error + Send + Sync>),
+    /// This system has no trusted certificates.
+    #[error("cannot find the certificates that this system trusts")]
+    SystemRoots(#[source] std::io::Error),
+    /// TLS cannot be set up.
+    #[error("cannot set up TLS")]
+    Tls(#[source] rustls::Error),
+}
+
+impl SetupError {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Address(error) => error.hint(),
+            Self::Authority(_) => {
+                "the file must hold PEM blocks that begin with `-----BEGIN CERTIFICATE-----`"
+            }
+            Self::SystemRoots(_) => {
+                "install the system's certificates, or name a file of them with `--ca-file`"
+            }
+            Self::Tls(_) => "this is a fault of the client; please report it",
+        }
+    }
+}
+
+/// Collects what a client needs; see [`Api::builder`].
+#[derive(Debug)]
+pub struct ApiBuilder {
+    server: String,
+    token: Option<BearerToken>,
+    ca_pem: Option<Vec<u8>>,
+    deadlines: Deadlines,
+}
+
+impl ApiBuilder {
+    pub(crate) fn new(server: &str) -> Self {
+        Self {
+            server: server.to_owned(),
+            token: None,
+            ca_pem: None,
+            deadlines: Deadlines::default(),
+        }
+    }
+
+    /// Sends this token with every request.
+    #[must_use]
+    pub fn token(mut self, token: Option<BearerToken>) -> Self {
+        self.token = token;
+        self
+    }
+
+    /// Trusts the authorities in this PEM text, and no longer those of the system.
+    #[must_use]
+    pub fn ca_pem(mut self, pem: Option<Vec<u8>>) -> Self {
+        self.ca_pem = pem;
+        self
+    }
+
+    /// Other deadlines than the usual ones.
+    #[must_use]
+    pub fn deadlines(mut self, deadlines: Deadlines) -> Self {
+        self.deadlines = deadlines;
+        self
+    }
+
+    /// The client. Nothing is connected yet.
+    pub fn build(self) -> Result<Api, SetupError> {
+        let address: ServerAddress = self.server.parse()?;
+        let connector = connector(&address, self.ca_pem.as_deref(), self.deadlines.connect)?;
+        let client = Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(POOL_IDLE)
+            .pool_max_idle_per_host(POOL_IDLE_MAX)
+            .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            .build(connector);
+        let connection = Connection {
+            client,
+            address,
+            token: self.token,
+            deadlines: self.deadlines,
+        };
+        Ok(Api::new(Arc::new(connection)))
+    }
+}
+
+fn connector(
+    address: &ServerAddress,
+    ca_pem: Option<&[u8]>,
+    connect: Duration,
+) -> Result<HttpsConnector<HttpConnector>, SetupError> {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(connect));
+    let provider = rustls::crypto::ring::default_provider();
+    let builder = HttpsConnectorBuilder::new();
+    let builder = match ca_pem {
+        // A client without HTTPS works on a system without certificates.
+        None if address.is_https() => builder
+            .with_provider_and_native_roots(provider)
+            .map_err(SetupError::SystemRoots)?,
+        pem => {
+            let config = ClientConfig::builder_with_provider(Arc::new(provider))
+                .with_safe_default_protocol_versions()
+                .map_err(SetupError::Tls)?
+                .with_root_certificates(roots(pem)?)
+                .with_no_client_auth();
+            builder.with_tls_config(config)
+        }
+    };
+    Ok(builder.https_or_http().enable_http1().wrap_connector(tcp))
+}
+
+fn roots(pem: Option<&[u8]>) -> Result<RootCertStore, SetupError> {
+    let mut roots = RootCertStore::empty();
+    let Some(pem) = pem else { return Ok(roots) };
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|error| SetupError::Authority(error.to_string().into()))?;
+        roots
+            .add(certificate)
+            .map_err(|error| SetupError::Authority(error.into()))?;
+    }
+    if roots.is_empty() {
+        Err(SetupError::Authority("there is no certificate in it".into()))
+    } else {
+        Ok(roots)
+    }
+}

@@ -1,0 +1,43 @@
+//! Typed calls to a Headwater server: one request, an event stream, and a watch that stays up.
+//!
+//! Invariant: nothing here waits without a deadline, reads without a limit or prints a credential. What is
+//! deliberately absent: `Handle<T>`, the last known good on disk and the report of state, which are the next layer
+//! and will stand on these calls; and any retry of a single call, since only the caller knows what may be repeated.
+//!
+//! ```no_run
+//! use headwater_client::{Api, ConfigQuery, Fetched};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let api = Api::builder("http://127.0.0.1:7171").build()?;
+//! let repo = api.in_repo(&"default".parse()?);
+//! if let Fetched::Modified(answer) = repo.config(&"payments/prod".parse()?, &ConfigQuery::default()).await? {
+//!     println!("{}", answer.snapshot()?.document);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod address;
+mod answer;
+mod api;
+mod backoff;
+mod builder;
+mod error;
+mod events;
+mod http;
+mod query;
+mod secret;
+mod sse;
+mod watch;
+
+pub use address::{AddressError, ServerAddress};
+pub use answer::{ConfigAnswer, Fetched, Standing, Token};
+pub use api::{Api, RepoApi};
+pub use backoff::{Backoff, Jitter, Pace};
+pub use builder::{ApiBuilder, Deadlines, SetupError};
+pub use error::{ApiError, Stage};
+pub use events::{Event, EventStream, Frame};
+pub use query::{CommitsQuery, ConfigQuery, DiffQuery, EventsQuery, ExplainQuery, Format, Inline, Labels};
+pub use secret::{BearerToken, TokenError};
+pub use sse::{Item, Message, Parser, SseError};
+pub use watch::{Transport, Watch, WatchEvent, WatchRequest};

@@ -1,0 +1,10 @@
+//! The client against real sockets: a small axum server where answers are well formed, a scripted socket where not.
+
+#[cfg(test)]
+mod api;
+#[cfg(test)]
+mod events;
+#[cfg(test)]
+mod server;
+#[cfg(test)]
+mod watch;
