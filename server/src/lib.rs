@@ -1,4 +1,26 @@
-//! The Headwater service: Git in, HTTP out. ARCHITECTURE.md is the map of the rooms.
+//! The Headwater service: Git in, HTTP out.
+//!
+//! [`run`] is the whole program with its settings, its listener and its end given from outside, so that tests run it
+//! in their own process on port 0. ARCHITECTURE.md is the map of the rooms.
 
+mod cache;
+pub mod cli;
+pub mod clock;
 pub mod git;
+mod history;
+mod http;
+mod judge;
+mod pipeline;
+pub mod process;
+mod publish;
+mod repo;
+pub mod sandbox;
 pub mod secret;
+pub mod settings;
+mod store;
+mod supervisor;
+mod task;
+pub mod telemetry;
+mod tree;
+
+pub use supervisor::{StartError, run, run_with_reloads};

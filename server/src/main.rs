@@ -1,3 +1,7 @@
-//! The `headwater` program.
+//! The `headwater` program; everything is in `cli/`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    headwater_server::cli::main()
+}

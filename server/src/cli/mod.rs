@@ -1,0 +1,272 @@
+//! The command line: what can be typed, and how a command ends.
+//!
+//! Invariant: everything is printed through `Out`, answers to standard output and everything about the run itself to
+//! standard error; the exit code is 0 fine, 1 findings or a refused request, 2 wrong usage, 3 server unreachable.
+//! What is deliberately absent: the commands, one file each, and whatever they decide.
+
+mod accept;
+mod check;
+mod completions;
+mod demo;
+mod diff;
+mod explain;
+mod failure;
+mod findings;
+mod get;
+mod git;
+mod init;
+mod log;
+mod options;
+mod out;
+mod sample;
+mod serve;
+mod status;
+#[cfg(test)]
+mod tests;
+mod text;
+mod watch;
+
+use std::ffi::OsString;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use headwater_wire::Timestamp;
+
+use failure::{Exit, Failure};
+use options::{ServerOptions, Session};
+use out::{Out, Paint};
+
+use crate::sandbox;
+
+/// Widest help text; longer lines are hard to read.
+const HELP_WIDTH_MAX: usize = 100;
+
+const AFTER_HELP: &str = "\
+Every command that asks a server takes --server (or HEADWATER_SERVER), --repo, --output, and a token from \
+HEADWATER_TOKEN or --token-file. Exit codes: 0 fine, 1 findings or a refused request, 2 wrong usage, 3 server \
+unreachable.
+
+Examples:
+  headwater demo                                     # try it on this machine
+  headwater serve --repo ../config                   # follow a repository of one's own
+  headwater check                                    # the verdict, before pushing
+  headwater get payments/prod /pool/max
+  headwater watch payments/prod --output json";
+
+/// Configuration from Git: judged, published, watched
+///
+/// A config version is a commit, a change is a pull request, a rollback is a revert commit. The first four commands
+/// need no server; the others ask a running one, and what they show is also in its HTTP API.
+#[derive(Debug, Parser)]
+#[command(name = "headwater", version, arg_required_else_help = true, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(flatten)]
+    server: ServerOptions,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(Box<serve::Serve>),
+    Demo(demo::Demo),
+    Init(init::Init),
+    Check(check::Check),
+    #[command(flatten)]
+    Ask(Ask),
+    Completions(completions::Completions),
+}
+
+/// Commands that ask a server.
+#[derive(Debug, Subcommand)]
+enum Ask {
+    Status(status::Status),
+    Get(get::Get),
+    Watch(watch::Watch),
+    Log(log::Log),
+    Diff(diff::Diff),
+    Explain(explain::Explain),
+    Accept(accept::Accept),
+}
+
+/// What a run takes from outside besides its arguments, so that a test can give it.
+#[derive(Debug, Clone)]
+pub(crate) struct Environment {
+    /// `HEADWATER_SERVER`. Not read by clap, which would let it win over an option before the command.
+    server: Option<String>,
+    /// `HEADWATER_TOKEN`.
+    token: Option<String>,
+    /// All variables of the service's settings.
+    variables: Vec<(String, String)>,
+    /// `GIT_INDEX_FILE`, which Git sets for hooks where the index of a commit is not the usual one.
+    git_index_file: Option<PathBuf>,
+    /// Colours of standard output.
+    out_paint: Paint,
+    /// Colours of standard error.
+    err_paint: Paint,
+    /// The clock.
+    now: fn() -> Timestamp,
+    /// Seed of the jitter between two attempts.
+    seed: u64,
+}
+
+impl Environment {
+    fn of_process() -> Self {
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let paint = |terminal| {
+            if terminal && !plain {
+                Paint::Ansi
+            } else {
+                Paint::Plain
+            }
+        };
+        let variable = |name| {
+            std::env::var(name)
+                .ok()
+                .filter(|value: &String| !value.is_empty())
+        };
+        Self {
+            server: variable("HEADWATER_SERVER"),
+            token: variable("HEADWATER_TOKEN"),
+            variables: settings_variables(),
+            git_index_file: std::env::var_os("GIT_INDEX_FILE").map(PathBuf::from),
+            out_paint: paint(io::stdout().is_terminal()),
+            err_paint: paint(io::stderr().is_terminal()),
+            now: crate::clock::now,
+            seed: rand::random(),
+        }
+    }
+}
+
+/// Variables that may be settings; one that is not UTF-8 is none of ours.
+fn settings_variables() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| name.starts_with("HEADWATER_"))
+        .collect()
+}
+
+/// Runs the program with the arguments of the process.
+pub fn main() -> ExitCode {
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|argument| argument == sandbox::ARGUMENT)
+    {
+        return verdict_child();
+    }
+    // Neither stream is locked, since a server started from here logs from other threads.
+    let mut out = BufWriter::new(io::stdout());
+    let code = run(
+        std::env::args_os(),
+        &Environment::of_process(),
+        &mut out,
+        &mut io::stderr(),
+    );
+    ExitCode::from(code)
+}
+
+/// A child of a service, which reads files and says its verdict on them. Why it failed is for nobody to read: its
+/// parent sees only that it did.
+fn verdict_child() -> ExitCode {
+    match sandbox::child() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Runs the program; gives the exit code.
+fn run(
+    args: impl IntoIterator<Item = OsString>,
+    environment: &Environment,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> u8 {
+    let mut out = Out::new(out, environment.out_paint);
+    let mut err = Out::new(err, environment.err_paint);
+    let command = Cli::command().max_term_width(HELP_WIDTH_MAX);
+    let cli = command
+        .try_get_matches_from(args)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let ended = match cli {
+        Ok(cli) => start(cli, environment, &mut out, &mut err),
+        Err(error) => usage(&error, &mut out, &mut err),
+    };
+    let ended = ended.and_then(|exit| out.flush().map(|()| exit).map_err(Failure::from));
+    match ended {
+        Ok(exit) => exit.code(),
+        Err(failure) => {
+            // Where standard error is gone too, the code alone has to tell.
+            failure.print(&mut err).and_then(|()| err.flush()).ok();
+            failure.code()
+        }
+    }
+}
+
+/// Prints what clap has to say: help and version are answers, everything else is wrong usage.
+fn usage<'a>(error: &clap::Error, out: &mut Out<'a>, err: &mut Out<'a>) -> Result<Exit, Failure> {
+    let text = error.render();
+    let to = if error.use_stderr() { err } else { out };
+    match to.paint() {
+        Paint::Ansi => to.raw(text.ansi().to_string().as_bytes())?,
+        Paint::Plain => to.raw(text.to_string().as_bytes())?,
+    }
+    Ok(if error.use_stderr() {
+        Exit::WrongUsage
+    } else {
+        Exit::Fine
+    })
+}
+
+fn start(cli: Cli, environment: &Environment, out: &mut Out<'_>, err: &mut Out<'_>) -> Result<Exit, Failure> {
+    let Cli { server, command } = cli;
+    match command {
+        Command::Ask(ask) => {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(Failure::Runtime)?;
+            runtime.block_on(ask.run(&server, environment, out, err))
+        }
+        Command::Completions(completions) => completions.run(out),
+        Command::Serve(serve) => {
+            server.refuse_any("serve")?;
+            serve.run(environment, out, err)
+        }
+        Command::Demo(demo) => {
+            server.refuse_any("demo")?;
+            demo.run(environment, out, err)
+        }
+        Command::Init(init) => {
+            server.refuse_any("init")?;
+            init.run(out, err)
+        }
+        Command::Check(check) => {
+            server.refuse_any("check")?;
+            check.run(environment, out, err)
+        }
+    }
+}
+
+impl Ask {
+    /// Options may stand before and behind the command; the latter win.
+    async fn run(
+        &self,
+        before: &ServerOptions,
+        environment: &Environment,
+        out: &mut Out<'_>,
+        err: &mut Out<'_>,
+    ) -> Result<Exit, Failure> {
+        let open = |options: &ServerOptions| Session::open(&options.or(before), environment);
+        match self {
+            Self::Status(status) => status.run(&open(&status.server)?, out).await,
+            Self::Get(get) => get.run(&open(&get.server)?, out).await,
+            Self::Watch(watch) => watch.run(&open(&watch.server)?, out, err).await,
+            Self::Log(log) => log.run(&open(&log.server)?, out).await,
+            Self::Diff(diff) => diff.run(&open(&diff.server)?, out).await,
+            Self::Explain(explain) => explain.run(&open(&explain.server)?, out).await,
+            Self::Accept(accept) => accept.run(&open(&accept.server)?, out).await,
+        }
+    }
+}

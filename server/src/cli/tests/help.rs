@@ -1,0 +1,577 @@
+use clap::CommandFactory;
+
+use crate::cli::Cli;
+
+fn help_of(name: &str) -> String {
+    let mut root = Cli::command().term_width(100);
+    root.build();
+    let command = if name.is_empty() {
+        &mut root
+    } else {
+        root.find_subcommand_mut(name).unwrap()
+    };
+    let text = command.clone().term_width(100).render_long_help().to_string();
+    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_program_explains_itself() {
+    insta::assert_snapshot!(help_of(""), @r"
+    Configuration from Git: judged, published, watched
+
+    A config version is a commit, a change is a pull request, a rollback is a revert commit. The first
+    four commands need no server; the others ask a running one, and what they show is also in its HTTP
+    API.
+
+    Usage: headwater [OPTIONS] <COMMAND>
+
+    Commands:
+      serve        Follow repositories and serve their configs
+      demo         Try it on this machine, with an upstream, a clone and three instances
+      init         Make a config repository to begin with
+      check        Judge files as the server would, without a server
+      status       Show where each repository stands
+      get          Print a config, or one value of it
+      watch        Tell each change of a config as it happens
+      log          Show the history with verdicts
+      diff         Show what changes between two revisions
+      explain      Show which file and line set each value
+      accept       Take a rewritten history
+      completions  Print the completions of a shell
+      help         Print this message or the help of the given subcommand(s)
+
+    Options:
+      -h, --help
+              Print help (see a summary with '-h')
+
+      -V, --version
+              Print version
+
+    Server:
+          --server <URL>
+              Address of the server [env: HEADWATER_SERVER] [default: http://127.0.0.1:7171]
+
+          --repo <NAME>
+              Repository [default: the only one of the server, or `default`]
+
+          --token-file <FILE>
+              File that holds the token, instead of HEADWATER_TOKEN
+
+          --ca-file <FILE>
+              PEM file of the authorities to trust, instead of those of the system
+
+          --output <FORMAT>
+              How to print the answer [default: text]
+
+    Every command that asks a server takes --server (or HEADWATER_SERVER), --repo, --output, and a token
+    from HEADWATER_TOKEN or --token-file. Exit codes: 0 fine, 1 findings or a refused request, 2 wrong
+    usage, 3 server unreachable.
+
+    Examples:
+      headwater demo                                     # try it on this machine
+      headwater serve --repo ../config                   # follow a repository of one's own
+      headwater check                                    # the verdict, before pushing
+      headwater get payments/prod /pool/max
+      headwater watch payments/prod --output json
+    ");
+}
+
+#[test]
+fn status_explains_itself() {
+    insta::assert_snapshot!(help_of("status"), @r"
+    Show where each repository stands
+
+    The newest admitted commit (tip), the newest commit of the branch (head) and what became of it,
+    whether the upstream answers, and what to do where something is wrong.
+
+    Usage: headwater status [OPTIONS]
+
+    Options:
+          --exit-code
+              Exit with 1 if a head is not published, or an upstream does not answer
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Server:
+          --server <URL>
+              Address of the server [env: HEADWATER_SERVER] [default: http://127.0.0.1:7171]
+
+          --repo <NAME>
+              Repository [default: the only one of the server, or `default`]
+
+          --token-file <FILE>
+              File that holds the token, instead of HEADWATER_TOKEN
+
+          --ca-file <FILE>
+              PEM file of the authorities to trust, instead of those of the system
+
+          --output <FORMAT>
+              How to print the answer [default: text]
+
+    Examples:
+      headwater status
+      headwater status --repo default --output json
+      headwater status --exit-code || echo 'look at it'
+    ");
+}
+
+#[test]
+fn get_explains_itself() {
+    insta::assert_snapshot!(help_of("get"), @r#"
+    Print a config, or one value of it
+
+    Prints what a client with these labels should hold now, or held at a revision: the merged document,
+    or the value at a JSON pointer; a single text, number or truth value is printed bare. With --output
+    json, the whole answer of the API, with version, tip, digest and sources.
+
+    Usage: headwater get [OPTIONS] <CONFIG> [POINTER]
+
+    Arguments:
+      <CONFIG>
+              Name of the config, such as payments/prod
+
+      [POINTER]
+              JSON pointer of one value, such as /pool/max
+
+    Options:
+          --format <FORMAT>
+              Print the server's own rendering: toml, json or yaml
+
+          --at <REV>
+              At this revision instead of now: a commit, a unique prefix of one, a branch or a tag
+
+          --label <KEY=VALUE>
+              Label of the client that asks; may be given several times
+
+          --instance <ID>
+              Name of the client that asks
+
+          --min-version <COMMIT>
+              Wait until this commit or a descendant is published
+
+          --wait <SECONDS>
+              How long to wait for --min-version, in seconds
+
+              [default: 30]
+
+          --raw-version
+              Print only the commit at which the content became what it is
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Server:
+          --server <URL>
+              Address of the server [env: HEADWATER_SERVER] [default: http://127.0.0.1:7171]
+
+          --repo <NAME>
+              Repository [default: the only one of the server, or `default`]
+
+          --token-file <FILE>
+              File that holds the token, instead of HEADWATER_TOKEN
+
+          --ca-file <FILE>
+              PEM file of the authorities to trust, instead of those of the system
+
+          --output <FORMAT>
+              How to print the answer [default: text]
+
+    Examples:
+      headwater get payments/prod
+      headwater get payments/prod /pool/max
+      headwater get payments/prod --format toml --at v1.4 --label region=eu-west
+      headwater get payments/prod --min-version "$(git rev-parse HEAD)"   # after a push
+    "#);
+}
+
+#[test]
+fn watch_explains_itself() {
+    insta::assert_snapshot!(help_of("watch"), @r"
+    Tell each change of a config as it happens
+
+    Prints one line for the version that is current and for each that follows, and for what happens to
+    the repository. Comes back by itself when the connection breaks. With --output json, one JSON object
+    a line.
+
+    Usage: headwater watch [OPTIONS] <CONFIG>...
+
+    Arguments:
+      <CONFIG>...
+              Names of the configs
+
+    Options:
+          --label <KEY=VALUE>
+              Label of the client that watches; may be given several times
+
+          --instance <ID>
+              Name of the client that watches
+
+          --inline
+              Ask for documents in the events, up to 256 KiB each
+
+          --count <COUNT>
+              End after so many versions
+
+          --bookmarks
+              Tell also that nothing changed, every half minute
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Server:
+          --server <URL>
+              Address of the server [env: HEADWATER_SERVER] [default: http://127.0.0.1:7171]
+
+          --repo <NAME>
+              Repository [default: the only one of the server, or `default`]
+
+          --token-file <FILE>
+              File that holds the token, instead of HEADWATER_TOKEN
+
+          --ca-file <FILE>
+              PEM file of the authorities to trust, instead of those of the system
+
+          --output <FORMAT>
+              How to print the answer [default: text]
+
+    Examples:
+      headwater watch payments/prod
+      headwater watch payments/prod feature-flags --label region=eu-west
+      headwater watch payments/prod --inline --output json | jq .document
+    ");
+}
+
+#[test]
+fn log_explains_itself() {
+    insta::assert_snapshot!(help_of("log"), @r"
+    Show the history with verdicts
+
+    One line a commit, newest first: the verdict (✓ admitted, ✗ rejected, · not judged), the commit, its
+    author and age, its subject, and the configs it changed. With a config, only the commits that
+    changed it.
+
+    Usage: headwater log [OPTIONS] [CONFIG]
+
+    Arguments:
+      [CONFIG]
+              Only commits that changed this config
+
+    Options:
+      -n, --limit <COUNT>
+              At most so many commits
+
+              [default: 20]
+
+          --before <COMMIT>
+              Only commits older than this one
+
+          --findings
+              Print also what was found in each commit
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Server:
+          --server <URL>
+              Address of the server [env: HEADWATER_SERVER] [default: http://127.0.0.1:7171]
+
+          --repo <NAME>
+              Repository [default: the only one of the server, or `default`]
+
+          --token-file <FILE>
+              File that holds the token, instead of HEADWATER_TOKEN
+
+          --ca-file <FILE>
+              PEM file of the authorities to trust, instead of those of the system
+
+          --output <FORMAT>
+              How to print the answer [default: text]
+
+    Examples:
+      headwater log
+      headwater log payments/prod --limit 5
+      headwater log --findings
+    ");
+}
+
+#[test]
+fn diff_explains_itself() {
+    insta::assert_snapshot!(help_of("diff"), @r"
+    Show what changes between two revisions
+
+    First the values that differ, by config: old → new, with the file and line that set them. Then the
+    text of the files that differ.
+
+    Usage: headwater diff [OPTIONS] <FROM> [TO]
+
+    Arguments:
+      <FROM>
+              Revision to compare from: a commit, a unique prefix of one, a branch or a tag
+
+      [TO]
+              Revision to compare to
+
+              [default: HEAD]
+
+    Options:
+          --config <CONFIG>
+              Only this config
+
+          --values
+              Print only the values, not the text of the files
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Server:
+          --server <URL>
+              Address of the server [env: HEADWATER_SERVER] [default: http://127.0.0.1:7171]
+
+          --repo <NAME>
+              Repository [default: the only one of the server, or `default`]
+
+          --token-file <FILE>
+              File that holds the token, instead of HEADWATER_TOKEN
+
+          --ca-file <FILE>
+              PEM file of the authorities to trust, instead of those of the system
+
+          --output <FORMAT>
+              How to print the answer [default: text]
+
+    Examples:
+      headwater diff v1.4 main
+      headwater diff HEAD~1 --config payments/prod
+      headwater diff 1a2b3c4d5e 9f8e7d6c5b --values
+    ");
+}
+
+#[test]
+fn explain_explains_itself() {
+    insta::assert_snapshot!(help_of("explain"), @r"
+    Show which file and line set each value
+
+    A config is merged from layers, and later layers win. For each value this prints the place that won
+    and the places it overrides, nearest first.
+
+    Usage: headwater explain [OPTIONS] <CONFIG> [POINTER]
+
+    Arguments:
+      <CONFIG>
+              Name of the config, such as payments/prod
+
+      [POINTER]
+              Only the values at or below this JSON pointer
+
+    Options:
+          --at <REV>
+              At this revision instead of now: a commit, a unique prefix of one, a branch or a tag
+
+          --label <KEY=VALUE>
+              Label which chooses the variant; may be given several times
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Server:
+          --server <URL>
+              Address of the server [env: HEADWATER_SERVER] [default: http://127.0.0.1:7171]
+
+          --repo <NAME>
+              Repository [default: the only one of the server, or `default`]
+
+          --token-file <FILE>
+              File that holds the token, instead of HEADWATER_TOKEN
+
+          --ca-file <FILE>
+              PEM file of the authorities to trust, instead of those of the system
+
+          --output <FORMAT>
+              How to print the answer [default: text]
+
+    Examples:
+      headwater explain payments/prod
+      headwater explain payments/prod /pool
+      headwater explain payments/prod /pool/max --at v1.4 --label region=eu-west
+    ");
+}
+
+#[test]
+fn accept_explains_itself() {
+    insta::assert_snapshot!(help_of("accept"), @r#"
+    Take a rewritten history
+
+    After a forced push the server goes on serving the last good commit and holds the new head until a
+    person has looked at it. The head must be named, so that what is taken is what was seen; the reason
+    is kept.
+
+    Usage: headwater accept [OPTIONS] --reason <TEXT> <HEAD>
+
+    Arguments:
+      <HEAD>
+              The head that is held: its id, or the first 7 or more digits of it
+
+    Options:
+          --reason <TEXT>
+              Why it is taken; kept with the decision
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Server:
+          --server <URL>
+              Address of the server [env: HEADWATER_SERVER] [default: http://127.0.0.1:7171]
+
+          --repo <NAME>
+              Repository [default: the only one of the server, or `default`]
+
+          --token-file <FILE>
+              File that holds the token, instead of HEADWATER_TOKEN
+
+          --ca-file <FILE>
+              PEM file of the authorities to trust, instead of those of the system
+
+          --output <FORMAT>
+              How to print the answer [default: text]
+
+    Examples:
+      headwater status                                                    # shows the head that is held
+      headwater accept 9f8e7d6c5b --reason "secrets removed from history"
+    "#);
+}
+
+#[test]
+fn completions_explains_itself() {
+    insta::assert_snapshot!(help_of("completions"), @r#"
+    Print the completions of a shell
+
+    Write them where the shell looks for them, and start it again.
+
+    Usage: headwater completions <SHELL>
+
+    Arguments:
+      <SHELL>
+              The shell
+
+              [possible values: bash, elvish, fish, powershell, zsh]
+
+    Options:
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Examples:
+      headwater completions bash > /etc/bash_completion.d/headwater
+      headwater completions zsh > "${fpath[1]}/_headwater"
+      headwater completions fish > ~/.config/fish/completions/headwater.fish
+    "#);
+}
+
+#[test]
+fn the_definition_of_all_commands_is_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn check_explains_itself() {
+    insta::assert_snapshot!(help_of("check"), @r"
+    Judge files as the server would, without a server
+
+    Prints every finding with its place and says whether the server would admit the commit: the same
+    verdict in the same words. Errors make the command exit with 1, so that it can stand in a hook or in
+    a pipeline.
+
+    Usage: headwater check [OPTIONS] [DIR|REV]
+
+    Arguments:
+      [DIR|REV]
+              A directory, or else a revision of the repository around the current directory
+
+    Options:
+          --staged
+              Judge what is staged instead of the files of the work tree
+
+          --against <REV>
+              Commit taken for the one that is served now [default: HEAD; for a REV, its first parent]
+
+          --format <FORMAT>
+              How to print the verdict: `text`, or `json` as the API answers
+
+              [default: text]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    What is read:
+      nothing named  all files of the work tree that Git tracks or would add
+      DIR            the same of a directory, taken for the top of a config repository;
+                     outside of Git, all files below it
+      REV            a commit: an id, a branch, a tag or HEAD~1; a bare repository will do
+      --staged       what is staged, which is what the next commit will hold
+
+    Symbolic links are never followed and filters of .gitattributes are not applied; --staged and REV
+    see exactly what Git has stored. Limits are those of a server without settings of its own. Exit
+    codes: 0 no error, 1 an error was found, 2 nothing could be checked.
+
+    Examples:
+      headwater check
+      headwater check HEAD~1 --format json
+      headwater check main --against v1.4
+      printf '#!/bin/sh\nexec headwater check --staged\n' > .git/hooks/pre-commit
+      chmod +x .git/hooks/pre-commit
+    ");
+}
+
+#[test]
+fn demo_explains_itself() {
+    insta::assert_snapshot!(help_of("demo"), @r"
+    Try it on this machine, with an upstream, a clone and three instances
+
+    Makes a bare repository and a clone of it, serves it, and starts three simulated instances that
+    print what they are told. Then edit, commit and push in the clone and watch. Needs `git`. Ctrl-C
+    ends it.
+
+    Usage: headwater demo [OPTIONS]
+
+    Options:
+          --dir <DIR>
+              Directory to keep everything in [default: a temporary one, which is removed at the end]
+
+          --listen <ADDRESS>
+              Address and port to listen on; only this machine reaches it [default: 127.0.0.1:7171, or a
+              free port]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Examples:
+      headwater demo
+      headwater demo --dir ~/headwater-demo    # kept, and taken up again next time
+    ");
+}
+
+#[test]
+fn init_explains_itself() {
+    insta::assert_snapshot!(help_of("init"), @r"
+    Make a config repository to begin with
+
+    Writes a small repository that shows layers, environments, a variant and schemas, and makes its
+    first commit. Its README.md says how to change a value and what happens then. Only an empty or new
+    directory is taken.
+
+    Usage: headwater init <DIR>
+
+    Arguments:
+      <DIR>
+              Directory to make
+
+    Options:
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Examples:
+      headwater init config
+      headwater check config
+      headwater serve --repo config
+    ");
+}

@@ -1,0 +1,126 @@
+//! A verdict without publishing: on a revision, or on a tar of files.
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use headwater_validators::{Entry, File, Limits, wants};
+use headwater_wire::{CheckRequest, CheckView, ConfigName, Problem, ProblemCode, RepoPath, VerdictState};
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+
+use super::problem::{Result, bad_request};
+use super::state::App;
+use super::{answer, commits, extract, history};
+use crate::judge::judge_entries;
+use crate::repo::{Repo, RepoError};
+use crate::task;
+use crate::tree::{RawEntry, content_id};
+
+/// Largest body of a check, in bytes: a repository of configs is some megabytes, and the whole of it is in memory.
+pub(super) const BODY_BYTES_MAX: usize = 64 << 20;
+
+/// Format of the answer.
+const VIEW_VERSION: u32 = 1;
+
+/// `POST /v1/repos/{repo}/checks`.
+pub(super) async fn check(
+    State(app): State<App>,
+    Path(repo): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result {
+    let repo = &extract::repo(&app, &repo)?;
+    let media_type = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("application/json");
+    match media_type.split(';').next().unwrap_or_default().trim() {
+        "application/json" => check_revision(repo, &body).await,
+        "application/x-tar" | "application/tar" => check_tar(repo, body).await,
+        other => Err(Problem::new(
+            ProblemCode::UnsupportedMediaType,
+            format!("`{other}` is not taken here"),
+        )
+        .hint("send {\"rev\": \"…\"} as application/json, or a tar of files as application/x-tar")
+        .into()),
+    }
+}
+
+async fn check_revision(repo: &Repo, body: &Bytes) -> Result {
+    let request: CheckRequest = serde_json::from_slice(body).map_err(|error| {
+        bad_request(
+            format!("the body cannot be read: {error}"),
+            "send {\"rev\": \"HEAD\"}, or a tar of files",
+        )
+    })?;
+    let commit = history::resolve(repo, &request.rev).await?;
+    commits::reachable(repo, &commit).await?;
+    let judged = repo.judged(&commit).await?;
+    Ok(answer::view(&CheckView {
+        version: VIEW_VERSION,
+        verdict: judged.state(),
+        findings: judged.findings.clone(),
+    }))
+}
+
+async fn check_tar(repo: &Arc<Repo>, body: Bytes) -> Result {
+    let (limits, exposed) = (repo.rules().limits.clone(), exposed(repo));
+    let read = task::blocking(repo.rules().deadline, move || read_tar(&body, &limits)).await;
+    let entries = read.map_err(RepoError::from)?.map_err(|error| {
+        bad_request(
+            format!("the tar cannot be read: {error}"),
+            "send an uncompressed tar of regular files",
+        )
+    })?;
+    let outcome = judge_entries(entries, repo.rules(), exposed).await?;
+    let verdict = if outcome.valid.is_some() {
+        VerdictState::Admitted
+    } else {
+        VerdictState::Rejected
+    };
+    Ok(answer::view(&CheckView {
+        version: VIEW_VERSION,
+        verdict,
+        findings: outcome.findings,
+    }))
+}
+
+/// Configs that are good in the commit now exposed.
+fn exposed(repo: &Repo) -> BTreeSet<ConfigName> {
+    let published = repo.board.read();
+    published
+        .snapshot
+        .iter()
+        .flat_map(|snapshot| snapshot.configs.keys().cloned())
+        .collect()
+}
+
+/// The files of a tar as a tree. Links are recorded as such and never followed; nothing is written anywhere.
+fn read_tar(bytes: &[u8], limits: &Limits) -> std::io::Result<Vec<RawEntry>> {
+    let mut entries = Vec::new();
+    let mut archive = tar::Archive::new(bytes);
+    for entry in archive.entries()?.take(limits.files.saturating_mul(2)) {
+        let mut entry = entry?;
+        let path = entry.path_bytes().into_owned();
+        let path = path.strip_prefix(b"./").unwrap_or(&path).to_vec();
+        let kind = entry.header().entry_type();
+        if kind.is_symlink() || kind.is_hard_link() {
+            entries.push((path, Entry::Symlink));
+        } else if kind.is_file() {
+            let size = entry.size();
+            let wanted = std::str::from_utf8(&path)
+                .ok()
+                .and_then(|path| path.parse::<RepoPath>().ok());
+            let read = wanted.is_some_and(|path| wants(&path)) && size <= limits.file_bytes;
+            let mut content = Vec::new();
+            entry.by_ref().take(limits.file_bytes).read_to_end(&mut content)?;
+            let id = content_id(&content);
+            let bytes = read.then(|| Arc::from(content));
+            entries.push((path, Entry::File(File { id, size, bytes })));
+        }
+    }
+    Ok(entries)
+}

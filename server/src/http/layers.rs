@@ -1,0 +1,107 @@
+//! What happens around every request, outermost first: a request id, a caught panic, a deadline for everything that
+//! is no watch, and one log line.
+//!
+//! Why this order: the id must be on every answer, a panic's included; the deadline must not cut a watch, which has
+//! its own.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use headwater_wire::{Problem, ProblemCode};
+use http::header::X_CONTENT_TYPE_OPTIONS;
+use http::{HeaderValue, StatusCode};
+use tokio::time::Instant;
+use tracing::{Instrument, debug, debug_span, error};
+
+use super::problem::{Answer, Told};
+use super::state::App;
+
+/// Longest time of a request that is no watch. A cold read of a very large repository takes a few seconds.
+const REQUEST_DEADLINE: Duration = Duration::from_mins(1);
+
+/// Longest wait of a watch plus its forced listing; past this, something is stuck.
+const WATCH_DEADLINE: Duration = Duration::from_mins(6);
+
+/// Wraps all routes.
+pub(super) fn wrap(routes: Router<App>, app: App) -> Router<App> {
+    routes.layer(from_fn_with_state(app, around))
+}
+
+async fn around(State(app): State<App>, request: Request, next: Next) -> Response {
+    let id = app.next_request_id();
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let waits = request
+        .uri()
+        .query()
+        .is_some_and(|query| query.contains("wait=") || query.contains("min_version="))
+        || request.headers().contains_key("prefer");
+    let deadline = if waits { WATCH_DEADLINE } else { REQUEST_DEADLINE };
+    let started = Instant::now();
+    let span = debug_span!("request", request.id = %id);
+    let run = std::panic::AssertUnwindSafe(next.run(request))
+        .catch_unwind()
+        .instrument(span);
+    let response = match tokio::time::timeout(deadline, run).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_panic)) => {
+            error!(request.id = %id, %method, path, "a handler panicked; please report this with the lines above");
+            Answer::from(Problem::new(
+                ProblemCode::Internal,
+                "the request could not be finished",
+            ))
+            .into_response()
+        }
+        Err(_) => Answer::from(Problem::new(
+            ProblemCode::DeadlineExceeded,
+            "the request took too long",
+        ))
+        .into_response(),
+    };
+    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    debug!(request.id = %id, %method, path, status = response.status().as_u16(), duration_ms, "answered");
+    finish(response, &id)
+}
+
+/// What the framework refused before a handler saw it, in the words of the API. A probe that is not ready is an answer
+/// of ours and no problem.
+fn untold(status: StatusCode) -> Option<Problem> {
+    let (code, detail, hint) = match status {
+        StatusCode::BAD_REQUEST => (
+            ProblemCode::BadRequest,
+            "the address cannot be read",
+            "percent-encode paths as UTF-8",
+        ),
+        StatusCode::PAYLOAD_TOO_LARGE => (
+            ProblemCode::TooLarge,
+            "the body is larger than this call takes",
+            "send less, or check it with `headwater check`",
+        ),
+        _ => return None,
+    };
+    Some(Problem::new(code, detail).hint(hint))
+}
+
+/// Puts the request id on the answer, and into the body of a problem.
+fn finish(mut response: Response, id: &str) -> Response {
+    if response.extensions().get::<Told>().is_none()
+        && let Some(problem) = untold(response.status())
+    {
+        response = Answer::from(problem).into_response();
+    }
+    if let Some(Told(mut problem)) = response.extensions_mut().remove::<Told>() {
+        problem.request_id = Some(id.to_owned());
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        response.headers_mut().remove(http::header::CONTENT_LENGTH);
+        *response.body_mut() = body.into();
+    }
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert("x-request-id", id);
+    }
+    response
+}

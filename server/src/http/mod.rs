@@ -1,0 +1,62 @@
+//! The HTTP API: the whole route table, and nothing that decides.
+//!
+//! Invariant: a handler parses, asks a room and answers. No request reaches the upstream, except through
+//! [`crate::repo::Repo::fresh_listing`].
+
+mod answer;
+mod checks;
+mod commits;
+mod configs;
+mod diff;
+mod extract;
+mod files;
+mod health;
+mod history;
+mod layers;
+mod problem;
+mod repos;
+pub(crate) mod serve;
+mod state;
+mod stream;
+mod views;
+mod watch;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+
+pub(crate) use state::App;
+
+/// Every address of the service. Config names and paths hold slashes, so they stand last.
+pub(crate) fn router(app: App) -> Router {
+    let routes = Router::new()
+        .route("/", get(health::index))
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .route("/v1/repos", get(repos::list))
+        .route("/v1/repos/{repo}", get(repos::one))
+        .route("/v1/repos/{repo}/configs", get(configs::list))
+        .route("/v1/repos/{repo}/configs/{*config}", get(watch::current))
+        .route("/v1/repos/{repo}/events", get(stream::events))
+        .route("/v1/repos/{repo}/commits", get(history::page))
+        .route("/v1/repos/{repo}/commits/{rev}", get(history::one))
+        .route(
+            "/v1/repos/{repo}/commits/{commit}/configs/{*config}",
+            get(commits::config),
+        )
+        .route(
+            "/v1/repos/{repo}/commits/{commit}/files/{*path}",
+            get(files::file),
+        )
+        .route("/v1/repos/{repo}/diff", get(diff::diff))
+        .route("/v1/repos/{repo}/explain/{*config}", get(diff::explain))
+        .route(
+            "/v1/repos/{repo}/checks",
+            post(checks::check).layer(DefaultBodyLimit::max(checks::BODY_BYTES_MAX)),
+        )
+        .route("/v1/repos/{repo}/accept", post(repos::accept))
+        .route("/v1/repos/{repo}/holds", get(repos::holds))
+        .fallback(problem::not_found)
+        .method_not_allowed_fallback(problem::method_not_allowed);
+    layers::wrap(routes, app.clone()).with_state(app)
+}

@@ -1,0 +1,219 @@
+//! Errors as answers: one table from a room's error to a [`Problem`].
+
+use axum::response::{IntoResponse, Response};
+use headwater_core::Refusal;
+use headwater_wire::{CommitId, ConfigName, Finding, Problem, ProblemCode, RepoName};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, StatusCode};
+use tracing::{error, warn};
+
+use crate::git::error::Remedy;
+use crate::git::read::ReadError;
+use crate::pipeline::AcceptError;
+use crate::repo::RepoError;
+
+/// A problem on its way out. Boxed, since it travels in every handler's result.
+#[derive(Debug)]
+pub(super) struct Answer(Box<Problem>);
+
+/// What a handler returns.
+pub(super) type Result<T = Response> = std::result::Result<T, Answer>;
+
+impl From<Problem> for Answer {
+    fn from(problem: Problem) -> Self {
+        Self(Box::new(problem))
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self.0).unwrap_or_default();
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if matches!(
+            status,
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+        ) {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
+        }
+        response.extensions_mut().insert(Told(self.0));
+        response
+    }
+}
+
+/// The problem of an answer, for the layer that adds the request id.
+#[derive(Debug, Clone)]
+pub(super) struct Told(pub Box<Problem>);
+
+/// A parameter, header or body that is not what the call takes.
+pub(super) fn bad_request(detail: impl Into<String>, hint: impl Into<String>) -> Answer {
+    Problem::new(ProblemCode::BadRequest, detail).hint(hint).into()
+}
+
+/// No such repository.
+pub(super) fn repo_not_found(name: &str) -> Answer {
+    Problem::new(
+        ProblemCode::RepoNotFound,
+        format!("this service follows no repository `{name}`"),
+    )
+    .hint("GET /v1/repos lists the repositories")
+    .into()
+}
+
+/// No such config at a commit.
+pub(super) fn config_not_found(config: &ConfigName, commit: &CommitId, near: Option<&str>) -> Answer {
+    let hint = near.map_or_else(
+        || "GET /v1/repos/{repo}/configs lists the configs of the tip".to_owned(),
+        |near| format!("did you mean `{near}`?"),
+    );
+    Problem::new(
+        ProblemCode::ConfigNotFound,
+        format!("there is no config `{config}` at {}", commit.short()),
+    )
+    .hint(hint)
+    .into()
+}
+
+/// Nothing is published yet.
+pub(super) fn not_ready(repo: &RepoName, why: Option<&str>) -> Answer {
+    let detail = match why {
+        Some(why) => format!("`{repo}` has no published commit yet: {why}"),
+        None => format!("`{repo}` has no published commit yet"),
+    };
+    Problem::new(ProblemCode::NotReady, detail)
+        .hint("GET /v1/repos/{repo} tells the state of the source")
+        .into()
+}
+
+/// The commit is not reachable from the followed branch.
+pub(super) fn commit_not_here(commit: &CommitId) -> Answer {
+    Problem::new(
+        ProblemCode::CommitNotHere,
+        format!("the followed branch does not reach {commit}"),
+    )
+    .hint("push it to the followed branch; if it was pushed just now, try again in a second")
+    .into()
+}
+
+/// The commit failed admission.
+pub(super) fn commit_rejected(commit: &CommitId, findings: Vec<Finding>) -> Answer {
+    Problem::new(
+        ProblemCode::CommitRejected,
+        format!("{} failed admission and is not served", commit.short()),
+    )
+    .hint("mend what the findings name and push again; the last good commit keeps serving")
+    .findings(findings)
+    .into()
+}
+
+/// `GET` of an address that no route has.
+pub(super) async fn not_found(uri: http::Uri) -> Answer {
+    Problem::new(
+        ProblemCode::NotFound,
+        format!("there is nothing at `{}`", uri.path()),
+    )
+    .hint("the API begins at /v1/repos")
+    .into()
+}
+
+/// An address that takes another method.
+pub(super) async fn method_not_allowed(method: http::Method, uri: http::Uri) -> Answer {
+    Problem::new(
+        ProblemCode::MethodNotAllowed,
+        format!("`{}` does not take {method}", uri.path()),
+    )
+    .hint("the `allow` header names the methods it takes")
+    .into()
+}
+
+impl From<RepoError> for Answer {
+    fn from(error: RepoError) -> Self {
+        match error {
+            RepoError::NotReady => Problem::new(ProblemCode::NotReady, error.to_string())
+                .hint("GET /v1/repos/{repo} tells the state of the source")
+                .into(),
+            RepoError::Overloaded => Problem::new(ProblemCode::Overloaded, error.to_string())
+                .hint("try again after a pause")
+                .into(),
+            RepoError::Ended => Problem::new(ProblemCode::Overloaded, "the service is stopping".to_owned())
+                .hint("try again; another process will answer")
+                .into(),
+            RepoError::Sandbox(ref failed) => {
+                error!(error = %failed, "a verdict could not be worked out: {failed}");
+                Problem::new(ProblemCode::Overloaded, error.to_string())
+                    .hint("try again after a pause")
+                    .into()
+            }
+            RepoError::Blocking(ref timed_out) => {
+                error!(error = %timed_out, "a read did not finish: {timed_out}");
+                Problem::new(ProblemCode::DeadlineExceeded, error.to_string())
+                    .hint("try again after a pause")
+                    .into()
+            }
+            RepoError::Read(error) => error.into(),
+            RepoError::Git(error) => {
+                let code = match error.remedy() {
+                    Remedy::FixInput => ProblemCode::BadRequest,
+                    Remedy::Retry | Remedy::RefreshAndRedo | Remedy::FreeCapacity => ProblemCode::Overloaded,
+                    Remedy::RepairMirror => {
+                        warn!(error = error.one_line(), "a read failed: {}", error.one_line());
+                        ProblemCode::MirrorBroken
+                    }
+                    Remedy::Reauthenticate | Remedy::Stop | Remedy::Bug => {
+                        error!(error = error.one_line(), "a read failed: {}", error.one_line());
+                        ProblemCode::Internal
+                    }
+                };
+                // The error's own words name the directory, which is nobody's business outside.
+                let detail = if code == ProblemCode::MirrorBroken {
+                    "an object could not be read from the mirror".to_owned()
+                } else {
+                    error.to_string()
+                };
+                Problem::new(code, detail).hint(error.hint()).into()
+            }
+        }
+    }
+}
+
+impl From<ReadError> for Answer {
+    fn from(error: ReadError) -> Self {
+        let text = error.to_string();
+        let (code, hint) = match error {
+            ReadError::FileNotFound { .. } => (
+                ProblemCode::FileNotFound,
+                "`git ls-tree -r COMMIT` lists the files of a commit",
+            ),
+            ReadError::NotAFile { .. } => (
+                ProblemCode::NotAFile,
+                "directories, links and submodules are never followed; name a file",
+            ),
+            ReadError::TooLarge { .. } => (ProblemCode::TooLarge, "read it from the upstream with Git"),
+            ReadError::Git(error) => return RepoError::Git(error).into(),
+        };
+        Problem::new(code, text).hint(hint).into()
+    }
+}
+
+impl From<AcceptError> for Answer {
+    fn from(error: AcceptError) -> Self {
+        let detail = error.to_string();
+        match error {
+            AcceptError::Refused(Refusal::NothingHeld) => Problem::new(ProblemCode::NothingHeld, detail)
+                .hint("GET /v1/repos/{repo}/holds lists what waits for a person")
+                .into(),
+            AcceptError::Refused(Refusal::HeadMoved { actual }) => {
+                Problem::new(ProblemCode::HeadMoved, detail)
+                    .hint(format!("look at {actual}, then accept that head"))
+                    .actual(actual)
+                    .into()
+            }
+            AcceptError::Store(_) => Problem::new(ProblemCode::Overloaded, "the decision could not be kept")
+                .hint("free space on the disk of the data directory, then repeat")
+                .into(),
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Repositories: list, one, what is held back, and taking a rewritten history.
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use headwater_wire::{AcceptRequest, RepoList};
+use tokio::sync::oneshot;
+
+use super::problem::{Result, bad_request};
+use super::state::App;
+use super::{answer, extract, views};
+use crate::clock;
+use crate::pipeline::Request;
+use crate::repo::RepoError;
+
+/// Longest reason, in bytes: a sentence or two, which is kept with the decision.
+const REASON_BYTES_MAX: usize = 1_024;
+
+/// `GET /v1/repos`.
+pub(super) async fn list(State(app): State<App>) -> Result {
+    let now = clock::now();
+    let repos = app
+        .repos()
+        .values()
+        .map(|repo| views::repo(repo, &repo.board.read(), now))
+        .collect();
+    Ok(answer::view(&RepoList { repos }))
+}
+
+/// `GET /v1/repos/{repo}`.
+pub(super) async fn one(State(app): State<App>, Path(repo): Path<String>) -> Result {
+    let repo = &extract::repo(&app, &repo)?;
+    Ok(answer::view(&views::repo(repo, &repo.board.read(), clock::now())))
+}
+
+/// `GET /v1/repos/{repo}/holds`.
+pub(super) async fn holds(State(app): State<App>, Path(repo): Path<String>) -> Result {
+    let repo = &extract::repo(&app, &repo)?;
+    Ok(answer::view(&views::holds(&repo.board.read())))
+}
+
+/// `POST /v1/repos/{repo}/accept`: answers the repository's state once the decision is kept.
+pub(super) async fn accept(State(app): State<App>, Path(repo): Path<String>, body: Bytes) -> Result {
+    let repo = &extract::repo(&app, &repo)?;
+    let request: AcceptRequest = serde_json::from_slice(&body).map_err(|error| {
+        bad_request(
+            format!("the body cannot be read: {error}"),
+            "send {\"head\": \"<full hash>\", \"reason\": \"…\"}",
+        )
+    })?;
+    let reason = request.reason.trim().to_owned();
+    if reason.is_empty() || reason.len() > REASON_BYTES_MAX {
+        let hint = format!(
+            "say in 1 to {REASON_BYTES_MAX} bytes why this history is taken; it is kept for the audit"
+        );
+        return Err(bad_request("the reason is missing or too long", hint));
+    }
+    let (reply, answer) = oneshot::channel();
+    repo.send(Request::Accept {
+        head: request.head,
+        reason,
+        reply,
+    })?;
+    answer.await.map_err(|_| RepoError::Ended)??;
+    Ok(answer::view(&views::repo(repo, &repo.board.read(), clock::now())))
+}

@@ -1,0 +1,61 @@
+//! The handles that handlers are given.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use headwater_wire::RepoName;
+use tokio_util::sync::CancellationToken;
+
+use crate::repo::Repo;
+
+/// Everything a handler may use; cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct App(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    repos: ArcSwap<BTreeMap<RepoName, Arc<Repo>>>,
+    draining: CancellationToken,
+    /// Beginning of all request ids of this process, so that ids of two processes differ.
+    id_prefix: String,
+    requests: AtomicU64,
+}
+
+impl App {
+    /// Handles of `repos`; streams end when `draining` is cancelled.
+    pub(crate) fn new(repos: BTreeMap<RepoName, Arc<Repo>>, draining: CancellationToken) -> Self {
+        let id_prefix = format!("{:08x}", rand::random::<u32>());
+        Self(Arc::new(Inner {
+            repos: ArcSwap::from_pointee(repos),
+            draining,
+            id_prefix,
+            requests: AtomicU64::new(0),
+        }))
+    }
+
+    /// All repositories, by name.
+    pub(crate) fn repos(&self) -> Arc<BTreeMap<RepoName, Arc<Repo>>> {
+        self.0.repos.load_full()
+    }
+
+    /// Answers for these repositories from now on.
+    pub(crate) fn set_repos(&self, repos: BTreeMap<RepoName, Arc<Repo>>) {
+        self.0.repos.store(Arc::new(repos));
+    }
+
+    /// Cancelled when the process stops taking requests.
+    pub(crate) fn draining(&self) -> &CancellationToken {
+        &self.0.draining
+    }
+
+    /// A name for one request: counted, not random, since it is made for every one.
+    pub(crate) fn next_request_id(&self) -> String {
+        format!(
+            "{}-{}",
+            self.0.id_prefix,
+            self.0.requests.fetch_add(1, Ordering::Relaxed)
+        )
+    }
+}

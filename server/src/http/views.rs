@@ -1,0 +1,129 @@
+//! From what the rooms hold to what the API shows.
+
+use headwater_wire::{
+    BranchName, ConfigItem, ConfigList, ConfigName, HeadState, HoldList, HoldView, RepoView, SourceState,
+    Timestamp,
+};
+
+use crate::git::history::CommitInfo;
+use crate::git::list::BranchWanted;
+use crate::pipeline::source::is_stale;
+use crate::publish::{Exposed, Published, STATUS_FINDINGS_MAX};
+use crate::repo::Repo;
+
+/// A repository now.
+pub(super) fn repo(repo: &Repo, published: &Published, now: Timestamp) -> RepoView {
+    let (state, source) = (&published.state, &published.source);
+    let rejected = state.head_state == HeadState::Rejected;
+    RepoView {
+        name: repo.name().clone(),
+        url: repo.settings().upstream.url.to_string(),
+        branch: state.branch.clone().or_else(|| wanted_branch(repo)),
+        tip: state.tip.clone(),
+        head: state.head.clone(),
+        head_state: state.head_state,
+        source_state: source.state,
+        synced_at: source.synced_at,
+        stale: source.stale || is_stale(source.synced_at, now, repo.settings().poll_interval),
+        configs: published
+            .snapshot
+            .as_ref()
+            .map_or(0, |snapshot| snapshot.configs.len()),
+        error: source
+            .error
+            .clone()
+            .or_else(|| rejected.then(|| rejection(published))),
+        hint: source.hint.clone().or_else(|| {
+            rejected.then(|| {
+                "mend what the findings name and push again; the last good commit keeps serving".to_owned()
+            })
+        }),
+        findings: published
+            .head_findings
+            .iter()
+            .take(STATUS_FINDINGS_MAX)
+            .cloned()
+            .collect(),
+    }
+}
+
+fn wanted_branch(repo: &Repo) -> Option<BranchName> {
+    match &repo.settings().branch {
+        BranchWanted::Named(branch) => Some(branch.clone()),
+        BranchWanted::Default => None,
+    }
+}
+
+fn rejection(published: &Published) -> String {
+    let count = published.head_findings.len();
+    format!(
+        "the head was rejected: {count} error finding{}",
+        if count == 1 { "" } else { "s" }
+    )
+}
+
+/// The configs of the tip.
+pub(super) fn configs(published: &Published) -> Option<ConfigList> {
+    let snapshot = published.snapshot.as_ref()?;
+    let configs = snapshot
+        .configs
+        .iter()
+        .map(|(name, exposed)| config_item(name, exposed))
+        .collect();
+    Some(ConfigList {
+        tip: snapshot.commit.clone(),
+        configs,
+    })
+}
+
+fn config_item(name: &ConfigName, exposed: &Exposed) -> ConfigItem {
+    ConfigItem {
+        name: name.clone(),
+        version: exposed.target.version.clone(),
+        digest: exposed.config.base().digest().clone(),
+        generation: exposed.target.generation,
+        variants: exposed
+            .config
+            .variants()
+            .iter()
+            .map(|variant| variant.name().to_owned())
+            .collect(),
+        rollout: exposed.config.rollout().map(str::to_owned),
+    }
+}
+
+/// What waits for a person.
+pub(super) fn holds(published: &Published) -> HoldList {
+    let holds = published.state.hold.iter().map(|hold| HoldView {
+        id: format!("history-{}", hold.head.short()),
+        kind: SourceState::HistoryRewritten.as_str().to_owned(),
+        head: hold.head.clone(),
+        tip: published.state.tip.clone(),
+        since: hold.since,
+        hint: format!(
+            "look at the new head, then run `headwater accept {} --reason …`",
+            hold.head
+        ),
+    });
+    HoldList {
+        holds: holds.collect(),
+    }
+}
+
+/// A commit without its verdict.
+pub(super) fn commit(
+    info: CommitInfo,
+    verdict: headwater_wire::VerdictView,
+    configs_changed: Vec<ConfigName>,
+) -> headwater_wire::CommitView {
+    headwater_wire::CommitView {
+        commit: info.commit,
+        parents: info.parents,
+        author: info.author,
+        committer: info.committer,
+        message: info.message,
+        verdict,
+        configs_changed,
+        outcome: None,
+    }
+}

@@ -1,0 +1,246 @@
+//! The current config, at once or as a long poll: one `GET`, one comparison.
+//!
+//! Invariant: a watcher registers before it compares, so a change between the two wakes it; it is answered only with
+//! what the comparison allows, so a replica that lags never takes a client backwards.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Response;
+use headwater_core::{Answer as Compared, Freshness, Token};
+use headwater_validators::Effective;
+use headwater_wire::{ChangeKind, CommitId, ConfigName, Problem, ProblemCode};
+use http::HeaderMap;
+use tokio::time::Instant;
+
+use super::answer;
+use super::extract::{self, Asker, Pairs, Representation};
+use super::problem::{Answer, Result, config_not_found, not_ready};
+use super::state::App;
+use crate::pipeline::Fresh;
+use crate::publish::{Exposed, Published};
+use crate::repo::{Repo, RepoError};
+
+/// Longest wait for the one listing that a request may force.
+pub(super) const FRESH_DEADLINE: Duration = Duration::from_secs(20);
+
+/// One request for a current config.
+struct Watch {
+    repo: Arc<Repo>,
+    config: ConfigName,
+    asker: Asker,
+    representation: Representation,
+    held: Vec<Token>,
+    /// The client named something that is no token of ours.
+    holds_unknown: bool,
+}
+
+/// `GET /v1/repos/{repo}/configs/{config}`, with or without `wait`.
+pub(super) async fn current(
+    State(app): State<App>,
+    Path((repo, config)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result {
+    let pairs = Pairs::read(query.as_deref())?;
+    let wait = extract::wait(&pairs, &headers)?;
+    let held = extract::held(&headers);
+    let watch = Watch {
+        repo: extract::repo(&app, &repo)?,
+        config: extract::config(&config)?,
+        asker: Asker::read(&pairs)?,
+        representation: Representation::read(&pairs)?,
+        holds_unknown: held.is_empty() && extract::holds_something(&headers),
+        held,
+    };
+    let started = Instant::now();
+    if let Some(commit) = pairs.parsed::<CommitId>("min_version", "`min_version` takes a full commit id")? {
+        watch
+            .until_published(&commit, started + extract::wait_or_default(wait))
+            .await?;
+    }
+    // Spread over the last fifth, so that watchers which began together do not come back together.
+    let deadline = wait.map(|wait| started + wait.mul_f64(0.8 + 0.2 * rand::random::<f64>()));
+    watch.answer(deadline).await
+}
+
+impl Watch {
+    /// Compares, and waits while the client holds what it should.
+    async fn answer(&self, deadline: Option<Instant>) -> Result {
+        let mut freshness = Freshness::NotAsked;
+        loop {
+            // Register first, then read: what is published from here on wakes us.
+            let mut wake = self.repo.board.watch_config(&self.config);
+            let published = self.repo.board.read();
+            let exposed = exposed(&self.repo, &published, &self.config)?;
+            let effective = exposed.config.select(&self.asker.labels);
+            let token = self.token(exposed, effective);
+            let compared = match self.held_token(&token) {
+                None if self.holds_unknown => Compared::Target(ChangeKind::UnknownBase),
+                held => self.repo.compare(held, exposed, &token, freshness).await?,
+            };
+            match compared {
+                Compared::Target(change) => {
+                    return self.target(&published, exposed, effective, (token, change));
+                }
+                Compared::AskUpstream => freshness = self.ask_upstream().await?,
+                Compared::ReplicaBehind => return Err(replica_behind(&published)),
+                Compared::UpToDate | Compared::Hold => {
+                    let until = deadline.filter(|deadline| *deadline > Instant::now());
+                    let Some(until) = until else {
+                        let change = last_change(exposed);
+                        return Ok(answer::not_modified(answer::headers(&published, &token, change)));
+                    };
+                    // Cancel-safe: all three only wait.
+                    tokio::select! {
+                        _ = wake.changed() => {}
+                        () = tokio::time::sleep_until(until) => {}
+                        () = self.repo.draining().cancelled() => {
+                            let change = last_change(exposed);
+                            return Ok(answer::not_modified(answer::headers(&published, &token, change)));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The token to compare with: the one that equals the target if the client named several, else the first.
+    fn held_token(&self, target: &Token) -> Option<&Token> {
+        self.held
+            .iter()
+            .find(|held| *held == target)
+            .or(self.held.first())
+    }
+
+    fn token(&self, exposed: &Exposed, effective: &Effective) -> Token {
+        Token {
+            representation: self.representation.token_part(),
+            ..exposed.token(effective)
+        }
+    }
+
+    fn target(
+        &self,
+        published: &Published,
+        exposed: &Exposed,
+        effective: &Effective,
+        (token, change): (Token, ChangeKind),
+    ) -> Result<Response> {
+        let headers = answer::headers(published, &token, change);
+        if let Some((body, media_type)) = answer::represent(effective, &self.representation)? {
+            return Ok(answer::ok(headers, body, media_type));
+        }
+        let tip = published.state.tip.as_ref().unwrap_or(&exposed.target.version);
+        let body = snapshot_body(&self.repo, &self.config, exposed, (tip, effective));
+        Ok(answer::ok(headers, body, "application/json"))
+    }
+
+    async fn ask_upstream(&self) -> Result<Freshness> {
+        Ok(match self.repo.fresh_listing(FRESH_DEADLINE).await? {
+            Fresh::Listed => Freshness::Fresh,
+            Fresh::Failed => Freshness::Failed,
+        })
+    }
+
+    /// Waits until `commit` or a descendant is exposed: who pushed it reads his own write.
+    async fn until_published(&self, commit: &CommitId, deadline: Instant) -> Result<()> {
+        let mut asked = false;
+        loop {
+            let mut news = self.repo.board.watch_published();
+            news.borrow_and_update();
+            if self.repo.tip_contains(commit).await? {
+                return Ok(());
+            }
+            if !asked {
+                // The commit may have been pushed a moment ago. One listing is enough: polling goes on anyway.
+                asked = true;
+                self.repo.fresh_listing(FRESH_DEADLINE).await?;
+                continue;
+            }
+            // Cancel-safe: all three only wait.
+            tokio::select! {
+                _ = news.changed() => {}
+                () = self.repo.draining().cancelled() => return Err(RepoError::Ended.into()),
+                () = tokio::time::sleep_until(deadline) => {
+                    let detail = format!("neither {commit} nor a descendant was published in time");
+                    let problem = Problem::new(ProblemCode::NotPublished, detail);
+                    return Err(problem.hint("GET /v1/repos/{repo} tells whether the head was rejected").into());
+                }
+            }
+        }
+    }
+}
+
+/// The rendered snapshot body of a config, shared by all who read it at this tip.
+pub(super) fn snapshot_body(
+    repo: &Repo,
+    config: &ConfigName,
+    exposed: &Exposed,
+    (tip, effective): (&CommitId, &Effective),
+) -> bytes::Bytes {
+    let frame = answer::Frame {
+        repo: repo.name(),
+        config,
+        version: &exposed.target.version,
+        tip,
+        generation: exposed.target.generation,
+    };
+    exposed.body(tip, effective, || answer::body(frame, effective))
+}
+
+/// The config as it is handed out, or why there is none.
+pub(super) fn exposed<'a>(
+    repo: &Repo,
+    published: &'a Published,
+    config: &ConfigName,
+) -> Result<&'a Arc<Exposed>> {
+    let Some(snapshot) = &published.snapshot else {
+        return Err(not_ready(repo.name(), published.source.error.as_deref()));
+    };
+    if let Some(exposed) = snapshot.configs.get(config) {
+        return Ok(exposed);
+    }
+    let valid = snapshot.judged.valid.as_ref();
+    if let Some(path) = valid.and_then(|valid| valid.unreadable().get(config)) {
+        return Err(config_unreadable(config, path.as_str()));
+    }
+    let names = snapshot.configs.keys().map(ConfigName::as_str);
+    let near = headwater_validators::closest(config.as_str(), names);
+    Err(config_not_found(config, &snapshot.commit, near))
+}
+
+/// A file of a repository without a manifest that never parsed.
+pub(super) fn config_unreadable(config: &ConfigName, path: &str) -> Answer {
+    Problem::new(
+        ProblemCode::ConfigUnreadable,
+        format!("`{config}` cannot be read: `{path}` does not parse"),
+    )
+    .hint(format!(
+        "its bytes are at …/commits/{{commit}}/files/{path}; GET …/commits/{{rev}} has the findings"
+    ))
+    .into()
+}
+
+/// The client may be newer than this replica.
+pub(super) fn replica_behind(published: &Published) -> Answer {
+    let problem = Problem::new(
+        ProblemCode::ReplicaBehind,
+        "the upstream cannot be asked, and what you hold may be newer than what this replica knows",
+    )
+    .hint("keep what you hold and try again, or ask another replica");
+    match &published.state.tip {
+        Some(tip) => problem.actual(tip.clone()).into(),
+        None => problem.into(),
+    }
+}
+
+/// How the present target came about: what a 304 says of it.
+fn last_change(exposed: &Exposed) -> ChangeKind {
+    match exposed.target.past.first() {
+        None => ChangeKind::Initial,
+        Some((before, _)) if exposed.target.restores(before) => ChangeKind::Rollback,
+        Some(_) => ChangeKind::Forward,
+    }
+}

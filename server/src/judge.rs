@@ -1,0 +1,215 @@
+//! From a commit to its verdict and documents, under limits and a deadline.
+//!
+//! Invariant: a commit that is too much for the validators gets a verdict that says so; it is never tried in a loop.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use headwater_core::VerdictKind;
+use headwater_validators::{Context, Inputs, Limits, ValidTree, Verdict};
+use headwater_wire::{CommitId, ConfigName, Finding, Severity, Span, Timestamp, VerdictState};
+use tracing::warn;
+
+use crate::git::error::GitError;
+use crate::git::read::Reader;
+use crate::repo::RepoError;
+use crate::sandbox::{self, SandboxError};
+use crate::store::{VALIDATOR_EPOCH, VerdictRecord};
+use crate::task::{self, BlockingError};
+use crate::tree::{self, Contents, RawEntry};
+
+/// Longest time to read the files of one commit: a disk that hangs must not hold up the repository for ever.
+const READ_DEADLINE: Duration = Duration::from_mins(1);
+
+/// A commit with what the validators said of it.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    /// The commit.
+    pub commit: CommitId,
+    /// All findings, sorted.
+    pub findings: Vec<Finding>,
+    /// Its documents, if it may be served.
+    pub valid: Option<ValidTree>,
+    /// Inputs of every config it declares; absent if its manifest cannot be read. They are known of rejected commits
+    /// too, since a version depends on history alone.
+    pub declared: Option<BTreeMap<ConfigName, Inputs>>,
+}
+
+impl Judged {
+    /// Decision of the validators.
+    pub(crate) fn kind(&self) -> VerdictKind {
+        if self.valid.is_some() {
+            VerdictKind::Valid
+        } else {
+            VerdictKind::Invalid
+        }
+    }
+
+    /// The same as the API says it.
+    pub(crate) fn state(&self) -> VerdictState {
+        if self.valid.is_some() {
+            VerdictState::Admitted
+        } else {
+            VerdictState::Rejected
+        }
+    }
+
+    /// Error findings alone.
+    pub(crate) fn errors(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| finding.is_error())
+    }
+
+    /// What the store keeps of it.
+    pub(crate) fn record(&self, judged_at: Timestamp) -> VerdictRecord {
+        VerdictRecord {
+            state: self.state(),
+            findings: self.findings.clone(),
+            judged_at,
+            validator_epoch: VALIDATOR_EPOCH,
+        }
+    }
+}
+
+/// What a verdict is worked out under.
+#[derive(Debug, Clone)]
+pub(crate) struct Rules {
+    /// Ceiling of what a commit may hold.
+    pub limits: Limits,
+    /// Longest time for one verdict.
+    pub deadline: Duration,
+    /// Program whose children work out verdicts; without one they are worked out in this process, as tests do.
+    pub program: Option<PathBuf>,
+}
+
+/// Reads and judges `commit`. `exposed` names the configs that are good in the commit now exposed.
+///
+/// # Errors
+/// Only what may be different the next time: the mirror could not be read, or no child could be started.
+pub(crate) async fn judge(
+    reader: &Reader,
+    commit: &CommitId,
+    rules: &Rules,
+    exposed: BTreeSet<ConfigName>,
+) -> Result<Judged, RepoError> {
+    let (reader, wanted, limits) = (reader.clone(), commit.clone(), rules.limits.clone());
+    let read = move || tree::read_raw(&reader, &wanted, &limits, Contents::Configs);
+    let outcome = match task::blocking(READ_DEADLINE, read).await? {
+        Ok(entries) => judge_entries(entries, rules, exposed).await?,
+        Err(error @ GitError::TooLarge { .. }) => Outcome::refused("limit/tree", error.to_string()),
+        Err(error) => return Err(error.into()),
+    };
+    let Outcome {
+        findings,
+        valid,
+        declared,
+    } = outcome;
+    Ok(Judged {
+        commit: commit.clone(),
+        findings,
+        valid,
+        declared,
+    })
+}
+
+/// What the validators said of some files.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// All findings, sorted.
+    pub findings: Vec<Finding>,
+    /// The documents, if the files may be served.
+    pub valid: Option<ValidTree>,
+    /// Inputs of every config; absent if the manifest cannot be read.
+    pub declared: Option<BTreeMap<ConfigName, Inputs>>,
+}
+
+/// Judges files, in a child first if there is a program for it.
+pub(crate) async fn judge_entries(
+    entries: Vec<RawEntry>,
+    rules: &Rules,
+    exposed: BTreeSet<ConfigName>,
+) -> Result<Outcome, RepoError> {
+    let mut said = None;
+    if let Some(program) = &rules.program {
+        match sandbox::judge(program, &entries, (&rules.limits, &exposed), rules.deadline).await {
+            Ok(view) if view.verdict == VerdictState::Admitted => {}
+            Ok(view) => said = Some(view.findings),
+            Err(error @ SandboxError::TimedOut(_)) => {
+                return Ok(Outcome::refused("limit/deadline", error.to_string()));
+            }
+            Err(error @ SandboxError::Died(_)) => {
+                return Ok(Outcome::refused("limit/crash", error.to_string()));
+            }
+            Err(error @ SandboxError::Start(_)) => return Err(error.into()),
+        }
+    }
+    let limits = rules.limits.clone();
+    let work = move || {
+        let tree = tree::assemble(&entries);
+        let declared = headwater_validators::declare(&tree, &limits);
+        match said {
+            // What made the child refuse is not tried again here.
+            Some(findings) => Outcome {
+                findings,
+                valid: None,
+                declared,
+            },
+            None => Outcome::of(
+                headwater_validators::validate(
+                    &tree,
+                    &Context {
+                        limits: &limits,
+                        exposed: &exposed,
+                    },
+                ),
+                declared,
+            ),
+        }
+    };
+    match task::blocking(rules.deadline, work).await {
+        Ok(outcome) => Ok(outcome),
+        Err(BlockingError::TimedOut(deadline)) => {
+            let message = format!("the verdict took longer than {} s", deadline.as_secs());
+            Ok(Outcome::refused("limit/deadline", message))
+        }
+        Err(BlockingError::Panicked) => Ok(Outcome::refused(
+            "limit/crash",
+            "the validators failed on this commit".to_owned(),
+        )),
+    }
+}
+
+impl Outcome {
+    fn of(verdict: Verdict, declared: Option<BTreeMap<ConfigName, Inputs>>) -> Self {
+        let findings = verdict.findings().to_vec();
+        let valid = match verdict {
+            Verdict::Valid(valid) => Some(valid),
+            Verdict::Invalid(_) => None,
+        };
+        Self {
+            findings,
+            valid,
+            declared,
+        }
+    }
+
+    /// A rejection that no file can be blamed for. It is kept like any other, so its cost is paid once.
+    fn refused(code: &str, message: String) -> Self {
+        warn!(code, "no verdict: {message}");
+        Self {
+            findings: vec![refusal(code, message)],
+            valid: None,
+            declared: None,
+        }
+    }
+}
+
+/// What is said of a tree that is too large to be read.
+pub(crate) fn too_large(message: String) -> Finding {
+    refusal("limit/tree", message)
+}
+
+fn refusal(code: &str, message: String) -> Finding {
+    Finding::new(code, Severity::Error, (tree::MANIFEST, Span::START), message)
+        .hint("look for very large or deeply recursive documents and schemas in this commit")
+}

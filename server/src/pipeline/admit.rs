@@ -1,0 +1,406 @@
+//! What a new head means: which commits are judged, which one is exposed.
+//!
+//! Invariant: the oldest new commit is judged first, each at most once; of the admitted ones the newest is exposed,
+//! so that a push of many commits moves every watcher once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use headwater_core::{
+    Admission, AdmissionPolicy, Candidate, Command, ConfigFacts, Descent, VerdictKind, decide,
+};
+use headwater_validators::Limits;
+use headwater_wire::{BranchName, CommitId, ConfigName, Finding, HeadState, VerdictState};
+use tracing::{Instrument, info, info_span, warn};
+
+use super::{Pipeline, RoundError, versions};
+use crate::clock;
+use crate::git::error::GitError;
+use crate::git::read::Reader;
+use crate::judge::{Judged, judge};
+use crate::publish::{Exposed, Published, Snapshot};
+use crate::repo::Repo;
+
+/// New commits judged one by one. Of a longer push, older ones are judged when somebody asks for them.
+const CANDIDATES_MAX: usize = 256;
+
+/// How far back a first start looks for a good commit when the head is rejected.
+const LOOK_BACK_MAX: usize = 100;
+
+/// Findings named in the one log line of a rejected commit.
+const LOGGED_FINDINGS_MAX: usize = 3;
+
+/// The newest good commit of a walk, and the verdict on the head.
+struct Walk {
+    good: Option<Arc<Judged>>,
+    head: Arc<Judged>,
+}
+
+impl Pipeline {
+    /// Decides about a head that is in the mirror.
+    pub(super) async fn decide(
+        &mut self,
+        reader: &Reader,
+        branch: &BranchName,
+        head: CommitId,
+    ) -> Result<(), RoundError> {
+        let state = self.repo.board.read().state.clone();
+        let descent = descent(reader, state.tip.as_ref(), &head)?;
+        let policy = AdmissionPolicy {
+            rewritten_history: self.repo.settings().rewritten_history,
+            accepted: state.accepted.as_ref().map(|accepted| accepted.head.clone()),
+        };
+        let candidate = Candidate {
+            commit: head.clone(),
+            descent,
+        };
+        // A rewritten head is a question to a person, whatever its content: ask before any work is done.
+        if decide(&candidate, VerdictKind::Valid, &policy) == Admission::Hold {
+            return self.hold(head).await;
+        }
+        self.show(|published| {
+            published.state.apply(Command::Judge(head.clone())).ok();
+        });
+        if candidate.descent == Descent::Rewritten {
+            self.repo.forget_reachable();
+            self.keep_replaced(state.tip.clone()).await?;
+        }
+        self.adopt(branch, &candidate.commit).await?;
+        let walk = self.walk(reader, &candidate, state.tip.as_ref()).await?;
+        if let Some(good) = walk.good {
+            self.expose(reader, good).await?;
+        }
+        match decide(&candidate, walk.head.kind(), &policy) {
+            Admission::Reject => self.reject(&walk.head).await,
+            Admission::Admit | Admission::Hold => Ok(()),
+        }
+    }
+
+    /// Judges what is new, oldest first; at a first start, newest first until one is good.
+    async fn walk(
+        &self,
+        reader: &Reader,
+        candidate: &Candidate,
+        tip: Option<&CommitId>,
+    ) -> Result<Walk, RoundError> {
+        let head = &candidate.commit;
+        let mut good: Option<Arc<Judged>> = None;
+        if candidate.descent == Descent::FastForward {
+            let mut exposed = self.exposed_configs();
+            for commit in new_commits(reader, tip, head)?.iter().rev() {
+                let judged = self.verdict(reader, commit, &exposed).await?;
+                if let Some(valid) = &judged.valid {
+                    exposed = valid.configs().keys().cloned().collect();
+                    good = Some(judged.clone());
+                }
+                if commit == head {
+                    return Ok(Walk { good, head: judged });
+                }
+            }
+            // The head is the tip itself: it is exposed again, for example after a restart.
+        }
+        let judged = self.verdict(reader, head, &BTreeSet::new()).await?;
+        if judged.valid.is_some() {
+            return Ok(Walk {
+                good: Some(judged.clone()),
+                head: judged,
+            });
+        }
+        if tip.is_none() || candidate.descent == Descent::Rewritten {
+            for commit in reader.first_parents(head, None, LOOK_BACK_MAX)?.iter().skip(1) {
+                let older = self.verdict(reader, commit, &BTreeSet::new()).await?;
+                if older.valid.is_some() {
+                    good = Some(older);
+                    break;
+                }
+            }
+        }
+        Ok(Walk { good, head: judged })
+    }
+
+    /// The verdict on one commit: kept from before if it was a rejection, else worked out and kept.
+    async fn verdict(
+        &self,
+        reader: &Reader,
+        commit: &CommitId,
+        exposed: &BTreeSet<ConfigName>,
+    ) -> Result<Arc<Judged>, RoundError> {
+        if let Some(kept) = self.repo.kept_verdict(commit).await
+            && kept.state == VerdictState::Rejected
+        {
+            let judged = Judged {
+                commit: commit.clone(),
+                findings: kept.findings,
+                valid: None,
+                declared: None,
+            };
+            return Ok(Arc::new(judged));
+        }
+        let span = info_span!("validate", commit.id = %commit);
+        let judged = Arc::new(
+            judge(reader, commit, self.repo.rules(), exposed.clone())
+                .instrument(span)
+                .await?,
+        );
+        self.repo.keep_verdict(&judged, clock::now()).await?;
+        self.repo.remember(&judged);
+        Ok(judged)
+    }
+
+    /// Names of the configs that instances may hold now.
+    fn exposed_configs(&self) -> BTreeSet<ConfigName> {
+        let published = self.repo.board.read();
+        published
+            .snapshot
+            .iter()
+            .flat_map(|snapshot| snapshot.configs.keys().cloned())
+            .collect()
+    }
+
+    /// Exposes a good commit: works out its versions, keeps the decision, then shows it.
+    async fn expose(&self, reader: &Reader, judged: Arc<Judged>) -> Result<(), RoundError> {
+        let Some(valid) = judged.valid.clone() else {
+            return Ok(());
+        };
+        let commit = judged.commit.clone();
+        let (known, limits) = (self.repo.known_at_tip(), self.repo.rules().limits.clone());
+        let facts = {
+            let (commit, declared) = (commit.clone(), judged.declared.clone().unwrap_or_default());
+            let reader = reader.clone();
+            let work = move || facts(&reader, &commit, declared, known.as_ref(), &limits);
+            crate::task::blocking(self.repo.settings().mirror_limits.fetch, work)
+                .await
+                .map_err(crate::repo::RepoError::from)??
+        };
+        let configs = facts
+            .configs
+            .into_iter()
+            .filter(|(config, _)| valid.configs().contains_key(config))
+            .collect();
+        let mut state = self.repo.board.read().state.clone();
+        let effects = state.apply(Command::Admit {
+            commit: commit.clone(),
+            depth: facts.depth,
+            configs,
+        });
+        self.repo.keep_state(&state).await?;
+        let snapshot = Arc::new(snapshot(&self.repo, &state, judged.clone()));
+        let moved = effects.map_or(0, |effects| effects.len());
+        let tip_before = self.repo.board.read().state.tip.clone();
+        self.show(|published| {
+            published.state = state;
+            published.snapshot = Some(snapshot);
+            published.head_findings = Arc::from([]);
+        });
+        if tip_before.as_ref() != Some(&commit) {
+            let warnings = judged.findings.len();
+            info!(
+                commit.id = %commit, configs = valid.configs().len(), findings = warnings, effects = moved,
+                outcome = "admitted", "admitted {}", commit.short()
+            );
+        }
+        Ok(())
+    }
+
+    /// Keeps the last good commit exposed and says why the head is not.
+    async fn reject(&self, judged: &Judged) -> Result<(), RoundError> {
+        let mut state = self.repo.board.read().state.clone();
+        state.apply(Command::Reject(judged.commit.clone())).ok();
+        self.repo.keep_state(&state).await?;
+        let errors: Arc<[Finding]> = judged.errors().cloned().collect();
+        let told: Vec<String> = errors.iter().take(LOGGED_FINDINGS_MAX).map(one_line).collect();
+        let more = errors.len().saturating_sub(LOGGED_FINDINGS_MAX);
+        let more = if more == 0 {
+            String::new()
+        } else {
+            format!("; and {more} more")
+        };
+        warn!(
+            commit.id = %judged.commit, findings = errors.len(), outcome = "rejected",
+            "rejected {}: {}{more}", judged.commit.short(), told.join("; ")
+        );
+        self.show(|published| {
+            published.state = state;
+            published.head_findings = errors;
+        });
+        Ok(())
+    }
+
+    /// Keeps the tip and says that a person must look at the head.
+    async fn hold(&self, head: CommitId) -> Result<(), RoundError> {
+        let is_new = self
+            .repo
+            .board
+            .read()
+            .state
+            .hold
+            .as_ref()
+            .is_none_or(|hold| hold.head != head);
+        self.apply(Command::Hold {
+            head: head.clone(),
+            at: clock::now(),
+        })
+        .await?;
+        if is_new {
+            warn!(
+                commit.id = %head, outcome = "held",
+                "held {}: the branch was reset or replaced and does not contain the tip any more", head.short()
+            );
+        }
+        Ok(())
+    }
+
+    /// Keeps the objects of a tip that the branch no longer contains, so that clients which hold it can be told.
+    async fn keep_replaced(&self, tip: Option<CommitId>) -> Result<(), RoundError> {
+        let Some(tip) = tip else { return Ok(()) };
+        let deadline = self.repo.settings().mirror_limits.list;
+        Ok(self
+            .lane
+            .call(deadline, move |mirror, _| mirror.keep(&tip))
+            .await?)
+    }
+
+    /// At a start: opens the mirror and serves the tip that was exposed before, without asking the upstream.
+    pub(super) async fn start_from_disk(&mut self) {
+        if let Err(error) = self.restore().await {
+            self.note(Err(error));
+        }
+    }
+
+    async fn restore(&mut self) -> Result<(), RoundError> {
+        let deadline = self.repo.settings().mirror_limits.list;
+        let reader = self.lane.call(deadline, |mirror, _| Ok(mirror.reader())).await?;
+        let state = self.repo.board.read().state.clone();
+        let Some(tip) = state.tip.clone().filter(|tip| reader.contains(tip)) else {
+            return Ok(());
+        };
+        self.repo.set_reader(reader.clone());
+        let judged = self.verdict(&reader, &tip, &BTreeSet::new()).await?;
+        if judged.valid.is_none() {
+            return Ok(());
+        }
+        let snapshot = Arc::new(snapshot(&self.repo, &state, judged));
+        let head = match state
+            .head
+            .as_ref()
+            .filter(|_| state.head_state == HeadState::Rejected)
+        {
+            Some(head) => self.repo.kept_verdict(head).await,
+            None => None,
+        };
+        let errors: Arc<[Finding]> = head
+            .iter()
+            .flat_map(|kept| kept.findings.iter().filter(|f| f.is_error()).cloned())
+            .collect();
+        self.show(|published: &mut Published| {
+            published.snapshot = Some(snapshot);
+            published.head_findings = errors;
+            published.source.stale = true;
+        });
+        info!(commit.id = %tip, "serving {} from disk", tip.short());
+        Ok(())
+    }
+}
+
+/// What the store needs to know of the configs of a commit.
+struct Facts {
+    configs: BTreeMap<ConfigName, ConfigFacts>,
+    depth: u64,
+}
+
+fn facts(
+    reader: &Reader,
+    commit: &CommitId,
+    declared: BTreeMap<ConfigName, headwater_validators::Inputs>,
+    known: Option<&(CommitId, headwater_core::Known)>,
+    limits: &Limits,
+) -> Result<Facts, GitError> {
+    let known = known.map(|(commit, known)| (commit, known));
+    // The floor of the generation matters only where no decision is known.
+    let depth = if known.is_none() {
+        versions::depth(reader, commit)?
+    } else {
+        0
+    };
+    let found = versions::versions_at(reader, commit, declared.clone(), known, limits)?;
+    let configs = declared
+        .into_iter()
+        .filter_map(|(config, inputs)| {
+            let version = found.get(&config)?.clone();
+            Some((
+                config,
+                ConfigFacts {
+                    version,
+                    inputs: inputs.digest().clone(),
+                },
+            ))
+        })
+        .collect();
+    Ok(Facts { configs, depth })
+}
+
+/// The snapshot of an admitted commit; configs that did not change are taken over from the one before with what was
+/// rendered of them.
+fn snapshot(repo: &Repo, state: &headwater_core::RepoState, judged: Arc<Judged>) -> Snapshot {
+    let configs = judged.valid.iter().flat_map(|valid| valid.configs().iter());
+    let configs = configs
+        .filter_map(|(name, config)| {
+            let target = state.targets.get(name)?.clone();
+            Some((name.clone(), Arc::new(Exposed::new(target, config.clone()))))
+        })
+        .collect();
+    let commit = judged.commit.clone();
+    tracing::debug!(repo = %repo.name(), commit.id = %commit, "snapshot ready");
+    Snapshot {
+        commit,
+        judged,
+        configs,
+    }
+}
+
+/// First-parent commits of `head` that came after the tip, newest first. The tip itself need not be among the first
+/// parents: it may have been merged into another line. The commits of that line were never next, so they are not
+/// judged as if they were, and what is measured against what is exposed is measured against the tip.
+fn new_commits(reader: &Reader, tip: Option<&CommitId>, head: &CommitId) -> Result<Vec<CommitId>, GitError> {
+    let mut new = reader.first_parents(head, tip, CANDIDATES_MAX)?;
+    let (Some(tip), Some(oldest)) = (tip, new.last()) else {
+        return Ok(new);
+    };
+    if reader.commit(oldest)?.parents.first() == Some(tip) {
+        return Ok(new);
+    }
+    // Those that contain the tip come first, so the first that does not ends them.
+    let mut containing = 0;
+    for commit in &new {
+        if !reader.is_ancestor(tip, commit)? {
+            break;
+        }
+        containing += 1;
+    }
+    new.truncate(containing);
+    Ok(new)
+}
+
+/// How a new head relates to the tip.
+fn descent(reader: &Reader, tip: Option<&CommitId>, head: &CommitId) -> Result<Descent, GitError> {
+    match tip {
+        None => Ok(Descent::First),
+        Some(tip) if tip == head => Ok(Descent::FastForward),
+        // A tip whose objects are gone cannot be compared; the mirror was lost and is being filled again.
+        Some(tip) if !reader.contains(tip) => Ok(Descent::Rewritten),
+        Some(tip) if reader.is_ancestor(tip, head)? => Ok(Descent::FastForward),
+        Some(_) => Ok(Descent::Rewritten),
+    }
+}
+
+/// A finding as one line of a log.
+fn one_line(finding: &Finding) -> String {
+    let Finding {
+        code,
+        path,
+        span,
+        message,
+        ..
+    } = finding;
+    format!("{code} at {path}:{}:{}: {message}", span.line, span.column)
+}

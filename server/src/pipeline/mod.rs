@@ -1,0 +1,356 @@
+//! One task per repository: list, fetch, judge, decide, publish.
+//!
+//! Invariant: there is one way in. Whatever the trigger, the upstream's own listing says what the branch is; a step
+//! is marked as done only after it succeeded, so a failure anywhere is tried again by the next round. What is
+//! deliberately absent: any trust in what a wake carries.
+
+mod admit;
+pub(crate) mod lane;
+pub(crate) mod source;
+pub(crate) mod trigger;
+pub(crate) mod versions;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use headwater_core::{Command, Refusal, RepoState};
+use headwater_wire::{BranchName, CommitId, SourceState};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, info, info_span, warn};
+
+use crate::clock;
+use crate::git::Mirror;
+use crate::git::list::{ListedHead, Listing};
+use crate::git::stop::Stop;
+use crate::publish::{Published, SourceStatus};
+use crate::repo::{Repo, StoreFailure};
+use lane::Lane;
+use source::{MissingBranch, RoundError};
+use trigger::{FORCED_PAUSE, Jitter, pause};
+
+/// Every so many rounds the tags are listed, too: they come, move and go without the branch.
+const TAG_ROUNDS: u32 = 4;
+
+/// What the rest of the service asks of a repository's pipeline.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// The settings of the repository were replaced.
+    Reconfigured,
+    /// List the upstream and say how it went. The listing starts after this request.
+    List(oneshot::Sender<Fresh>),
+    /// Take a rewritten head that is held back.
+    Accept {
+        /// The head the person has seen.
+        head: CommitId,
+        /// Why.
+        reason: String,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<(), AcceptError>>,
+    },
+}
+
+/// How a forced listing went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fresh {
+    /// The upstream was listed, and what it named was fetched and judged.
+    Listed,
+    /// It could not be.
+    Failed,
+}
+
+/// Why an acceptance was not taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AcceptError {
+    /// The state does not allow it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// It could not be kept.
+    #[error(transparent)]
+    Store(#[from] StoreFailure),
+}
+
+/// The task's own state.
+pub(crate) struct Pipeline {
+    repo: Arc<Repo>,
+    lane: Lane,
+    requests: mpsc::Receiver<Request>,
+    /// Failed rounds in a row.
+    failures: u32,
+    /// Requests that wait for the listing that starts next.
+    waiting: Vec<oneshot::Sender<Fresh>>,
+    last_listing: Option<Instant>,
+    /// An accepted head is judged even though the upstream has not moved.
+    judge_again: bool,
+    /// What the last listing that missed the branch said.
+    missing: Option<MissingBranch>,
+    /// Rounds so far; every few of them the tags are listed, too.
+    rounds: u32,
+}
+
+impl Pipeline {
+    /// A pipeline that has not started yet.
+    pub(crate) fn new(repo: Arc<Repo>, lane: Lane, requests: mpsc::Receiver<Request>) -> Self {
+        Self {
+            repo,
+            lane,
+            requests,
+            failures: 0,
+            waiting: Vec::new(),
+            last_listing: None,
+            judge_again: false,
+            missing: None,
+            rounds: 0,
+        }
+    }
+
+    /// Serves what the mirror holds, then follows the upstream until told to stop.
+    pub(crate) async fn run(mut self, cancel: CancellationToken) {
+        let span = info_span!("repo", repo = %self.repo.name());
+        let serve = async {
+            self.start_from_disk().await;
+            loop {
+                // Cancel-safe: a round that is cut off leaves the store and the mirror valid, and starts over.
+                tokio::select! {
+                    () = cancel.cancelled() => break,
+                    () = self.round() => {}
+                }
+                // Cancel-safe: receiving from a channel and sleeping lose nothing.
+                tokio::select! {
+                    () = cancel.cancelled() => break,
+                    () = self.wait() => {}
+                }
+            }
+            self.lane.interrupt();
+        };
+        serve.instrument(span).await;
+    }
+
+    /// One round, and what it means for the state of the source.
+    async fn round(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting);
+        self.rounds = self.rounds.wrapping_add(1);
+        let lists_tags = self.rounds.is_multiple_of(TAG_ROUNDS);
+        self.last_listing = Some(Instant::now());
+        let result = self.sync().await;
+        if lists_tags && result.is_ok() {
+            self.list_tags().await;
+        }
+        let fresh = match &result {
+            Ok(_) => Fresh::Listed,
+            Err(_) => Fresh::Failed,
+        };
+        self.note(result);
+        for reply in waiting {
+            // A request that has given up needs no answer.
+            reply.send(fresh).ok();
+        }
+    }
+
+    /// Lists the upstream, and follows where it points.
+    async fn sync(&mut self) -> Result<SourceState, RoundError> {
+        self.lane.aim(&self.repo.settings())?;
+        let wanted = self.repo.settings().branch.clone();
+        let deadline = self.repo.settings().mirror_limits.list;
+        let listing = self
+            .lane
+            .call(deadline, move |mirror, stop| mirror.list(&wanted, stop))
+            .await?;
+        let synced_at = clock::now();
+        let state = match &listing.head {
+            ListedHead::EmptyRepository => SourceState::EmptyRepository,
+            ListedHead::BranchMissing { branch, others } => {
+                let (branch, others) = (branch.clone(), others.clone());
+                self.missing = Some(MissingBranch { branch, others });
+                SourceState::BranchMissing
+            }
+            ListedHead::At(head) => self.follow(&listing, head.clone()).await?,
+        };
+        self.show_source(|source| source.synced_at = Some(synced_at));
+        Ok(state)
+    }
+
+    /// Follows the branch to `head`, if it is not there already.
+    async fn follow(&mut self, listing: &Listing, head: CommitId) -> Result<SourceState, RoundError> {
+        let published = self.repo.board.read();
+        let Some(branch) = listing.branch.clone() else {
+            return Ok(SourceState::EmptyRepository);
+        };
+        if published.state.branch.as_ref() != Some(&branch) {
+            if let Some(before) = &published.state.branch {
+                warn!(%branch, %before, "the branch followed is now {branch}, it was {before}");
+            }
+            self.apply(Command::Follow(branch.clone())).await?;
+        }
+        let decided = published.state.head.as_ref() == Some(&head)
+            && published.state.head_state != headwater_wire::HeadState::Validating
+            && (published.snapshot.is_some() || published.state.tip.is_none())
+            // A damaged mirror is looked at by the fetch, which fills it again, although the upstream has not moved.
+            && self.repo.reader().is_ok_and(|reader| !reader.is_damaged());
+        if !decided || self.judge_again {
+            let span = info_span!("commit_pipeline", commit.id = %head, upstream.branch = %branch);
+            self.take(branch, head).instrument(span).await?;
+            self.judge_again = false;
+        }
+        let is_held = self.repo.board.read().state.hold.is_some();
+        Ok(if is_held {
+            SourceState::HistoryRewritten
+        } else {
+            SourceState::Ok
+        })
+    }
+
+    /// Fetches `head` and decides about it.
+    async fn take(&mut self, branch: BranchName, head: CommitId) -> Result<(), RoundError> {
+        let (followed, wanted) = (branch.clone(), head.clone());
+        let deadline = self.repo.settings().mirror_limits.fetch;
+        let reader = self
+            .lane
+            .call(deadline, move |mirror, stop| {
+                // A recorded head was checked to be complete; what is merely in the store was not.
+                if mirror.recorded(&followed).as_ref() != Some(&wanted) {
+                    mirror.fetch(&followed, &wanted, stop)?;
+                }
+                Ok(mirror.reader())
+            })
+            .await?;
+        self.repo.set_reader(reader.clone());
+        self.decide(&reader, &branch, head).await?;
+        self.maintain().await;
+        Ok(())
+    }
+
+    /// Moves our own ref to a head whose objects were checked. It comes before anything is exposed: what a restart
+    /// serves must be pinned, and a mirror sweeps what was fetched and never adopted.
+    pub(super) async fn adopt(&self, branch: &BranchName, head: &CommitId) -> Result<(), RoundError> {
+        let (branch, head) = (branch.clone(), head.clone());
+        let deadline = self.repo.settings().mirror_limits.list;
+        let job = move |mirror: &mut Mirror, _: &Stop| {
+            let recorded = mirror.recorded(&branch);
+            mirror.adopt(&branch, &head, recorded.as_ref())
+        };
+        Ok(self.lane.call(deadline, job).await?)
+    }
+
+    /// Lists the tags. They are a convenience: a failure keeps the old ones.
+    async fn list_tags(&self) {
+        let deadline = self.repo.settings().mirror_limits.list;
+        let listed = self.lane.call(deadline, |mirror, stop| {
+            mirror.refresh_tags(stop);
+            Ok(mirror.reader())
+        });
+        if let (Ok(reader), true) = (listed.await, self.repo.reader().is_ok()) {
+            self.repo.set_reader(reader);
+        }
+    }
+
+    /// Keeps packs from piling up. A failure here harms nobody and is tried after the next fetch.
+    async fn maintain(&self) {
+        let deadline = self.repo.settings().mirror_limits.maintain;
+        match self
+            .lane
+            .call(deadline, |mirror, stop| {
+                mirror.maintain(stop).map(|_| mirror.reader())
+            })
+            .await
+        {
+            Ok(reader) => self.repo.set_reader(reader),
+            Err(error) => warn!(%error, "the mirror could not be compacted: {error}"),
+        }
+    }
+
+    /// Applies a command, keeps the result, and only then shows it.
+    async fn apply(&self, command: Command) -> Result<RepoState, StoreFailure> {
+        let mut state = self.repo.board.read().state.clone();
+        if let Err(refusal) = state.apply(command) {
+            warn!(%refusal, "a decision was refused: {refusal}");
+            return Ok(state);
+        }
+        self.repo.keep_state(&state).await?;
+        self.show(|published| published.state = state.clone());
+        Ok(state)
+    }
+
+    /// Replaces what readers see.
+    fn show(&self, change: impl FnOnce(&mut Published)) {
+        let mut next = (*self.repo.board.read()).clone();
+        change(&mut next);
+        self.repo.board.publish(next);
+    }
+
+    fn show_source(&self, change: impl FnOnce(&mut SourceStatus)) {
+        self.show(|published| change(&mut published.source));
+    }
+
+    /// Waits for the next reason to list: the poll, a wake, or a request. Marks the source stale when its time comes.
+    async fn wait(&mut self) {
+        let poll_at = Instant::now()
+            + pause(
+                self.repo.settings().poll_interval,
+                self.failures,
+                Jitter(rand::random()),
+            );
+        let stale_check = self.repo.settings().poll_interval.min(Duration::from_secs(5));
+        let mut due = if self.judge_again && self.failures == 0 {
+            Instant::now()
+        } else {
+            poll_at
+        };
+        loop {
+            due = due.min(self.asked_for());
+            let tick = Instant::now() + stale_check;
+            // Cancel-safe: receiving from a channel and sleeping lose nothing.
+            tokio::select! {
+                () = tokio::time::sleep_until(due.min(tick)) => {
+                    if Instant::now() >= due { return }
+                    self.mark_stale();
+                }
+                request = self.requests.recv() => match request {
+                    Some(Request::Reconfigured) => return,
+                    Some(Request::List(reply)) => self.waiting.push(reply),
+                    Some(Request::Accept { head, reason, reply }) => {
+                        if self.accept(head, reason, reply).await { return }
+                    }
+                    None => tokio::time::sleep_until(due).await,
+                },
+            }
+        }
+    }
+
+    /// When the listing that somebody asked for may start. Many who ask within the pause share one.
+    fn asked_for(&self) -> Instant {
+        if self.waiting.is_empty() {
+            return Instant::now() + Duration::from_hours(24);
+        }
+        self.last_listing
+            .map_or_else(Instant::now, |last| last + FORCED_PAUSE)
+    }
+
+    /// Takes a person's acceptance of a rewritten head. Says whether there is something to judge.
+    async fn accept(
+        &mut self,
+        head: CommitId,
+        reason: String,
+        reply: oneshot::Sender<Result<(), AcceptError>>,
+    ) -> bool {
+        let mut state = self.repo.board.read().state.clone();
+        let command = Command::Accept {
+            head: head.clone(),
+            reason,
+            at: clock::now(),
+        };
+        let result = match state.apply(command) {
+            Err(refusal) => Err(AcceptError::from(refusal)),
+            Ok(_) => self.repo.keep_state(&state).await.map_err(AcceptError::from),
+        };
+        let taken = result.is_ok();
+        if taken {
+            info!(commit.id = %head, "a person accepted the rewritten history at {head}");
+            self.show(|published| published.state = state);
+            self.judge_again = true;
+        }
+        reply.send(result).ok();
+        taken
+    }
+}

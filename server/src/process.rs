@@ -1,0 +1,122 @@
+//! The service as a process: its threads, its listener, its signals.
+//!
+//! SIGTERM and SIGINT end it with a drain; a second one ends it at once. SIGHUP reads the settings again and takes
+//! what can be taken while running.
+
+use std::future::Future;
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tracing::warn;
+
+use crate::settings::Settings;
+use crate::supervisor::{self, StartError};
+use crate::telemetry::{self, Logs};
+
+/// Why the process ended with an error.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// The threads could not be started.
+    #[error("cannot start the runtime")]
+    Runtime(#[source] std::io::Error),
+    /// The address cannot be listened on.
+    #[error("cannot listen on `{address}`")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The service could not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+}
+
+impl ProcessError {
+    /// What a person can do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Runtime(_) => "raise the limit of processes for this user",
+            Self::Listen { .. } => "another process may listen there; say another --listen",
+            Self::Start(error) => error.hint(),
+        }
+    }
+}
+
+/// Serves until a signal ends it. `reload` reads the settings again; `listening` is told the address, which matters
+/// where port 0 was asked for.
+pub fn serve(
+    settings: Settings,
+    reload: impl Fn() -> Option<Settings> + Send + 'static,
+    listening: impl FnOnce(SocketAddr),
+) -> Result<(), ProcessError> {
+    let logs = telemetry::start(settings.log_format, &settings.log_filter);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(ProcessError::Runtime)?;
+    let result = runtime.block_on(async {
+        let address = settings.listen;
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|source| ProcessError::Listen { address, source })?;
+        // Before anybody is told: whoever reads the address may send a signal at once.
+        let shutdown = shutdown().map_err(ProcessError::Runtime)?;
+        let hangup = signal(SignalKind::hangup()).map_err(ProcessError::Runtime)?;
+        listening(listener.local_addr().unwrap_or(address));
+        let (sender, reloads) = mpsc::channel(1);
+        tokio::spawn(read_again(hangup, reload, logs, sender));
+        supervisor::run_with_reloads(settings, listener, shutdown, reloads).await?;
+        Ok(())
+    });
+    // A Git call that is stuck must not keep the process; the mirror is swept at the next start.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    result
+}
+
+/// Completes at the first SIGTERM or SIGINT. Handlers are in place when this returns.
+fn shutdown() -> std::io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        // Cancel-safe: both arms only wait.
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            warn!("a second signal: ending at once");
+            #[expect(
+                clippy::exit,
+                reason = "the operator asked twice; nothing on disk needs us to finish"
+            )]
+            std::process::exit(1);
+        });
+    })
+}
+
+/// Reads the settings again at every SIGHUP and hands them on; settings with mistakes change nothing.
+async fn read_again(
+    mut hangup: Signal,
+    reload: impl Fn() -> Option<Settings>,
+    logs: Logs,
+    reloads: mpsc::Sender<Settings>,
+) {
+    while hangup.recv().await.is_some() {
+        let Some(settings) = reload() else {
+            warn!("SIGHUP: the settings have mistakes; the running ones stay");
+            continue;
+        };
+        logs.set_filter(&settings.log_filter);
+        if reloads.send(settings).await.is_err() {
+            return;
+        }
+    }
+}

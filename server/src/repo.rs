@@ -1,0 +1,448 @@
+//! One followed repository: the handle that the HTTP rooms hold.
+//!
+//! Invariant: everything a request needs is read through this handle, and nothing a request does here reaches the
+//! upstream, except the one forced listing of [`Repo::fresh_listing`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use headwater_core::{Answer, Comparison, Freshness, Known, Relation, Token, compare};
+use headwater_validators::Inputs;
+use headwater_wire::{BranchName, CommitId, ConfigName, HeadState, RepoName, Timestamp, VerdictState};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::cache::Cache;
+use crate::clock;
+use crate::git::error::GitError;
+use crate::git::read::{ReadError, Reader};
+use crate::judge::{Judged, Rules, judge};
+use crate::pipeline::{Fresh, Request, versions};
+use crate::publish::{Board, Exposed, Published};
+use crate::sandbox::SandboxError;
+use crate::settings::RepoSettings;
+use crate::store::{Store, VerdictRecord};
+use crate::task::{self, BlockingError};
+use crate::tree::{self, Contents};
+
+/// Judged commits kept in memory beside the tip: history pages, diffs and rollbacks read a few at a time.
+const JUDGED_MAX: usize = 32;
+/// Declarations and versions of commits, which are small.
+const DECLARED_MAX: usize = 512;
+/// Commits known to be reachable from the branch.
+const REACHABLE_MAX: usize = 16_384;
+/// Verdicts that requests may have worked out at once, beside the pipeline's own.
+const JUDGING_MAX: usize = 2;
+/// Pairs of versions whose relation was worked out: after a change, every watcher asks about the same few.
+const RELATIONS_MAX: usize = 4_096;
+/// Requests that may wait for the pipeline.
+pub(crate) const REQUESTS_MAX: usize = 1_024;
+/// Longest time of one read from the mirror. Reads take microseconds; this is for a disk that hangs.
+const READ_DEADLINE: Duration = Duration::from_secs(20);
+
+/// Why something could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RepoError {
+    /// Nothing has been fetched yet.
+    #[error("nothing has been fetched yet")]
+    NotReady,
+    /// What Git or the disk said.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// What is wrong with the path asked for.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The process that works out verdicts could not be started.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// A deadline passed, or the work failed.
+    #[error(transparent)]
+    Blocking(#[from] BlockingError),
+    /// The pipeline's mailbox is full.
+    #[error("too many requests wait for this repository")]
+    Overloaded,
+    /// The pipeline has ended: the process is stopping.
+    #[error("this repository is no longer followed")]
+    Ended,
+}
+
+type Declared = Option<Arc<BTreeMap<ConfigName, Inputs>>>;
+
+/// One followed repository.
+#[derive(Debug)]
+pub(crate) struct Repo {
+    name: RepoName,
+    /// What the operator set; a reload replaces it.
+    settings: ArcSwap<RepoSettings>,
+    /// Cancelled when this repository is no longer answered for.
+    draining: CancellationToken,
+    /// What readers see.
+    pub board: Board,
+    rules: Rules,
+    store: Arc<Store>,
+    reader: ArcSwapOption<Reader>,
+    requests: mpsc::Sender<Request>,
+    judged: Cache<CommitId, Arc<Judged>>,
+    declared: Cache<CommitId, Declared>,
+    versions: Cache<CommitId, Arc<BTreeMap<ConfigName, CommitId>>>,
+    reachable: Cache<CommitId, ()>,
+    judging: Semaphore,
+    relations: Cache<(CommitId, CommitId), Relation>,
+}
+
+impl Repo {
+    /// A handle whose requests go to the other end of `requests`.
+    pub(crate) fn new(
+        settings: RepoSettings,
+        board: Board,
+        (rules, store): (Rules, Arc<Store>),
+        requests: mpsc::Sender<Request>,
+        draining: CancellationToken,
+    ) -> Self {
+        Self {
+            name: settings.name.clone(),
+            settings: ArcSwap::from_pointee(settings),
+            draining,
+            board,
+            rules,
+            store,
+            reader: ArcSwapOption::empty(),
+            requests,
+            judged: Cache::new(JUDGED_MAX),
+            declared: Cache::new(DECLARED_MAX),
+            versions: Cache::new(DECLARED_MAX),
+            reachable: Cache::new(REACHABLE_MAX),
+            judging: Semaphore::new(JUDGING_MAX),
+            relations: Cache::new(RELATIONS_MAX),
+        }
+    }
+
+    /// Its name.
+    pub(crate) fn name(&self) -> &RepoName {
+        &self.name
+    }
+
+    /// What the operator set, as of the last reload.
+    pub(crate) fn settings(&self) -> Arc<RepoSettings> {
+        self.settings.load_full()
+    }
+
+    /// Takes other settings; the pipeline acts on them at once.
+    pub(crate) fn reconfigure(&self, settings: RepoSettings) -> Result<(), RepoError> {
+        self.settings.store(Arc::new(settings));
+        self.send(Request::Reconfigured)
+    }
+
+    /// Lists the upstream at once, however long the pause after failures would be.
+    pub(crate) fn retry(&self) -> Result<(), RepoError> {
+        self.send(Request::Reconfigured)
+    }
+
+    /// Cancelled when this repository is no longer answered for: watches end.
+    pub(crate) fn draining(&self) -> &CancellationToken {
+        &self.draining
+    }
+
+    /// Limits and deadline of verdicts.
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Branch followed, once it is known.
+    pub(crate) fn branch(&self) -> Option<BranchName> {
+        self.board.read().state.branch.clone()
+    }
+
+    /// The view of the mirror that requests read; replaced after every fetch, and reading it never waits.
+    pub(crate) fn reader(&self) -> Result<Reader, RepoError> {
+        self.reader.load().as_deref().cloned().ok_or(RepoError::NotReady)
+    }
+
+    /// Replaces the view of the mirror.
+    pub(crate) fn set_reader(&self, reader: Reader) {
+        self.reader.store(Some(Arc::new(reader)));
+    }
+
+    /// Forgets which commits the branch reaches: it was reset, so the answers may differ.
+    pub(crate) fn forget_reachable(&self) {
+        self.reachable.clear();
+    }
+
+    /// Reads from the mirror on a thread for blocking calls.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Reader) -> Result<T, RepoError> + Send + 'static,
+    ) -> Result<T, RepoError> {
+        let reader = self.reader()?;
+        task::blocking(READ_DEADLINE, move || work(&reader)).await?
+    }
+
+    /// Sends a request to the pipeline; a full mailbox is an answer.
+    pub(crate) fn send(&self, request: Request) -> Result<(), RepoError> {
+        self.requests.try_send(request).map_err(|e| match e {
+            mpsc::error::TrySendError::Full(_) => RepoError::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => RepoError::Ended,
+        })
+    }
+
+    /// Waits for a listing of the upstream that starts after this call. Requests share listings, and forced ones are
+    /// at least two seconds apart.
+    pub(crate) async fn fresh_listing(&self, deadline: Duration) -> Result<Fresh, RepoError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Request::List(reply))?;
+        match tokio::time::timeout(deadline, answer).await {
+            Ok(Ok(fresh)) => Ok(fresh),
+            Ok(Err(_)) => Err(RepoError::Ended),
+            Err(_) => Ok(Fresh::Failed),
+        }
+    }
+
+    /// Whether the followed branch reaches `commit`.
+    pub(crate) async fn reaches(&self, commit: &CommitId) -> Result<bool, RepoError> {
+        if self.reachable.get(commit).is_some() {
+            return Ok(true);
+        }
+        let published = self.board.read();
+        let state = &published.state;
+        // A head that is held back is not followed yet, and one that is being judged has no verdict that would keep
+        // its files from being served.
+        let head = state.head.as_ref().filter(|_| match state.head_state {
+            HeadState::Published | HeadState::Rejected => true,
+            HeadState::Validating | HeadState::Held | HeadState::Other => false,
+        });
+        let ends: Vec<CommitId> = head.into_iter().chain(&state.tip).cloned().collect();
+        let wanted = commit.clone();
+        let found = self
+            .read(move |reader| {
+                if !reader.contains(&wanted) {
+                    return Ok(false);
+                }
+                for end in &ends {
+                    if *end == wanted || reader.is_ancestor(&wanted, end)? {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            })
+            .await?;
+        if found {
+            self.reachable.put(commit.clone(), ());
+        }
+        Ok(found)
+    }
+
+    /// Whether the tip is `commit` or descends from it.
+    pub(crate) async fn tip_contains(&self, commit: &CommitId) -> Result<bool, RepoError> {
+        match self.board.read().state.tip.clone() {
+            None => Ok(false),
+            Some(tip) if tip == *commit => Ok(true),
+            Some(tip) => Ok(self.relation(commit, &tip).await? == Relation::Ancestor),
+        }
+    }
+
+    /// What to answer a client that holds `held` while it should hold `token`.
+    pub(crate) async fn compare(
+        &self,
+        held: Option<&Token>,
+        exposed: &Exposed,
+        token: &Token,
+        freshness: Freshness,
+    ) -> Result<Answer, RepoError> {
+        let mut comparison = Comparison {
+            held,
+            target: token,
+            relation: Relation::Unknown,
+            restores: false,
+            held_is_on_branch: false,
+            freshness,
+        };
+        if let Some(held) = held.filter(|held| held.version != token.version) {
+            comparison.relation = self.relation(&held.version, &token.version).await?;
+            comparison.restores = exposed.target.restores(&held.version);
+            comparison.held_is_on_branch = self.head_contains(&held.version).await?;
+        }
+        Ok(compare(&comparison))
+    }
+
+    /// Whether the newest commit known of the branch, held back or not, contains `commit`.
+    async fn head_contains(&self, commit: &CommitId) -> Result<bool, RepoError> {
+        match self.board.read().state.head.clone() {
+            None => Ok(false),
+            Some(head) if head == *commit => Ok(true),
+            Some(head) => Ok(self.relation(commit, &head).await? == Relation::Ancestor),
+        }
+    }
+
+    /// How two different commits relate in the mirror.
+    async fn relation(&self, held: &CommitId, target: &CommitId) -> Result<Relation, RepoError> {
+        let key = (held.clone(), target.clone());
+        if let Some(relation) = self.relations.get(&key) {
+            return Ok(relation);
+        }
+        let (held, target) = key.clone();
+        let relation = self
+            .read(move |reader| {
+                Ok(if !reader.contains(&held) {
+                    Relation::Unknown
+                } else if reader.is_ancestor(&held, &target)? {
+                    Relation::Ancestor
+                } else if reader.is_ancestor(&target, &held)? {
+                    Relation::Descendant
+                } else {
+                    Relation::Unrelated
+                })
+            })
+            .await?;
+        // What is not here yet may come with the next fetch; the rest is a fact for ever.
+        if relation != Relation::Unknown {
+            self.relations.put(key, relation);
+        }
+        Ok(relation)
+    }
+
+    /// The verdict and documents of a commit: those of the tip, a cached one, or worked out now. A commit that the
+    /// pipeline rejected stays rejected.
+    pub(crate) async fn judged(&self, commit: &CommitId) -> Result<Arc<Judged>, RepoError> {
+        let published = self.board.read();
+        if let Some(snapshot) = published
+            .snapshot
+            .as_ref()
+            .filter(|snapshot| snapshot.commit == *commit)
+        {
+            return Ok(snapshot.judged.clone());
+        }
+        if let Some(judged) = self.judged.get(commit) {
+            return Ok(judged);
+        }
+        // Few at a time: whoever asks for many old commits waits for himself, and two who ask for one share it.
+        let permit = self.judging.acquire().await;
+        if let Some(judged) = self.judged.get(commit) {
+            return Ok(judged);
+        }
+        let judged = Arc::new(self.judge_on_demand(commit, &published).await?);
+        drop(permit);
+        self.judged.put(commit.clone(), judged.clone());
+        Ok(judged)
+    }
+
+    async fn judge_on_demand(&self, commit: &CommitId, published: &Published) -> Result<Judged, RepoError> {
+        // What was rejected stays rejected, and is not worked out again: it may have cost its whole deadline.
+        if let Some(kept) = self.kept_verdict(commit).await
+            && kept.state == VerdictState::Rejected
+        {
+            return Ok(Judged {
+                commit: commit.clone(),
+                findings: kept.findings,
+                valid: None,
+                declared: None,
+            });
+        }
+        // A commit that the tip does not contain yet is measured against what is exposed now, as the pipeline will.
+        let is_new = !self.tip_contains(commit).await?;
+        let snapshot = published.snapshot.as_ref().filter(|_| is_new);
+        let exposed = snapshot
+            .map(|snapshot| snapshot.configs.keys().cloned().collect())
+            .unwrap_or_default();
+        let judged = judge(&self.reader()?, commit, &self.rules, exposed).await?;
+        if let Err(error) = self.keep_verdict(&judged, clock::now()).await {
+            warn!(%error, "a verdict could not be kept: {error}");
+        }
+        Ok(judged)
+    }
+
+    /// Remembers what the pipeline judged.
+    pub(crate) fn remember(&self, judged: &Arc<Judged>) {
+        self.judged.put(judged.commit.clone(), judged.clone());
+    }
+
+    /// The verdict kept of a commit. A store that cannot be read costs a verdict worked out again, no more.
+    pub(crate) async fn kept_verdict(&self, commit: &CommitId) -> Option<VerdictRecord> {
+        let (store, repo, commit) = (self.store.clone(), self.name().clone(), commit.clone());
+        let read = task::blocking(READ_DEADLINE, move || store.verdict(&repo, &commit)).await;
+        read.ok()?.ok()?
+    }
+
+    /// Keeps a verdict.
+    pub(crate) async fn keep_verdict(&self, judged: &Judged, at: Timestamp) -> Result<(), StoreFailure> {
+        let (store, repo) = (self.store.clone(), self.name().clone());
+        let (commit, record) = (judged.commit.clone(), judged.record(at));
+        let saved = task::blocking(READ_DEADLINE, move || store.save_verdict(&repo, &commit, &record)).await;
+        saved.map_err(StoreFailure::from)?.map_err(StoreFailure::from)
+    }
+
+    /// Keeps the state; on disk when this returns.
+    pub(crate) async fn keep_state(&self, state: &headwater_core::RepoState) -> Result<(), StoreFailure> {
+        let (store, repo, state) = (self.store.clone(), self.name().clone(), state.clone());
+        let saved = task::blocking(READ_DEADLINE, move || store.save_repo(&repo, &state)).await;
+        saved.map_err(StoreFailure::from)?.map_err(StoreFailure::from)
+    }
+
+    /// Inputs of every config that a commit declares; `None` if its manifest cannot be read.
+    pub(crate) async fn declared(&self, commit: &CommitId) -> Result<Declared, RepoError> {
+        if let Some(declared) = self.declared.get(commit) {
+            return Ok(declared);
+        }
+        let (wanted, limits) = (commit.clone(), self.rules.limits.clone());
+        let declared = self
+            .read(move |reader| {
+                let tree = tree::read(reader, &wanted, &limits, Contents::Manifest)?;
+                Ok(headwater_validators::declare(&tree, &limits).map(Arc::new))
+            })
+            .await?;
+        self.declared.put(commit.clone(), declared.clone());
+        Ok(declared)
+    }
+
+    /// Version of every config at a commit.
+    pub(crate) async fn versions(
+        &self,
+        commit: &CommitId,
+    ) -> Result<Arc<BTreeMap<ConfigName, CommitId>>, RepoError> {
+        if let Some(versions) = self.versions.get(commit) {
+            return Ok(versions);
+        }
+        let declared = self
+            .declared(commit)
+            .await?
+            .map(|declared| (*declared).clone())
+            .unwrap_or_default();
+        let (wanted, limits) = (commit.clone(), self.rules.limits.clone());
+        let found = self
+            .read(move |reader| Ok(versions::versions_at(reader, &wanted, declared, None, &limits)?))
+            .await?;
+        let found = Arc::new(found);
+        self.versions.put(commit.clone(), found.clone());
+        Ok(found)
+    }
+
+    /// What is known of the versions at the tip: where a search from a newer commit may end.
+    pub(crate) fn known_at_tip(&self) -> Option<(CommitId, Known)> {
+        let published = self.board.read();
+        let tip = published.state.tip.clone()?;
+        let configs = published
+            .state
+            .targets
+            .iter()
+            .map(|(config, target)| (config.clone(), (target.inputs.clone(), target.version.clone())));
+        Some((
+            tip,
+            Known {
+                configs: configs.collect(),
+            },
+        ))
+    }
+}
+
+/// Why a decision could not be kept.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreFailure {
+    /// What the store said.
+    #[error(transparent)]
+    Store(#[from] crate::store::StoreError),
+    /// The disk hangs.
+    #[error(transparent)]
+    Blocking(#[from] BlockingError),
+}

@@ -1,0 +1,390 @@
+//! From three sources to one [`Settings`], with all mistakes at once.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use headwater_core::RewrittenHistory;
+use headwater_validators::Limits;
+use headwater_validators::document::lines::LineIndex;
+use headwater_validators::document::{self, Format, Member, Node, ParseOptions, Range, Value};
+use headwater_wire::{BranchName, RepoName};
+
+use super::access;
+use super::keys::{Key, REPO_KEYS, SERVER_KEYS, repo_variable, variable};
+use super::source::{Flags, Mistake, Place};
+use super::{RepoSettings, Settings};
+use crate::git::limits::MirrorLimits;
+use crate::git::list::BranchWanted;
+use crate::git::upstream::{ClearText, Credentials, SshSettings, TokenStyle, Upstream};
+use crate::secret::UpstreamUrl;
+use crate::telemetry::LogFormat;
+
+/// File that is read when none is named.
+const DEFAULT_FILE: &str = "headwater-server.toml";
+
+/// Server-wide values while they are being collected.
+#[derive(Debug, Clone)]
+pub struct ServerDraft {
+    pub(super) listen: SocketAddr,
+    pub(super) data_dir: PathBuf,
+    pub(super) poll_interval: Duration,
+    pub(super) allow_write: bool,
+    pub(super) insecure_no_auth: bool,
+    pub(super) drain_deadline: Duration,
+    pub(super) verdict_deadline: Duration,
+    pub(super) log_format: LogFormat,
+    pub(super) log_filter: String,
+    pub(super) limits: Limits,
+}
+
+impl Default for ServerDraft {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7171),
+            data_dir: PathBuf::from("./headwater-data"),
+            poll_interval: Duration::from_secs(30),
+            allow_write: false,
+            insecure_no_auth: false,
+            drain_deadline: Duration::from_secs(10),
+            verdict_deadline: Duration::from_secs(30),
+            log_format: LogFormat::Auto,
+            log_filter: "info".to_owned(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// One repository's values while they are being collected.
+#[derive(Debug, Clone, Default)]
+pub(super) struct RepoDraft {
+    pub(super) name: Option<RepoName>,
+    pub(super) url: Option<UpstreamUrl>,
+    pub(super) branch: Option<BranchName>,
+    pub(super) poll_interval: Option<Duration>,
+    pub(super) rewritten_history: RewrittenHistory,
+    pub(super) username: Option<String>,
+    pub(super) password_file: Option<PathBuf>,
+    pub(super) token_file: Option<PathBuf>,
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) proxy: Option<String>,
+    pub(super) ssh_key_file: Option<PathBuf>,
+    pub(super) known_hosts_file: Option<PathBuf>,
+}
+
+/// Reads file, environment and flags. `environment` is the list of variables, so that tests need not set any.
+///
+/// # Errors
+/// All mistakes found, sorted by place.
+pub fn load(flags: &Flags, environment: &[(String, String)]) -> Result<Settings, Vec<Mistake>> {
+    let mut loading = Loading::default();
+    loading.read_file(flags.file.as_deref());
+    loading.read_environment(environment);
+    loading.read_flags(flags);
+    loading.finish()
+}
+
+#[derive(Default)]
+struct Loading {
+    server: ServerDraft,
+    repos: Vec<RepoDraft>,
+    mistakes: Vec<Mistake>,
+}
+
+impl Loading {
+    fn read_file(&mut self, named: Option<&Path>) {
+        let path = named.unwrap_or(Path::new(DEFAULT_FILE));
+        let file = path.display().to_string();
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => return,
+            Err(error) => {
+                self.mistakes.push(Mistake::new(
+                    Place::Whole,
+                    format!("cannot read `{file}`: {error}"),
+                ));
+                return;
+            }
+        };
+        let text = String::from_utf8_lossy(&bytes);
+        let lines = LineIndex::new(text.as_ref());
+        let place = |range: Range| Place::File {
+            file: file.clone(),
+            line: lines.span(range).line,
+        };
+        match document::parse(Format::Toml, &bytes, &ParseOptions::default()) {
+            Ok(root) => self.read_document(&root, &place),
+            Err(faults) => {
+                let told = faults
+                    .into_iter()
+                    .map(|fault| Mistake::new(place(fault.range), fault.message));
+                self.mistakes.extend(told);
+            }
+        }
+    }
+
+    fn read_document(&mut self, root: &Node, place: &dyn Fn(Range) -> Place) {
+        for member in members(root) {
+            if &*member.key == "repo" {
+                self.read_repos(member, place);
+            } else {
+                let at = place(member.key_range);
+                apply(SERVER_KEYS, &mut self.server, member, at, &mut self.mistakes);
+            }
+        }
+    }
+
+    fn read_repos(&mut self, member: &Member, place: &dyn Fn(Range) -> Place) {
+        let Value::Arr(tables) = &member.value.value else {
+            let mistake = Mistake::new(place(member.key_range), "`repo` is not a list of tables")
+                .hint("write `[[repo]]`, once for each repository");
+            self.mistakes.push(mistake);
+            return;
+        };
+        for table in tables {
+            let mut draft = RepoDraft::default();
+            for member in members(table) {
+                apply(
+                    REPO_KEYS,
+                    &mut draft,
+                    member,
+                    place(member.key_range),
+                    &mut self.mistakes,
+                );
+            }
+            if draft.url.is_none() && table_lacks(table, "url") {
+                self.mistakes
+                    .push(Mistake::new(place(table.range), "this repository has no `url`"));
+            }
+            self.repos.push(draft);
+        }
+    }
+
+    fn read_environment(&mut self, environment: &[(String, String)]) {
+        let find = |name: &str| {
+            environment
+                .iter()
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value.as_str())
+        };
+        for key in SERVER_KEYS {
+            let name = variable(key.name);
+            if let Some(text) = find(&name) {
+                set(
+                    key,
+                    &mut self.server,
+                    text,
+                    Place::Environment(name),
+                    &mut self.mistakes,
+                );
+            }
+        }
+        for key in REPO_KEYS {
+            let name = repo_variable(key.name);
+            if let Some(text) = find(&name) {
+                self.set_only_repo(key, text, Place::Environment(name));
+            }
+        }
+    }
+
+    fn read_flags(&mut self, flags: &Flags) {
+        for (flag, name, text) in &flags.values {
+            let place = Place::Flag((*flag).to_owned());
+            if let Some(key) = SERVER_KEYS.iter().find(|key| key.name == *name) {
+                set(key, &mut self.server, text, place, &mut self.mistakes);
+            } else if let Some(key) = REPO_KEYS.iter().find(|key| key.name == *name) {
+                self.set_only_repo(key, text, place);
+            }
+        }
+    }
+
+    /// Sets a value of the one repository, which exists from the first such value on.
+    fn set_only_repo(&mut self, key: &Key<RepoDraft>, text: &str, place: Place) {
+        if self.repos.len() > 1 {
+            let message = "several repositories are set, so it is not clear which one is meant";
+            self.mistakes
+                .push(Mistake::new(place, message).hint("set it in that repository's `[[repo]]` table"));
+            return;
+        }
+        if self.repos.is_empty() {
+            self.repos.push(RepoDraft::default());
+        }
+        if let Some(draft) = self.repos.first_mut() {
+            let at = place.clone();
+            set(key, draft, text, place, &mut self.mistakes);
+            let embedded = draft.url.as_ref().and_then(|url| url.embedded());
+            if key.name == "url" && embedded.is_some_and(|(_, password)| !password.expose().is_empty()) {
+                let message = "a password in an address given here can be read by everybody on this machine";
+                let hint = "put it into a file, and name that with `password_file` or `token_file`";
+                self.mistakes.push(Mistake::new(at, message).hint(hint));
+            }
+        }
+    }
+
+    fn finish(mut self) -> Result<Settings, Vec<Mistake>> {
+        self.check_whole();
+        let repos: Vec<RepoSettings> = self
+            .repos
+            .iter()
+            .filter_map(|draft| finish_repo(draft, &self.server))
+            .collect();
+        if !self.mistakes.is_empty() {
+            self.mistakes.sort();
+            return Err(self.mistakes);
+        }
+        let server = self.server;
+        Ok(Settings {
+            listen: server.listen,
+            data_dir: server.data_dir,
+            drain_deadline: server.drain_deadline,
+            allow_write: server.allow_write,
+            log_format: server.log_format,
+            log_filter: server.log_filter,
+            limits: server.limits,
+            verdict_deadline: server.verdict_deadline,
+            verdict_program: None,
+            repos,
+        })
+    }
+
+    /// What no single key can see.
+    fn check_whole(&mut self) {
+        let mut whole = |message: String, hint: &str| {
+            self.mistakes.push(Mistake::new(Place::Whole, message).hint(hint));
+        };
+        if !self.server.listen.ip().is_loopback() && !self.server.insecure_no_auth {
+            let message = format!(
+                "listening on `{}` would let other machines in, and nobody would be asked who they are",
+                self.server.listen
+            );
+            whole(
+                message,
+                "listen on 127.0.0.1 behind a proxy that authenticates, or say --insecure-no-auth",
+            );
+        }
+        let has_url = self.repos.iter().any(|repo| repo.url.is_some());
+        if self.repos.is_empty() || (self.repos.len() == 1 && !has_url && self.mistakes.is_empty()) {
+            let hint =
+                "say `headwater serve --repo URL_OR_PATH`, or add a `[[repo]]` table to the settings file";
+            self.mistakes
+                .push(Mistake::new(Place::Whole, "there is no repository to follow").hint(hint));
+        }
+        let mut names = std::collections::BTreeSet::new();
+        for repo in &self.repos {
+            let name = repo_name(repo);
+            if name.as_ref().is_some_and(|name| !names.insert(name.clone())) {
+                let message = format!(
+                    "two repositories are named `{}`",
+                    name.map_or_else(String::new, |n| n.to_string())
+                );
+                self.mistakes
+                    .push(Mistake::new(Place::Whole, message).hint("give each `[[repo]]` its own `name`"));
+            }
+            self.mistakes.extend(access::mistakes(repo));
+        }
+    }
+}
+
+/// The name a repository gets; `default` where none is said.
+fn repo_name(draft: &RepoDraft) -> Option<RepoName> {
+    draft.name.clone().or_else(|| "default".parse().ok())
+}
+
+fn finish_repo(draft: &RepoDraft, server: &ServerDraft) -> Option<RepoSettings> {
+    let url = draft.url.clone()?;
+    let credentials = match (&draft.password_file, &draft.token_file) {
+        (Some(password_file), _) => Credentials::Basic {
+            username: draft.username.clone().unwrap_or_else(|| "git".to_owned()),
+            password_file: password_file.clone(),
+        },
+        (None, Some(token_file)) => match &draft.username {
+            // Some hosts want their tokens with a certain user, such as the name of a deploy token.
+            Some(username) => Credentials::Basic {
+                username: username.clone(),
+                password_file: token_file.clone(),
+            },
+            None => Credentials::Token {
+                file: token_file.clone(),
+                style: TokenStyle::Basic,
+            },
+        },
+        (None, None) => Credentials::None,
+    };
+    let ssh = draft
+        .known_hosts_file
+        .clone()
+        .map(|known_hosts_file| SshSettings {
+            key_file: draft.ssh_key_file.clone(),
+            known_hosts_file,
+            port: None,
+        });
+    let upstream = Upstream {
+        url,
+        credentials,
+        ca_file: draft.ca_file.clone(),
+        proxy: draft.proxy.clone(),
+        ssh,
+        clear_text: ClearText::LoopbackOnly,
+    };
+    Some(RepoSettings {
+        name: repo_name(draft)?,
+        upstream,
+        branch: draft
+            .branch
+            .clone()
+            .map_or(BranchWanted::Default, BranchWanted::Named),
+        poll_interval: draft.poll_interval.unwrap_or(server.poll_interval),
+        rewritten_history: draft.rewritten_history,
+        mirror_limits: MirrorLimits::default(),
+    })
+}
+
+/// Finds the key of a member and sets it, or says which key was probably meant.
+fn apply<D>(keys: &[Key<D>], draft: &mut D, member: &Member, place: Place, mistakes: &mut Vec<Mistake>) {
+    let Some(key) = keys.iter().find(|key| key.name == &*member.key) else {
+        let names = keys.iter().map(|key| key.name);
+        let near = headwater_validators::closest(&member.key, names);
+        let mistake = Mistake::new(place, format!("there is no setting `{}`", member.key));
+        mistakes.push(match near {
+            Some(near) => mistake.hint(format!("did you mean `{near}`?")),
+            None => mistake.hint("see `headwater serve --help` for the settings there are"),
+        });
+        return;
+    };
+    match scalar(&member.value) {
+        Some(text) => set(key, draft, &text, place, mistakes),
+        None => mistakes.push(Mistake::new(
+            place,
+            format!("`{}` is not a single value", member.key),
+        )),
+    }
+}
+
+fn set<D>(key: &Key<D>, draft: &mut D, text: &str, place: Place, mistakes: &mut Vec<Mistake>) {
+    if let Err(expected) = (key.set)(draft, text) {
+        mistakes.push(Mistake::new(place, format!("`{}`: {expected}", key.name)));
+    }
+}
+
+fn members(node: &Node) -> &[Member] {
+    if let Value::Obj(members) = &node.value {
+        members
+    } else {
+        &[]
+    }
+}
+
+fn table_lacks(table: &Node, key: &str) -> bool {
+    !members(table).iter().any(|member| &*member.key == key)
+}
+
+/// A scalar as the text a variable would hold.
+fn scalar(node: &Node) -> Option<String> {
+    match &node.value {
+        Value::Bool(value) => Some(value.to_string()),
+        Value::Int(value) => Some(value.to_string()),
+        Value::Float(value) => Some(value.to_string()),
+        Value::Str(value) => Some(value.to_string()),
+        Value::Null | Value::Arr(_) | Value::Obj(_) => None,
+    }
+}

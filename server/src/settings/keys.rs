@@ -1,0 +1,323 @@
+//! The table of all keys: one row each for the file, the environment and the documentation.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use headwater_core::RewrittenHistory;
+
+use super::draft::{RepoDraft, ServerDraft};
+
+/// One key: how it is named, what it means, how its text becomes a value.
+pub(super) struct Key<D> {
+    /// Name in the file; `HEADWATER_` and the upper-case name is the variable.
+    pub(super) name: &'static str,
+    /// One line for people.
+    pub(super) help: &'static str,
+    /// Default, as a person would write it; empty if there is none.
+    pub(super) default: &'static str,
+    /// Reads the text into the draft, or says what was expected.
+    pub(super) set: fn(&mut D, &str) -> Result<(), String>,
+}
+
+/// Name, default and meaning of one key, for `--help` and the documentation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyHelp {
+    /// Name in the file.
+    pub name: &'static str,
+    /// Environment variable.
+    pub variable: String,
+    /// Default; empty if there is none.
+    pub default: &'static str,
+    /// One line for people.
+    pub help: &'static str,
+    /// Whether it stands in a `[[repo]]` table.
+    pub in_repo: bool,
+}
+
+/// All keys, in the order they are documented.
+pub fn key_help() -> Vec<KeyHelp> {
+    let server = SERVER_KEYS.iter().map(|key| KeyHelp {
+        name: key.name,
+        variable: variable(key.name),
+        default: key.default,
+        help: key.help,
+        in_repo: false,
+    });
+    let repo = REPO_KEYS.iter().map(|key| KeyHelp {
+        name: key.name,
+        variable: repo_variable(key.name),
+        default: key.default,
+        help: key.help,
+        in_repo: true,
+    });
+    server.chain(repo).collect()
+}
+
+/// The variable of a server key.
+pub(super) fn variable(key: &str) -> String {
+    format!("HEADWATER_{}", key.to_ascii_uppercase())
+}
+
+/// The variable of a repository key; it speaks of the only repository. The two that everybody needs are short.
+pub(super) fn repo_variable(key: &str) -> String {
+    match key {
+        "url" => "HEADWATER_REPO".to_owned(),
+        "branch" => "HEADWATER_BRANCH".to_owned(),
+        other => format!("HEADWATER_REPO_{}", other.to_ascii_uppercase()),
+    }
+}
+
+pub(super) const SERVER_KEYS: &[Key<ServerDraft>] = &[
+    Key {
+        name: "listen",
+        help: "address and port to listen on",
+        default: "127.0.0.1:7171",
+        set: |draft, text| {
+            let expected = || "expected an address and port such as `127.0.0.1:7171`".to_owned();
+            draft.listen = text.parse::<SocketAddr>().map_err(|_| expected())?;
+            Ok(())
+        },
+    },
+    Key {
+        name: "data_dir",
+        help: "directory for mirrors and decisions, owned by one process",
+        default: "./headwater-data",
+        set: |draft, text| put(&mut draft.data_dir, path(text)),
+    },
+    Key {
+        name: "poll_interval",
+        help: "mean time between two listings of an upstream, spread by ± 20 %",
+        default: "30s",
+        set: |draft, text| put(&mut draft.poll_interval, poll_interval(text)),
+    },
+    Key {
+        name: "allow_write",
+        help: "whether reverts may be pushed to the upstream",
+        default: "false",
+        set: |draft, text| put(&mut draft.allow_write, boolean(text)),
+    },
+    Key {
+        name: "insecure_no_auth",
+        help: "listen on an address that other machines reach although nobody is asked who they are",
+        default: "false",
+        set: |draft, text| put(&mut draft.insecure_no_auth, boolean(text)),
+    },
+    Key {
+        name: "drain_deadline",
+        help: "how long open requests may take to finish after SIGTERM",
+        default: "10s",
+        set: |draft, text| put(&mut draft.drain_deadline, duration(text)),
+    },
+    Key {
+        name: "verdict_deadline",
+        help: "longest time one commit's verdict may take",
+        default: "30s",
+        set: |draft, text| put(&mut draft.verdict_deadline, duration(text)),
+    },
+    Key {
+        name: "file_bytes_max",
+        help: "largest config file, in bytes",
+        default: "1048576",
+        set: |draft, text| put(&mut draft.limits.file_bytes, number(text)),
+    },
+    Key {
+        name: "files_max",
+        help: "most config files in one commit",
+        default: "200000",
+        set: |draft, text| put(&mut draft.limits.files, number(text)),
+    },
+    Key {
+        name: "log_format",
+        help: "`text`, `json`, or `auto`: text on a terminal",
+        default: "auto",
+        set: |draft, text| put(&mut draft.log_format, text.parse()),
+    },
+    Key {
+        name: "log",
+        help: "level (`error`, `warn`, `info`, `debug`) or a list such as `info,headwater_server::git=debug`",
+        default: "info",
+        set: |draft, text| put(&mut draft.log_filter, log_filter(text)),
+    },
+];
+
+pub(super) const REPO_KEYS: &[Key<RepoDraft>] = &[
+    Key {
+        name: "name",
+        help: "name in this service: lower-case letters, digits, `.`, `_`, `-`",
+        default: "default",
+        set: |draft, text| {
+            draft.name = Some(text.parse().map_err(|e: headwater_wire::IdError| e.to_string())?);
+            Ok(())
+        },
+    },
+    Key {
+        name: "url",
+        help: "path, file://, http(s):// or ssh:// address, or user@host:path; never with a password in it",
+        default: "",
+        set: |draft, text| put(&mut draft.url, text.parse().map(Some).map_err(|e| format!("{e}"))),
+    },
+    Key {
+        name: "branch",
+        help: "branch to follow; without it, the default branch of the upstream",
+        default: "",
+        set: |draft, text| {
+            draft.branch = Some(text.parse().map_err(|e: headwater_wire::IdError| e.to_string())?);
+            Ok(())
+        },
+    },
+    Key {
+        name: "poll_interval",
+        help: "as above, for this repository",
+        default: "",
+        set: |draft, text| put(&mut draft.poll_interval, poll_interval(text).map(Some)),
+    },
+    Key {
+        name: "rewritten_history",
+        help: "`hold` serves the last good commit until a person accepts the new head; `follow` takes it",
+        default: "hold",
+        set: |draft, text| {
+            draft.rewritten_history = match text {
+                "hold" => RewrittenHistory::Hold,
+                "follow" => RewrittenHistory::Follow,
+                other => return Err(format!("expected `hold` or `follow`, not `{other}`")),
+            };
+            Ok(())
+        },
+    },
+    Key {
+        name: "username",
+        help: "user for a password or token over http(s)",
+        default: "",
+        set: |draft, text| put(&mut draft.username, Ok(Some(text.to_owned()))),
+    },
+    Key {
+        name: "password_file",
+        help: "file with the password of `username`; read again at every connection",
+        default: "",
+        set: |draft, text| put(&mut draft.password_file, path(text).map(Some)),
+    },
+    Key {
+        name: "token_file",
+        help: "file with an access token for http(s); read again at every connection",
+        default: "",
+        set: |draft, text| put(&mut draft.token_file, path(text).map(Some)),
+    },
+    Key {
+        name: "ca_file",
+        help: "PEM file with the certificate authority of the upstream",
+        default: "",
+        set: |draft, text| put(&mut draft.ca_file, path(text).map(Some)),
+    },
+    Key {
+        name: "proxy",
+        help: "address of an HTTP proxy; the environment's proxy variables are not read",
+        default: "",
+        set: |draft, text| put(&mut draft.proxy, Ok(Some(text.to_owned()))),
+    },
+    Key {
+        name: "ssh_key_file",
+        help: "private key for ssh",
+        default: "",
+        set: |draft, text| put(&mut draft.ssh_key_file, path(text).map(Some)),
+    },
+    Key {
+        name: "known_hosts_file",
+        help: "pinned host keys for ssh; a host that is not in it is refused",
+        default: "",
+        set: |draft, text| put(&mut draft.known_hosts_file, path(text).map(Some)),
+    },
+];
+
+/// Puts a value that could be read; the error goes up as it is.
+fn put<T>(slot: &mut T, value: Result<T, String>) -> Result<(), String> {
+    *slot = value?;
+    Ok(())
+}
+
+fn path(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() {
+        Err("expected a path, not nothing".to_owned())
+    } else {
+        Ok(PathBuf::from(text))
+    }
+}
+
+fn boolean(text: &str) -> Result<bool, String> {
+    match text {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        other => Err(format!("expected `true` or `false`, not `{other}`")),
+    }
+}
+
+fn number<N: std::str::FromStr>(text: &str) -> Result<N, String> {
+    text.parse()
+        .map_err(|_| format!("expected a whole number, not `{text}`"))
+}
+
+fn log_filter(text: &str) -> Result<String, String> {
+    tracing_subscriber::EnvFilter::try_new(text)
+        .map(|_| text.to_owned())
+        .map_err(|_| format!("expected a level such as `info`, not `{text}`"))
+}
+
+/// A poll interval below a second would only load the upstream; webhooks are the way to be quicker.
+fn poll_interval(text: &str) -> Result<Duration, String> {
+    let interval = duration(text)?;
+    if interval < Duration::from_secs(1) || interval > Duration::from_hours(24) {
+        return Err(format!("expected between `1s` and `24h`, not `{text}`"));
+    }
+    Ok(interval)
+}
+
+/// Reads `500ms`, `30s`, `5m`, `2h`, or a bare number of seconds.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let expected = || format!("expected a duration such as `30s`, `500ms` or `5m`, not `{text}`");
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| expected())?;
+    let ms = match unit.trim() {
+        "ms" => Some(number),
+        "" | "s" => number.checked_mul(1_000),
+        "m" => number.checked_mul(60_000),
+        "h" => number.checked_mul(3_600_000),
+        _ => None,
+    };
+    ms.map(Duration::from_millis).ok_or_else(expected)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_has_a_unit_or_is_seconds() {
+        for (text, ms) in [
+            ("500ms", 500),
+            ("30s", 30_000),
+            ("30", 30_000),
+            ("5m", 300_000),
+            ("2h", 7_200_000),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(ms)));
+        }
+        for bad in [
+            "",
+            "s",
+            "-1s",
+            "1.5s",
+            "5 weeks",
+            "99999999999999999999s",
+            "18446744073709551615h",
+        ] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_poll_interval_goes_down_to_one_second() {
+        assert!(poll_interval("1s").is_ok());
+        assert!(poll_interval("999ms").is_err());
+    }
+}

@@ -1,0 +1,68 @@
+//! What the operator wants: file, environment and flags, read once and checked as a whole.
+//!
+//! Invariant: a [`Settings`] is complete and consistent; all mistakes of all three sources are reported together,
+//! each with the place it stands at. Later sources win: file, then environment, then flags.
+
+mod access;
+mod draft;
+mod keys;
+mod source;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use headwater_core::RewrittenHistory;
+use headwater_validators::Limits;
+use headwater_wire::RepoName;
+
+use crate::git::limits::MirrorLimits;
+use crate::git::list::BranchWanted;
+use crate::git::upstream::Upstream;
+use crate::telemetry::LogFormat;
+
+pub use draft::{ServerDraft, load};
+pub use keys::{KeyHelp, key_help};
+pub use source::{Flags, Mistake};
+
+/// Everything `serve` needs to know.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Address to listen on.
+    pub listen: SocketAddr,
+    /// Directory for mirrors and decisions; owned by one process.
+    pub data_dir: PathBuf,
+    /// How long open requests may take to finish after a SIGTERM.
+    pub drain_deadline: Duration,
+    /// Whether reverts may be pushed to the upstream.
+    pub allow_write: bool,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// Which log lines are written.
+    pub log_filter: String,
+    /// Ceiling of what a commit may hold.
+    pub limits: Limits,
+    /// Longest time one verdict may take, wall clock.
+    pub verdict_deadline: Duration,
+    /// Program whose children work out verdicts (`sandbox::ARGUMENT`); this program, where it runs as a process.
+    pub verdict_program: Option<PathBuf>,
+    /// Repositories to follow; at least one.
+    pub repos: Vec<RepoSettings>,
+}
+
+/// One repository to follow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepoSettings {
+    /// Its name in this service.
+    pub name: RepoName,
+    /// Where it is and how to get in.
+    pub upstream: Upstream,
+    /// Which branch to follow.
+    pub branch: BranchWanted,
+    /// Mean time between two listings of the upstream; each is spread by ± 20 %.
+    pub poll_interval: Duration,
+    /// What to do when the branch was reset or replaced.
+    pub rewritten_history: RewrittenHistory,
+    /// Deadlines and sizes of the mirror.
+    pub mirror_limits: MirrorLimits,
+}

@@ -1,0 +1,276 @@
+//! Start order, shutdown order, and nothing else.
+//!
+//! Start: store, repositories from disk, listener, upstreams. Stop: no new connections, `goaway` to streams, open
+//! requests finish within the drain deadline, then the pipelines end; each step leaves the disk valid.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use headwater_core::RepoState;
+use headwater_wire::{HeadState, RepoName, SourceState};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::http::{App, router, serve};
+use crate::judge::Rules;
+use crate::pipeline::Pipeline;
+use crate::pipeline::lane::{Lane, Place};
+use crate::publish::{Board, Published};
+use crate::repo::{REQUESTS_MAX, Repo};
+use crate::settings::{RepoSettings, Settings};
+use crate::store::{Store, StoreError};
+
+/// Longest wait for the pipelines when the process stops.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Why the service could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory cannot be made or used.
+    #[error("cannot use the data directory `{}`", dir.display())]
+    DataDir {
+        /// The directory.
+        dir: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A thread could not be started.
+    #[error("cannot start a thread")]
+    Thread(#[source] std::io::Error),
+}
+
+impl StartError {
+    /// What a person can do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::DataDir { .. } => "name a directory that can be written with --data-dir",
+            Self::Store(error) => error.hint(),
+            Self::Thread(_) => "raise the limit of processes for this user",
+        }
+    }
+}
+
+/// Runs the service on `listener` until `shutdown` completes.
+pub async fn run(
+    settings: Settings,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), StartError> {
+    // Nobody holds the other end, so there is never a reload.
+    let (_, reloads) = mpsc::channel(1);
+    run_with_reloads(settings, listener, shutdown, reloads).await
+}
+
+/// The same, taking other settings whenever `reloads` brings some.
+pub async fn run_with_reloads(
+    settings: Settings,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+    mut reloads: mpsc::Receiver<Settings>,
+) -> Result<(), StartError> {
+    let dir = settings.data_dir.clone();
+    std::fs::create_dir_all(&dir).map_err(|source| StartError::DataDir { dir, source })?;
+    let store = Arc::new(Store::open(&settings.data_dir)?);
+    let draining = CancellationToken::new();
+    let app = App::new(BTreeMap::new(), draining.clone());
+    let address = listener.local_addr().ok();
+    let server = serve::serve(
+        listener,
+        router(app.clone()),
+        draining.clone(),
+        settings.drain_deadline,
+    );
+    let mut house = House {
+        settings,
+        store,
+        app,
+        draining,
+        running: BTreeMap::new(),
+        pipelines: JoinSet::new(),
+    };
+    house.furnish()?;
+    info!(
+        address = address.map(|a| a.to_string()),
+        repos = house.running.len(),
+        "listening"
+    );
+    let server = tokio::spawn(server);
+    let mut shutdown = pin!(shutdown);
+    loop {
+        // Cancel-safe: both arms only wait; a closed channel brings no more reloads.
+        tokio::select! {
+            () = &mut shutdown => break,
+            Some(settings) = reloads.recv() => house.reload(settings),
+        }
+    }
+    info!("stopping: no new connections, open requests may finish");
+    house.draining.cancel();
+    if server.await.is_err() {
+        warn!("the accept loop ended in a panic");
+    }
+    house.close().await;
+    info!("stopped");
+    Ok(())
+}
+
+/// What runs, and from which settings.
+struct House {
+    settings: Settings,
+    store: Arc<Store>,
+    app: App,
+    draining: CancellationToken,
+    running: BTreeMap<RepoName, Running>,
+    pipelines: JoinSet<()>,
+}
+
+/// One followed repository and the token that ends its pipeline.
+struct Running {
+    repo: Arc<Repo>,
+    stop: CancellationToken,
+}
+
+impl House {
+    /// Starts what the settings name and is not running, ends what they do not name.
+    fn furnish(&mut self) -> Result<(), StartError> {
+        let wanted: BTreeMap<RepoName, RepoSettings> = self
+            .settings
+            .repos
+            .iter()
+            .map(|repo| (repo.name.clone(), repo.clone()))
+            .collect();
+        self.running.retain(|name, running| {
+            let stays = wanted.contains_key(name);
+            if !stays {
+                info!(repo = %name, "{name} is no longer followed");
+                running.repo.draining().cancel();
+                running.stop.cancel();
+            }
+            stays
+        });
+        for (name, repo) in wanted {
+            if let Some(running) = self.running.get(&name) {
+                if *running.repo.settings() != repo && running.repo.reconfigure(repo).is_err() {
+                    warn!(repo = %name, "{name} is too busy to take its settings now; send SIGHUP again");
+                }
+            } else {
+                let (running, pipeline) = self.assemble(repo)?;
+                self.pipelines.spawn(pipeline.run(running.stop.clone()));
+                self.running.insert(name, running);
+            }
+        }
+        let repos = self
+            .running
+            .iter()
+            .map(|(name, running)| (name.clone(), running.repo.clone()));
+        self.app.set_repos(repos.collect());
+        Ok(())
+    }
+
+    /// Takes other settings as far as that goes without a restart, and says what has to wait for one.
+    fn reload(&mut self, settings: Settings) {
+        let old = &self.settings;
+        if *old == settings {
+            info!("the settings are unchanged");
+            self.retry();
+            return;
+        }
+        let fixed = [
+            ("listen", old.listen != settings.listen),
+            ("data_dir", old.data_dir != settings.data_dir),
+            ("drain_deadline", old.drain_deadline != settings.drain_deadline),
+            ("log_format", old.log_format != settings.log_format),
+            ("file_bytes_max or files_max", old.limits != settings.limits),
+            (
+                "verdict_deadline",
+                old.verdict_deadline != settings.verdict_deadline,
+            ),
+        ];
+        for (key, _) in fixed.iter().filter(|(_, differs)| *differs) {
+            warn!(key, "`{key}` takes effect at the next start");
+        }
+        self.settings.repos = settings.repos;
+        self.settings.allow_write = settings.allow_write;
+        match self.furnish() {
+            Ok(()) => {
+                info!(repos = self.running.len(), "the settings were reloaded");
+                self.retry();
+            }
+            Err(error) => error!(%error, hint = error.hint(), "a repository could not be started: {error}"),
+        }
+    }
+
+    /// Lists those upstreams at once that could not be reached: whoever sends SIGHUP may have mended what was wrong.
+    fn retry(&self) {
+        for running in self.running.values() {
+            if running.repo.board.read().source.state != SourceState::Ok {
+                // A mailbox that is full brings a listing anyway.
+                running.repo.retry().ok();
+            }
+        }
+    }
+
+    fn assemble(&self, repo: RepoSettings) -> Result<(Running, Pipeline), StartError> {
+        let state = kept_state(&self.store, &repo.name)?;
+        let place = Place {
+            dir: self.settings.data_dir.join("mirrors").join(repo.name.as_str()),
+            upstream: repo.upstream.clone(),
+            limits: repo.mirror_limits,
+        };
+        let lane = Lane::start(repo.name.as_str(), place).map_err(StartError::Thread)?;
+        let (requests, mailbox) = mpsc::channel(REQUESTS_MAX);
+        let board = Board::new(Published {
+            state,
+            ..Published::default()
+        });
+        let rules = Rules {
+            limits: self.settings.limits.clone(),
+            deadline: self.settings.verdict_deadline,
+            program: self.settings.verdict_program.clone(),
+        };
+        let draining = self.draining.child_token();
+        let repo = Arc::new(Repo::new(
+            repo,
+            board,
+            (rules, self.store.clone()),
+            requests,
+            draining,
+        ));
+        let running = Running {
+            repo: repo.clone(),
+            stop: CancellationToken::new(),
+        };
+        Ok((running, Pipeline::new(repo, lane, mailbox)))
+    }
+
+    /// Lets the pipelines end; a Git call that is stuck is left behind after a few seconds, since the mirror is swept
+    /// at the next start.
+    async fn close(mut self) {
+        for running in self.running.values() {
+            running.stop.cancel();
+        }
+        let all = async { while self.pipelines.join_next().await.is_some() {} };
+        if tokio::time::timeout(CLOSE_DEADLINE, all).await.is_err() {
+            warn!("a repository's pipeline did not end in time");
+        }
+    }
+}
+
+/// The state of before. A head that was being judged when the process ended is judged anew.
+fn kept_state(store: &Store, repo: &RepoName) -> Result<RepoState, StoreError> {
+    let mut state = store.repo(repo)?.unwrap_or_default();
+    if state.head_state == HeadState::Validating {
+        state.head = None;
+    }
+    Ok(state)
+}
