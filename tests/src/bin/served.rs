@@ -1,0 +1,53 @@
+//! The service as a process that a test can kill: `served URL DATA_DIR`.
+//!
+//! Its address is the first line on standard output. What is deliberately absent: everything that `headwater serve`
+//! reads from files and the environment.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use headwater_server::process;
+use headwater_server::settings::{Flags, load};
+
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the address goes to the test that started this"
+)]
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let (Some(url), Some(data_dir)) = (args.next(), args.next()) else {
+        eprintln!("usage: served URL DATA_DIR");
+        return ExitCode::from(2);
+    };
+    let values = vec![
+        ("--repo", "url", url),
+        ("--data-dir", "data_dir", data_dir),
+        ("--listen", "listen", "127.0.0.1:0".to_owned()),
+    ];
+    let mut settings = match load(
+        &Flags {
+            values,
+            ..Flags::default()
+        },
+        &[],
+    ) {
+        Ok(settings) => settings,
+        Err(mistakes) => {
+            for mistake in mistakes {
+                eprintln!("{mistake}");
+            }
+            return ExitCode::from(2);
+        }
+    };
+    for repo in &mut settings.repos {
+        repo.poll_interval = Duration::from_millis(40);
+    }
+    match process::serve(settings, || None, |address| println!("{address}")) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}: {}", error.hint());
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Harness of the suite: real Git repositories, real servers on port 0, and servers that lie.
+//!
+//! `origin` is an upstream driven by the `git` program, which is also the oracle; `git_http` and `sshd` serve it;
+//! `hostile` serves what no honest server would. `server` runs the service itself; `http` and `sse` talk to it; `wait`
+//! waits for states. Invariant: nothing here reads the settings of who runs the tests, and everything is gone when
+//! its handle is dropped.
+
+#![expect(
+    clippy::missing_panics_doc,
+    clippy::panic,
+    reason = "a harness that cannot do its part panics; that is its contract"
+)]
+
+pub mod git_http;
+pub mod hostile;
+pub mod http;
+pub mod origin;
+pub mod scrub;
+pub mod served;
+pub mod server;
+pub mod sse;
+pub mod sshd;
+pub mod wait;

@@ -1,0 +1,37 @@
+//! The suite: one binary, one module per noun.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::format_push_string,
+    clippy::format_collect,
+    clippy::type_complexity,
+    reason = "a test that cannot go on panics, and its helpers stand outside of test functions"
+)]
+
+mod admission;
+mod branches;
+mod check;
+mod check_hostile;
+mod check_server;
+mod checks;
+mod command;
+mod compare;
+mod demo;
+mod events;
+mod git_history;
+mod git_hostile;
+mod git_read;
+mod git_recovery;
+mod git_support;
+mod git_transport;
+mod history;
+mod init;
+mod problems;
+mod recovery;
+mod reload;
+mod sample_repo;
+mod serve;
+mod serve_by_commit;
+mod tidy;
+mod watch;
