@@ -1,0 +1,105 @@
+//! Every message as it was first written. Old files stay for ever: what was readable once stays readable, and a field
+//! that changes its name or form fails here.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "in a test, what must not fail may panic"
+)]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use headwater_wire::{
+    AcceptRequest, BookmarkEvent, CheckView, CommitPage, ConfigList, DiffView, ExplainView, GoawayEvent,
+    HeadState, HoldList, Problem, ProblemCode, RepoView, SnapshotBody, SourceState, StatusEvent,
+    VersionEvent,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+fn golden(name: &str) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(name);
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+/// Reads a message and writes it again: nothing may be lost, renamed or added.
+fn comes_back<T: Serialize + DeserializeOwned>(name: &str) {
+    let written = golden(name);
+    let message: T = serde_json::from_value(written.clone()).unwrap();
+    assert_eq!(serde_json::to_value(&message).unwrap(), written, "{name}");
+}
+
+/// The same with a field from the future, which must be ignored.
+fn tolerates_the_future<T: DeserializeOwned>(name: &str) {
+    let Value::Object(mut fields) = golden(name) else {
+        panic!("{name} is no object")
+    };
+    fields.insert("from_the_future".to_owned(), Value::from(1));
+    serde_json::from_value::<T>(Value::Object(fields))
+        .map(drop)
+        .unwrap();
+}
+
+macro_rules! messages {
+    ($($name:literal: $type:ty),* $(,)?) => {
+        const NAMES: &[&str] = &[$(concat!($name, ".json")),*];
+
+        #[test]
+        fn every_message_comes_back_as_it_was_written() {
+            $(comes_back::<$type>(concat!($name, ".json"));)*
+        }
+
+        #[test]
+        fn a_field_from_the_future_is_ignored() {
+            $(tolerates_the_future::<$type>(concat!($name, ".json"));)*
+        }
+    };
+}
+
+messages! {
+    "accept_request": AcceptRequest,
+    "bookmark_event": BookmarkEvent,
+    "check_view": CheckView,
+    "commit_page": CommitPage,
+    "config_list": ConfigList,
+    "diff_view": DiffView,
+    "explain_view": ExplainView,
+    "goaway_event": GoawayEvent,
+    "hold_list": HoldList,
+    "problem": Problem,
+    "repo_view": RepoView,
+    "snapshot_body": SnapshotBody,
+    "status_event": StatusEvent,
+    "version_event": VersionEvent,
+}
+
+#[test]
+fn every_golden_file_is_read_by_a_test() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let files: BTreeSet<String> = std::fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(files, NAMES.iter().map(|name| (*name).to_owned()).collect());
+}
+
+#[test]
+fn a_word_from_the_future_becomes_other() {
+    let read = |word: &str| Value::from(word);
+    assert_eq!(
+        serde_json::from_value::<HeadState>(read("dreaming")).unwrap(),
+        HeadState::Other
+    );
+    assert_eq!(
+        serde_json::from_value::<SourceState>(read("dreaming")).unwrap(),
+        SourceState::Other
+    );
+    assert_eq!(
+        serde_json::from_value::<ProblemCode>(read("dreaming")).unwrap(),
+        ProblemCode::Other
+    );
+}
