@@ -9,7 +9,7 @@ use std::time::Duration;
 use headwater_core::VerdictKind;
 use headwater_validators::{Context, Inputs, Limits, ValidTree, Verdict};
 use headwater_wire::{CommitId, ConfigName, Finding, Severity, Span, Timestamp, VerdictState};
-use tracing::warn;
+use tracing::debug;
 
 use crate::git::error::GitError;
 use crate::git::read::Reader;
@@ -18,6 +18,11 @@ use crate::sandbox::{self, SandboxError};
 use crate::store::{VALIDATOR_EPOCH, VerdictRecord};
 use crate::task::{self, BlockingError};
 use crate::tree::{self, Contents, RawEntry};
+
+/// File size, number of files and time for what was admitted before.
+const LENIENT_FILE_BYTES: u64 = 16 << 20;
+const LENIENT_FILES: usize = 1_000_000;
+const LENIENT_DEADLINE: Duration = Duration::from_mins(10);
 
 /// Longest time to read the files of one commit: a disk that hangs must not hold up the repository for ever.
 const READ_DEADLINE: Duration = Duration::from_mins(1);
@@ -61,12 +66,13 @@ impl Judged {
     }
 
     /// What the store keeps of it.
-    pub(crate) fn record(&self, judged_at: Timestamp) -> VerdictRecord {
+    pub(crate) fn record(&self, judged_at: Timestamp, rules: &Rules) -> VerdictRecord {
         VerdictRecord {
             state: self.state(),
             findings: self.findings.clone(),
             judged_at,
             validator_epoch: VALIDATOR_EPOCH,
+            rules: rules.fingerprint(),
         }
     }
 }
@@ -80,6 +86,26 @@ pub(crate) struct Rules {
     pub deadline: Duration,
     /// Program whose children work out verdicts; without one they are worked out in this process, as tests do.
     pub program: Option<PathBuf>,
+}
+
+impl Rules {
+    /// The rules for making the documents of what was admitted before: it is known to end well, so only what protects
+    /// this process from a mistake of its own is left.
+    pub(crate) fn lenient(&self) -> Self {
+        let mut limits = self.limits.clone();
+        limits.file_bytes = limits.file_bytes.max(LENIENT_FILE_BYTES);
+        limits.files = limits.files.max(LENIENT_FILES);
+        Self {
+            limits,
+            deadline: LENIENT_DEADLINE,
+            program: None,
+        }
+    }
+
+    /// Names these rules: a refusal for want of time or room holds only as long as they do.
+    pub(crate) fn fingerprint(&self) -> String {
+        format!("{:?} {:?}", self.limits, self.deadline)
+    }
 }
 
 /// Reads and judges `commit`. `exposed` names the configs that are good in the commit now exposed.
@@ -195,7 +221,7 @@ impl Outcome {
 
     /// A rejection that no file can be blamed for. It is kept like any other, so its cost is paid once.
     fn refused(code: &str, message: String) -> Self {
-        warn!(code, "no verdict: {message}");
+        debug!(code, "no verdict: {message}");
         Self {
             findings: vec![refusal(code, message)],
             valid: None,

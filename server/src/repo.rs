@@ -330,9 +330,11 @@ impl Repo {
 
     async fn judge_on_demand(&self, commit: &CommitId, published: &Published) -> Result<Judged, RepoError> {
         // What was rejected stays rejected, and is not worked out again: it may have cost its whole deadline.
-        if let Some(kept) = self.kept_verdict(commit).await
-            && kept.state == VerdictState::Rejected
-        {
+        let kept = self.kept_verdict(commit).await;
+        let was_admitted = kept
+            .as_ref()
+            .is_some_and(|kept| kept.state == VerdictState::Admitted);
+        if let Some(kept) = kept.filter(|kept| kept.state == VerdictState::Rejected) {
             return Ok(Judged {
                 commit: commit.clone(),
                 findings: kept.findings,
@@ -347,7 +349,7 @@ impl Repo {
             .map(|snapshot| snapshot.configs.keys().cloned().collect())
             .unwrap_or_default();
         let judged = judge(&self.reader()?, commit, &self.rules, exposed).await?;
-        if let Err(error) = self.keep_verdict(&judged, clock::now()).await {
+        if !was_admitted && let Err(error) = self.keep_verdict(&judged, clock::now()).await {
             warn!(%error, "a verdict could not be kept: {error}");
         }
         Ok(judged)
@@ -362,13 +364,29 @@ impl Repo {
     pub(crate) async fn kept_verdict(&self, commit: &CommitId) -> Option<VerdictRecord> {
         let (store, repo, commit) = (self.store.clone(), self.name().clone(), commit.clone());
         let read = task::blocking(READ_DEADLINE, move || store.verdict(&repo, &commit)).await;
-        read.ok()?.ok()?
+        let kept = read.ok()?.ok()??;
+        // A refusal for want of room or time says nothing once there is more of it.
+        let outlived = kept.state == VerdictState::Rejected
+            && kept.rules != self.rules.fingerprint()
+            && kept
+                .findings
+                .iter()
+                .any(|finding| finding.code.starts_with("limit/"));
+        (!outlived).then_some(kept)
     }
 
     /// Keeps a verdict.
     pub(crate) async fn keep_verdict(&self, judged: &Judged, at: Timestamp) -> Result<(), StoreFailure> {
+        // A child that was killed says as much of the machine as of the commit: the next start tries again.
+        if judged
+            .findings
+            .iter()
+            .any(|finding| finding.code == "limit/crash")
+        {
+            return Ok(());
+        }
         let (store, repo) = (self.store.clone(), self.name().clone());
-        let (commit, record) = (judged.commit.clone(), judged.record(at));
+        let (commit, record) = (judged.commit.clone(), judged.record(at, &self.rules));
         let saved = task::blocking(READ_DEADLINE, move || store.save_verdict(&repo, &commit, &record)).await;
         saved.map_err(StoreFailure::from)?.map_err(StoreFailure::from)
     }

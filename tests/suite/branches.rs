@@ -1,5 +1,6 @@
 //! What becomes of a branch that is rewritten, deleted, renamed, replaced or not there yet.
 
+use headwater_tests::http::Ask;
 use headwater_tests::origin::TestOrigin;
 use headwater_tests::server::{Stopped, TestServer};
 use headwater_tests::wait::wait_until;
@@ -216,4 +217,25 @@ fn an_upstream_that_was_replaced_by_an_unrelated_one_is_held() {
     std::fs::rename(other.path(), origin.path()).expect("a replaced origin");
     assert_eq!(server.until_head(&foreign, "held")["tip"], first.as_str());
     assert_serves(&server, 1);
+}
+
+#[test]
+fn a_rewritten_branch_is_accepted_although_the_mirror_with_the_old_tip_is_gone() {
+    let origin = TestOrigin::new();
+    let first = set(&origin, 1);
+    let second = set(&origin, 2);
+    let server = TestServer::of(&origin);
+    server.until_tip(&second);
+    let stopped = server.stop();
+    std::fs::remove_dir_all(stopped.mirror_dir()).unwrap();
+    origin.force_reset("main", &first);
+    let third = set(&origin, 3);
+    let server = stopped.start();
+    server.until_head(&third, "held");
+    let body = json!({ "head": third.as_str(), "reason": "the old line is gone" }).to_string();
+    server
+        .ask(&Ask::new("POST", "/v1/repos/default/accept").body("application/json", body.as_bytes()))
+        .expect(200);
+    server.until_tip(&third);
+    assert_serves(&server, 3);
 }

@@ -520,3 +520,52 @@ impl Drop for Unmount {
             .ok();
     }
 }
+
+#[test]
+fn what_was_admitted_is_served_after_a_restart_with_lower_limits() {
+    let origin = TestOrigin::new();
+    let long = format!("{{\"v\": \"{}\"}}", "x".repeat(1_200_000));
+    let first = origin.commit(
+        &[
+            (
+                "headwater.toml",
+                Some("format = 1\n[limits]\nfile_bytes = 4000000\n"),
+            ),
+            ("app.json", Some(&long)),
+        ],
+        "long",
+    );
+    let server = Stopped::of(&origin.path_url())
+        .with(|settings| settings.limits.file_bytes = 4 << 20)
+        .start();
+    server.until_tip(&first);
+    let server = server
+        .stop()
+        .with(|settings| settings.limits.file_bytes = 1 << 20)
+        .start();
+    server.until_tip(&first);
+    wait_until("it is served", || {
+        server.get("/v1/repos/default/configs/app").status == 200
+    });
+}
+
+#[test]
+fn a_commit_that_was_too_large_is_judged_again_once_there_is_more_room() {
+    let origin = TestOrigin::new();
+    let first = set(&origin, 1);
+    let server = TestServer::of(&origin);
+    server.until_tip(&first);
+    let long = format!("{{\"v\": \"{}\"}}", "x".repeat(1_200_000));
+    let second = origin.commit(&[("app.json", Some(&long))], "long");
+    server.until_head(&second, "rejected");
+    let server = server
+        .stop()
+        .with(|settings| settings.limits.file_bytes = 4 << 20)
+        .start();
+    let third = origin.commit(&[("other.json", Some("{}"))], "anything");
+    server.until_tip(&third);
+    assert_eq!(
+        server.config("app", None).expect(200).json()["version"],
+        second.as_str()
+    );
+}

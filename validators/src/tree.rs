@@ -84,6 +84,7 @@ pub enum Entry {
 pub struct ConfigTree {
     entries: BTreeMap<RepoPath, Entry>,
     hostile: Vec<Finding>,
+    odd: Vec<Finding>,
 }
 
 impl ConfigTree {
@@ -105,7 +106,8 @@ impl ConfigTree {
             Ok(path) => {
                 self.entries.insert(path, entry);
             }
-            Err(reason) => self.hostile.push(name_finding(path, &reason)),
+            Err(Refused::Hostile(reason)) => self.hostile.push(name_finding(path, &reason)),
+            Err(Refused::Odd(reason)) => self.odd.push(name_finding(path, &reason)),
         }
     }
 
@@ -146,6 +148,11 @@ impl ConfigTree {
     pub(crate) fn hostile(&self) -> &[Finding] {
         &self.hostile
     }
+
+    /// Findings for names that Git allows and no config can have.
+    pub(crate) fn odd(&self) -> &[Finding] {
+        &self.odd
+    }
 }
 
 /// Whether a caller should read the bytes of the file at `path`: it is written in a config format.
@@ -154,12 +161,25 @@ pub fn wants(path: &RepoPath) -> bool {
 }
 
 /// Git stores names as bytes; only UTF-8 under the rules of [`RepoPath`] is a path here.
-fn checked_path(raw: &[u8]) -> Result<RepoPath, String> {
-    let text = std::str::from_utf8(raw).map_err(|_| "name is not UTF-8".to_owned())?;
+fn checked_path(raw: &[u8]) -> Result<RepoPath, Refused> {
+    let text = std::str::from_utf8(raw).map_err(|_| Refused::Odd("name is not UTF-8".to_owned()))?;
     if text.chars().any(is_invisible) {
-        return Err("name has an invisible or direction-changing character".to_owned());
+        return Err(Refused::Odd(
+            "name has an invisible or direction-changing character".to_owned(),
+        ));
     }
-    text.parse().map_err(|error: PathError| error.to_string())
+    text.parse().map_err(|error: PathError| match error {
+        PathError::Empty | PathError::Reserved => Refused::Hostile(error.to_string()),
+        PathError::Character | PathError::TooLong => Refused::Odd(error.to_string()),
+    })
+}
+
+/// Why a name is no path here.
+enum Refused {
+    /// It could lead out of the tree: Git itself refuses to check it out.
+    Hostile(String),
+    /// Real repositories have such names; a config cannot.
+    Odd(String),
 }
 
 /// Characters that make a name look like another one on a terminal or in a review.
@@ -212,6 +232,7 @@ mod tests {
             tree.len(),
             tree.hostile()
                 .iter()
+                .chain(tree.odd())
                 .map(|finding| finding.path.clone())
                 .collect(),
         )
@@ -232,10 +253,10 @@ mod tests {
         let expected = [
             "../up.toml",
             ".git/config",
+            "ok.toml",
             "a\\u{a}b.toml",
             "caf\\xe9.toml",
             "a\\u{202e}lmot.b",
-            "ok.toml",
         ];
         assert_eq!(shown, expected);
     }

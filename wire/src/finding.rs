@@ -92,7 +92,7 @@ impl Finding {
             span: at.1,
             pointer: None,
             config: None,
-            message: message.into(),
+            message: clip(message.into()),
             hint: None,
             related: Vec::new(),
         }
@@ -141,5 +141,17 @@ impl Finding {
             let key = |f: &Self| (f.span, f.code.clone(), f.config.clone(), f.message.clone());
             a.path.cmp(&b.path).then_with(|| key(a).cmp(&key(b)))
         });
+    }
+}
+
+/// Longest message, in characters: it goes into a line of the log and to every watcher, and may quote its author.
+const MESSAGE_CHARS_MAX: usize = 1_000;
+
+fn clip(message: String) -> String {
+    match message.char_indices().nth(MESSAGE_CHARS_MAX) {
+        Some((end, _)) => message
+            .get(..end)
+            .map_or_else(String::new, |start| format!("{start}…")),
+        None => message,
     }
 }

@@ -11,10 +11,15 @@ pub struct Timestamp(pub i64);
 
 const MS_PER_DAY: i64 = 86_400_000;
 
+/// 0000-01-01T00:00:00Z and 9999-12-31T23:59:59Z, in seconds.
+const SECONDS_MIN: i64 = -62_167_219_200;
+const SECONDS_MAX: i64 = 253_402_300_799;
+
 impl Timestamp {
-    /// From whole seconds, as Git writes them.
+    /// From whole seconds, as Git writes them. A commit may claim any time; what RFC 3339 cannot write becomes the
+    /// nearest time that it can.
     pub fn from_seconds(seconds: i64) -> Self {
-        Self(seconds.saturating_mul(1_000))
+        Self(seconds.clamp(SECONDS_MIN, SECONDS_MAX) * 1_000)
     }
 
     /// Milliseconds from `earlier` to this moment; negative if it lies before.
@@ -135,6 +140,19 @@ mod tests {
         for day in -146_097..146_097 {
             let (year, month, date) = civil_from_days(day);
             assert_eq!(days_from_civil(year, month, date), day);
+        }
+    }
+
+    #[test]
+    fn a_time_that_no_calendar_has_is_the_nearest_that_can_be_written() {
+        for (seconds, text) in [
+            (253_402_300_800, "9999-12-31T23:59:59.000Z"),
+            (i64::MAX, "9999-12-31T23:59:59.000Z"),
+            (i64::MIN, "0000-01-01T00:00:00.000Z"),
+        ] {
+            let time = Timestamp::from_seconds(seconds);
+            assert_eq!(time.to_string(), text);
+            assert_eq!(text.parse(), Ok(time));
         }
     }
 

@@ -292,7 +292,7 @@ impl Walk<'_> {
                 if self.entries > self.limits.entries_max {
                     return Err(self.too_large("entries", self.limits.entries_max));
                 }
-                let path = joined(&prefix, entry.filename());
+                let path = joined(&prefix, &unambiguous(entry.filename()));
                 let id = entry.object_id();
                 match entry.mode().kind() {
                     EntryKind::Tree if depth >= self.limits.depth_max => {
@@ -347,6 +347,18 @@ impl Walk<'_> {
             what,
             max,
         }
+    }
+}
+
+/// A name with a slash in it would pass for a path of directories. Git refuses it; here it becomes a name that no path
+/// can have, so that whoever reads the tree is told.
+fn unambiguous(name: &[u8]) -> std::borrow::Cow<'_, [u8]> {
+    if name.contains(&b'/') {
+        name.iter()
+            .map(|byte| if *byte == b'/' { 0 } else { *byte })
+            .collect()
+    } else {
+        name.into()
     }
 }
 

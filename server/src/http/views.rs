@@ -41,6 +41,7 @@ pub(super) fn repo(repo: &Repo, published: &Published, now: Timestamp) -> RepoVi
         findings: published
             .head_findings
             .iter()
+            .filter(|_| rejected)
             .take(STATUS_FINDINGS_MAX)
             .cloned()
             .collect(),

@@ -81,6 +81,9 @@ pub(crate) struct VerdictRecord {
     pub judged_at: Timestamp,
     /// Which validators worked it out.
     pub validator_epoch: u32,
+    /// Limits and deadline it was worked out under.
+    #[serde(default)]
+    pub rules: String,
 }
 
 /// The open store. All calls block on the disk; a commit includes an fsync.
@@ -262,6 +265,7 @@ mod tests {
             findings: Vec::new(),
             judged_at: Timestamp(1),
             validator_epoch: VALIDATOR_EPOCH,
+            rules: String::new(),
         }
     }
 

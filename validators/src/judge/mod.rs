@@ -29,6 +29,16 @@ use notes::Notes;
 pub(crate) fn judge(tree: &ConfigTree, context: &Context<'_>) -> Verdict {
     let mut found = Collector::default();
     found.extend(tree.hostile().iter().cloned());
+    // With a manifest every name counts. Without one, whatever a repository holds beside its configs is its own affair.
+    let weight = if tree.entry(crate::manifest::PATH).is_some() {
+        Severity::Error
+    } else {
+        Severity::Warning
+    };
+    found.extend(tree.odd().iter().map(|finding| Finding {
+        severity: weight,
+        ..finding.clone()
+    }));
     if tree.len() > context.limits.files {
         found.push(too_many_files(tree.len(), context.limits.files));
         return rejected(found, context.limits);
