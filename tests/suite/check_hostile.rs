@@ -83,17 +83,17 @@ fn a_large_file_is_named_and_not_read() {
 }
 
 #[test]
-fn a_name_that_is_not_utf_8_is_an_error_in_the_same_words_everywhere() {
+fn a_name_that_is_not_utf_8_is_told_in_the_same_words_everywhere() {
     let tree = WorkTree::new();
     std::fs::write(tree.path().join(OsStr::from_bytes(b"caf\xe9.toml")), "x = 1\n").unwrap();
     let told = tree.headwater(&["check"]);
     insta::assert_snapshot!(told, @r"
-    exit 1
-    error[tree/name]: name is not UTF-8: `caf\xe9.toml`
+    exit 0
+    warning[tree/name]: name is not UTF-8: `caf\xe9.toml`
     --> caf\xe9.toml:1:1
      = help: rename or remove the entry; such a name is never followed
 
-    1 error in 0 configs: the commit would be rejected
+    1 warning in 0 configs: the commit would be admitted
     ");
     tree.git(&["add", "-A"]);
     assert_eq!(tree.headwater(&["check", "--staged"]), told);
