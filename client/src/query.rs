@@ -3,10 +3,9 @@
 //! Invariant: the default of every part asks for nothing special, so that `…Query::default()` is the plain call.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
+use headwater_render::Format;
 use headwater_wire::{CommitId, ConfigName, InstanceId};
 
 use crate::address::PathBuilder;
@@ -14,47 +13,6 @@ use crate::answer::Token;
 
 /// Labels of the instance that asks; they choose the variant.
 pub type Labels = BTreeMap<String, String>;
-
-/// How a document is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// TOML.
-    Toml,
-    /// JSON.
-    Json,
-    /// YAML.
-    Yaml,
-}
-
-impl Format {
-    /// The word of the query parameter.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Toml => "toml",
-            Self::Json => "json",
-            Self::Yaml => "yaml",
-        }
-    }
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Format {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "toml" => Ok(Self::Toml),
-            "json" => Ok(Self::Json),
-            "yaml" => Ok(Self::Yaml),
-            _ => Err("not one of toml, json, yaml"),
-        }
-    }
-}
 
 /// Which config, for whom, and how.
 #[derive(Debug, Clone, Default)]

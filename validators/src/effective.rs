@@ -29,8 +29,8 @@ struct Inner {
 impl Effective {
     pub(crate) fn new(variant: Option<String>, merged: Merged, layers: Vec<Arc<Source>>) -> Self {
         let document = merged.to_json();
-        let canonical: Arc<str> = crate::document::render::canonical(&document).into();
-        let digest = crate::document::render::digest(&canonical);
+        let canonical: Arc<str> = headwater_render::canonical(&document).into();
+        let digest = headwater_render::digest(&canonical);
         let sources = layers.iter().map(|layer| layer.path.clone()).collect();
         Self(Arc::new(Inner {
             variant,

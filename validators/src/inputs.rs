@@ -23,7 +23,7 @@ impl Inputs {
         paths.sort();
         paths.dedup();
         Self {
-            digest: crate::document::render::digest(canonical),
+            digest: headwater_render::digest(canonical),
             paths: paths.into(),
         }
     }

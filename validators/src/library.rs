@@ -9,10 +9,11 @@ use headwater_wire::{Finding, RepoPath, Severity, Span};
 
 use crate::collect::{Collector, fault_finding};
 use crate::document::lines::LineIndex;
-use crate::document::{Format, ParseOptions, parse};
+use crate::document::{ParseOptions, parse};
 use crate::plan::Plan;
 use crate::source::Source;
 use crate::tree::{ConfigTree, Entry, File};
+use headwater_render::Format;
 
 /// Parses on demand and remembers.
 pub(crate) struct Library<'a> {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use headwater_wire::{Finding, PathError, RepoPath, Severity, Span};
 use serde::Serialize;
 
-use crate::document::Format;
+use headwater_render::Format;
 
 /// Characters of a hostile name that are shown; the rest is cut, since a name may be as long as an attacker likes.
 const SHOWN_NAME_CHARS: usize = 120;

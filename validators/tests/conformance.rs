@@ -13,7 +13,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use headwater_validators::document::{Fault, Format, Node, ParseOptions, TomlVersion, Value, parse};
+use headwater_render::Format;
+use headwater_validators::document::{Fault, Node, ParseOptions, TomlVersion, Value, parse};
 
 fn suite(name: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -11,7 +11,9 @@ mod id;
 mod path;
 mod problem;
 mod repo;
+mod report;
 mod snapshot;
+mod socket;
 mod time;
 
 pub use commit::{
@@ -27,5 +29,10 @@ pub use repo::{
     AcceptRequest, CheckRequest, CheckView, ConfigItem, ConfigList, HeadState, HoldList, HoldView, RepoList,
     RepoView, SourceState,
 };
+pub use report::{
+    ConfigReport, FailPhase, InstancePage, InstanceReport, InstanceView, ReportAnswer, ReportError,
+    ReportState, Running, ValueSource,
+};
 pub use snapshot::{ChangeKind, Phase, SnapshotBody};
+pub use socket::{SocketDown, SocketUp};
 pub use time::Timestamp;

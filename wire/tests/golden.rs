@@ -12,8 +12,8 @@ use std::path::Path;
 
 use headwater_wire::{
     AcceptRequest, BookmarkEvent, CheckView, CommitPage, ConfigList, DiffView, ExplainView, GoawayEvent,
-    HeadState, HoldList, Problem, ProblemCode, RepoView, SnapshotBody, SourceState, StatusEvent,
-    VersionEvent,
+    HeadState, HoldList, InstancePage, InstanceReport, Problem, ProblemCode, RepoView, ReportAnswer,
+    SnapshotBody, SocketDown, SocketUp, SourceState, StatusEvent, VersionEvent,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -70,9 +70,14 @@ messages! {
     "explain_view": ExplainView,
     "goaway_event": GoawayEvent,
     "hold_list": HoldList,
+    "instance_page": InstancePage,
+    "instance_report": InstanceReport,
     "problem": Problem,
     "repo_view": RepoView,
+    "report_answer": ReportAnswer,
     "snapshot_body": SnapshotBody,
+    "socket_down": SocketDown,
+    "socket_up": SocketUp,
     "status_event": StatusEvent,
     "version_event": VersionEvent,
 }

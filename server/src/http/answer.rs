@@ -3,8 +3,8 @@
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use headwater_core::Token;
+use headwater_render::Format;
 use headwater_validators::Effective;
-use headwater_validators::document::{self, Format};
 use headwater_wire::{
     ChangeKind, CommitId, ConfigName, Digest, Generation, Phase, Problem, ProblemCode, RepoName,
 };
@@ -96,7 +96,7 @@ pub(super) fn represent(
             .ok_or_else(|| pointer_not_found(pointer))?,
     };
     let (text, media_type) = match wanted.format {
-        None => (document::render::canonical(document), "application/json"),
+        None => (headwater_render::canonical(document), "application/json"),
         Some(format @ Format::Json) => (rendered(document, format)?, "application/json"),
         Some(format @ Format::Toml) => (rendered(document, format)?, "application/toml"),
         Some(format @ Format::Yaml) => (rendered(document, format)?, "application/yaml"),
@@ -105,7 +105,7 @@ pub(super) fn represent(
 }
 
 fn rendered(document: &serde_json::Value, format: Format) -> Result<String> {
-    document::render::render(document, format).map_err(|error| {
+    headwater_render::render(document, format).map_err(|error| {
         Problem::new(ProblemCode::NotRenderable, error.to_string())
             .hint("ask for `format=json`")
             .into()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_core::Token;
-use headwater_validators::document::Format;
+use headwater_render::Format;
 use headwater_wire::{CommitId, ConfigName, InstanceId, RepoName};
 use http::HeaderMap;
 use http::header::IF_NONE_MATCH;
@@ -199,7 +199,7 @@ impl Representation {
             None => "value",
         };
         let pointer = self.pointer.as_deref().unwrap_or_default();
-        let digest = headwater_validators::document::render::digest(pointer);
+        let digest = headwater_render::digest(pointer);
         let short: String = digest.hex().chars().take(12).collect();
         Some(if self.pointer.is_some() {
             format!("{format}.{short}")

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use headwater_core::RewrittenHistory;
+use headwater_render::Format;
 use headwater_validators::Limits;
 use headwater_validators::document::lines::LineIndex;
-use headwater_validators::document::{self, Format, Member, Node, ParseOptions, Range, Value};
+use headwater_validators::document::{self, Member, Node, ParseOptions, Range, Value};
 use headwater_wire::{BranchName, RepoName};
 
 use super::access;

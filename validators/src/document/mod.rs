@@ -10,13 +10,12 @@ mod json;
 pub mod lines;
 mod node;
 mod number;
-pub mod render;
 mod toml;
 mod yaml;
 
 use std::sync::Arc;
 
-use headwater_wire::RepoPath;
+use headwater_render::Format;
 
 use build::Build;
 
@@ -66,17 +65,6 @@ pub struct Member {
     pub key_range: Range,
     /// Its value.
     pub value: Node,
-}
-
-/// A format a document may be written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Format {
-    /// TOML 1.1 (1.0 on request).
-    Toml,
-    /// RFC 8259, duplicate keys refused.
-    Json,
-    /// YAML 1.2, core schema, one document.
-    Yaml,
 }
 
 /// Deepest nesting of lists and objects that any option may allow, the root counted. Everything that walks a tree
@@ -173,27 +161,6 @@ impl Fault {
     pub(crate) fn related(mut self, range: Range, note: impl Into<String>) -> Self {
         self.related.push((range, note.into()));
         self
-    }
-}
-
-impl Format {
-    /// The format that a path's extension names: `toml`, `json`, `yaml` or `yml`, in lower case.
-    pub fn of(path: &RepoPath) -> Option<Self> {
-        match path.extension()? {
-            "toml" => Some(Self::Toml),
-            "json" => Some(Self::Json),
-            "yaml" | "yml" => Some(Self::Yaml),
-            _ => None,
-        }
-    }
-
-    /// The name a person knows it by.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Toml => "TOML",
-            Self::Json => "JSON",
-            Self::Yaml => "YAML",
-        }
     }
 }
 

@@ -3,8 +3,8 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 
 use super::lines::LineIndex;
-use super::render::{canonical, render};
 use super::*;
+use headwater_render::{canonical, render};
 
 const FORMATS: [Format; 3] = [Format::Toml, Format::Json, Format::Yaml];
 

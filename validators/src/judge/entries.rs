@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use headwater_wire::{Finding, RepoPath, Severity, Span};
 
 use crate::collect::Collector;
-use crate::document::Format;
 use crate::library::{submodule, symlink};
 use crate::manifest;
 use crate::plan::Plan;
 use crate::tree::{ConfigTree, Entry};
+use headwater_render::Format;
 
 /// Warnings for what is there and not served. Where a config needs the very entry, it is an error later.
 pub(super) fn check(tree: &ConfigTree, plan: &Plan, found: &mut Collector) {

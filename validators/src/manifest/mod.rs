@@ -13,10 +13,11 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use headwater_wire::{Finding, Severity};
 
 use crate::document::lines::LineIndex;
-use crate::document::{Format, MergeKeys, Node, ParseOptions, TomlVersion, Value, parse};
+use crate::document::{MergeKeys, Node, ParseOptions, TomlVersion, Value, parse};
 use crate::limits::Limits;
 use crate::merge::Nulls;
 use crate::schema::{Dialect, Formats, RegexEngine};
+use headwater_render::Format;
 use model::{Defaults, Manifest, Spanned, Unmatched};
 use reader::Reader;
 

@@ -4,7 +4,9 @@ use proptest::prelude::*;
 use serde_json::{Map, Value as Json, json};
 
 use super::{Merged, Nulls};
-use crate::document::{Format, Node, ParseOptions, parse, render};
+use crate::document::{Node, ParseOptions, parse};
+use headwater_render as render;
+use headwater_render::Format;
 
 /// Whether a layer may delete.
 #[derive(Clone, Copy, PartialEq)]

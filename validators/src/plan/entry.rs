@@ -6,11 +6,11 @@ use headwater_wire::{ConfigName, RepoPath, Severity};
 
 use super::layer::{self, Resolved};
 use super::{Planned, PlannedVariant, Planner};
-use crate::document::Format;
 use crate::manifest;
 use crate::manifest::model::{ConfigEntry, Spanned, UnknownLayers};
 use crate::pattern::{Bindings, Pattern};
 use crate::suggest;
+use headwater_render::Format;
 
 /// The files of a config so far.
 #[derive(Default)]

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use headwater_wire::RepoPath;
 
-use crate::document::Format;
 use crate::pattern::Pattern;
 use crate::tree::ConfigTree;
+use headwater_render::Format;
 
 /// What was found for a pattern whose placeholders are bound.
 pub(super) enum Resolved {

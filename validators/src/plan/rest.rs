@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use headwater_wire::{ConfigName, Finding, RepoPath, Severity, Span};
 
 use super::{Plan, Planned, Planner, inputs};
-use crate::document::Format;
 use crate::limits::Limits;
 use crate::manifest;
 use crate::manifest::model::{Defaults, Unmatched};
 use crate::suggest;
 use crate::tree::{ConfigTree, Entry};
+use headwater_render::Format;
 
 /// Extensions of config files, in the order they are looked for.
 const EXTENSIONS: [&str; 4] = ["toml", "json", "yaml", "yml"];

@@ -10,9 +10,10 @@ use headwater_wire::RepoPath;
 use jsonschema::{Retrieve, Uri};
 use serde_json::Value;
 
-use crate::document::{Format, ParseOptions, parse};
+use crate::document::{ParseOptions, parse};
 use crate::plan::Plan;
 use crate::tree::{ConfigTree, Entry};
+use headwater_render::Format;
 
 /// Scheme of the addresses of files in the tree. The empty authority makes `/` the root of the repository.
 const SCHEME: &str = "repo:///";

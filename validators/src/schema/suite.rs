@@ -13,8 +13,9 @@ use serde_json::Value;
 use super::compile::Compiled;
 use super::store::Store;
 use super::{Dialect, Formats, RegexEngine, SchemaOptions};
-use crate::document::{Format, ParseOptions, parse};
+use crate::document::{ParseOptions, parse};
 use crate::source::Source;
+use headwater_render::Format;
 
 /// Base of the addresses under which the suite's remote schemas are referred to.
 const REMOTES: &str = "http://localhost:1234/";

@@ -2,8 +2,10 @@
 //!
 //! Invariant: reading what is rendered gives the same value, and equal values give equal bytes, because every walk
 //! sorts the keys itself (by bytes) instead of trusting the order of a map that a feature elsewhere may change. What is
-//! deliberately absent: comments and the author's layout, which a merged document does not have.
+//! deliberately absent: comments and the author's layout, which a merged document does not have; and reading, which is
+//! the work of `validators`. A crate of its own, since a client checks digests and writes files without knowing schemas.
 
+mod format;
 mod json;
 mod yaml;
 
@@ -13,7 +15,7 @@ use headwater_wire::Digest;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use super::Format;
+pub use format::Format;
 
 /// Why a value cannot be written in a format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
