@@ -22,6 +22,7 @@ mod answer;
 mod api;
 mod backoff;
 mod builder;
+mod cache;
 mod error;
 mod events;
 mod http;
@@ -35,6 +36,9 @@ pub use answer::{ConfigAnswer, Fetched, Standing, Token};
 pub use api::{Api, RepoApi};
 pub use backoff::{Backoff, Jitter, Pace};
 pub use builder::{ApiBuilder, Deadlines, SetupError};
+pub use cache::{
+    Cache, CacheError, CacheKey, CacheTrouble, Incarnation, Kept, Life, Restored, SavedState, Seen, Trial,
+};
 pub use error::{ApiError, Stage};
 pub use events::{Event, EventStream, Frame};
 pub use headwater_render::Format;
