@@ -7,6 +7,7 @@ use headwater_wire::{ChangeKind, CommitId, HeadState, SnapshotBody, Timestamp};
 use http::header::ETAG;
 use http::{HeaderMap, HeaderValue};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::error::ApiError;
 
@@ -14,7 +15,8 @@ use crate::error::ApiError;
 ///
 /// A weak mark (`W/`) and the quotes are dropped, since a proxy that compresses adds the first, and events spell the
 /// token without the second.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Token(String);
 
 impl Token {

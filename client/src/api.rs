@@ -7,7 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use headwater_wire::{
     AcceptRequest, CheckRequest, CheckView, CommitId, CommitPage, CommitView, ConfigList, ConfigName,
-    DiffView, ExplainView, HoldList, RepoList, RepoName, RepoPath, RepoView,
+    DiffView, ExplainView, HoldList, InstanceId, InstanceReport, RepoList, RepoName, RepoPath, RepoView,
+    ReportAnswer,
 };
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName, IF_NONE_MATCH};
 use http::{HeaderValue, StatusCode};
@@ -189,6 +190,20 @@ impl RepoApi {
     pub async fn holds(&self) -> Result<HoldList, ApiError> {
         self.api
             .json(Call::get(self.root().literal("holds")), "a list of holds")
+            .await
+    }
+
+    /// `PUT …/instances/{instance}`: says what the instance runs.
+    pub async fn report(
+        &self,
+        instance: &InstanceId,
+        report: &InstanceReport,
+    ) -> Result<ReportAnswer, ApiError> {
+        let json =
+            serde_json::to_vec(report).map_err(|error| self.api.connection.malformed("a report", error))?;
+        let path = self.root().literal("instances").segment(instance.as_str());
+        self.api
+            .json(Call::put(path, json), "an answer to a report")
             .await
     }
 

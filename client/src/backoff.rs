@@ -21,6 +21,13 @@ impl Jitter {
         Self(seed)
     }
 
+    /// A stream of its own, which depends on nothing but this one's place.
+    #[must_use]
+    pub fn split(&mut self) -> Self {
+        self.fraction();
+        Self(self.0.rotate_left(17))
+    }
+
     /// The next fraction, at least 0 and less than 1.
     pub fn fraction(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

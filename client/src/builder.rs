@@ -57,6 +57,9 @@ pub enum SetupError {
     /// The address is not one.
     #[error(transparent)]
     Address(#[from] AddressError),
+    /// The name of the repository or of the instance is none.
+    #[error(transparent)]
+    Name(headwater_wire::IdError),
     /// The file of certificates has none, or a broken one.
     #[error("cannot read the certificates of the authority")]
     Authority(#[source] Box<dyn Error + Send + Sync>),
@@ -73,6 +76,9 @@ impl SetupError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Address(error) => error.hint(),
+            Self::Name(_) => {
+                "a repository has lower-case letters, digits, `.`, `_`, `-`; an instance letters, digits, `.`, `_`, `:`, `-`"
+            }
             Self::Authority(_) => {
                 "the file must hold PEM blocks that begin with `-----BEGIN CERTIFICATE-----`"
             }

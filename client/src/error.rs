@@ -218,6 +218,18 @@ impl ApiError {
     }
 }
 
+/// An error and its causes in one line.
+pub(crate) fn one_line(error: &ApiError) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        line.push_str(": ");
+        line.push_str(&source.to_string());
+        cause = source.source();
+    }
+    line
+}
+
 fn sentence(problem: &Problem) -> &str {
     problem.detail.as_deref().unwrap_or(&problem.title)
 }

@@ -63,6 +63,12 @@ impl Call {
         call
     }
 
+    pub(crate) fn put(path: PathBuilder, json: Vec<u8>) -> Self {
+        let mut call = Self::post(path, json);
+        call.method = Method::PUT;
+        call
+    }
+
     pub(crate) fn header(mut self, name: http::HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
         self

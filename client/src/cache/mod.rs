@@ -11,7 +11,7 @@ mod life;
 mod state;
 mod trouble;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,9 +20,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use headwater_render::digest;
 use headwater_wire::Digest;
 
+use crate::engine::{SavedState, Target};
+
 pub use key::CacheKey;
 pub use life::{Incarnation, Life};
-pub use state::{Kept, SavedState, Seen, Trial};
 pub use trouble::{CacheError, CacheTrouble};
 
 /// Largest document, in bytes: what an answer of the server may hold at most.
@@ -49,12 +50,8 @@ pub struct Cache {
 pub struct Restored {
     /// The state; it names only documents that are below, each of which is what its digest says.
     pub state: SavedState,
-    /// Document that survived its probation.
-    pub confirmed: Option<Arc<str>>,
-    /// Document that was applied and is on probation.
-    pub trial: Option<Arc<str>>,
-    /// Document that is ready to be activated.
-    pub staged: Option<Arc<str>>,
+    /// The documents.
+    pub documents: BTreeMap<Digest, Arc<str>>,
     /// What could not be used, and why; each is worth a line in the log, and none is a reason not to start.
     pub trouble: Vec<CacheTrouble>,
 }
@@ -91,16 +88,16 @@ impl Cache {
     /// have moved meanwhile, and a fence never falls, so the higher one is kept.
     pub fn save(&self, state: &SavedState, contents: &[(&Digest, &str)]) -> Result<(), CacheError> {
         let mut owned = self.lock();
-        let mut state = state.bounded();
+        let mut state = state::bounded(state);
         if owned.is_none() {
             *owned = Some(self.own()?);
             let theirs = self.read_state().ok().flatten().unwrap_or_default();
-            state.raise_fence(theirs.seen);
+            state::raise_fence(&mut state, theirs.fence);
         }
         for (digest, text) in contents {
             self.keep(digest, text)?;
         }
-        let named = state.named();
+        let named = state::named(&state);
         for digest in &named {
             self.must_exist(digest)?;
         }
@@ -164,22 +161,21 @@ impl Cache {
     fn restore_contents(&self, restored: &mut Restored) {
         let Restored {
             state,
-            confirmed,
-            trial,
-            staged,
+            documents,
             trouble,
         } = restored;
-        let mut content = |kept: &Kept| {
-            self.read_content(&kept.digest)
-                .map_err(|error| trouble.push(error))
-                .ok()
-        };
-        *confirmed = state.confirmed.as_ref().and_then(&mut content);
-        *trial = state.trial.as_ref().and_then(|trial| content(&trial.kept));
-        *staged = state.staged.as_ref().and_then(&mut content);
-        state.confirmed.take_if(|_| confirmed.is_none());
-        state.trial.take_if(|_| trial.is_none());
-        state.staged.take_if(|_| staged.is_none());
+        for digest in state::named(state) {
+            match self.read_content(digest) {
+                Ok(text) => {
+                    documents.insert(digest.clone(), text);
+                }
+                Err(error) => trouble.push(error),
+            }
+        }
+        let lost = |target: &Target| !documents.contains_key(&target.digest);
+        state.confirmed.take_if(|target| lost(target));
+        state.trial.take_if(|trial| lost(&trial.target));
+        state.prepared.take_if(|target| lost(target));
     }
 
     fn read_state(&self) -> Result<Option<SavedState>, CacheTrouble> {

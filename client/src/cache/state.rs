@@ -7,93 +7,37 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use headwater_render::{canonical, digest};
-use headwater_wire::{CommitId, Digest, Generation, Phase};
+use headwater_wire::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::key::CacheKey;
 use super::trouble::CacheTrouble;
+use crate::engine::{Fence, SavedState};
 
 /// Format of the file. A later one may hold what this version would lose, so it is not read.
 const FORMAT: u64 = 1;
 /// Digests remembered as crashed; older ones are forgotten, since they are long superseded.
 const CRASHED_MAX: usize = 16;
 
-/// Content, and what was said when it was assigned.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Kept {
-    /// Token, for the next conditional request.
-    pub token: String,
-    /// Commit at which the content became what it is.
-    pub version: CommitId,
-    /// Digest of the document.
-    pub digest: Digest,
-    /// Fence number it was assigned with.
-    pub generation: Generation,
+/// The documents that a state names.
+pub(super) fn named(state: &SavedState) -> BTreeSet<&Digest> {
+    state.digests().collect()
 }
 
-/// Content on probation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Trial {
-    /// The content.
-    pub kept: Kept,
-    /// Lives of the program that ran it and have not confirmed it, the present one included.
-    pub starts: u32,
+pub(super) fn bounded(state: &SavedState) -> SavedState {
+    let mut state = state.clone();
+    state
+        .crashed
+        .drain(..state.crashed.len().saturating_sub(CRASHED_MAX));
+    state
 }
 
-/// The highest fence number that was heard, and what came with it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seen {
-    /// Fence number.
-    pub generation: Generation,
-    /// Phase it named.
-    pub phase: Phase,
-    /// Version it named.
-    pub version: CommitId,
-}
-
-/// Everything that one config keeps over a restart.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SavedState {
-    /// The fence: what is below it is refused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seen: Option<Seen>,
-    /// The last known good: content that survived its probation.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub confirmed: Option<Kept>,
-    /// Content that was applied and is on probation.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub trial: Option<Trial>,
-    /// Content that is checked and waits for the word to activate.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub staged: Option<Kept>,
-    /// Content with which the program died again and again, oldest first; the newest 16 are kept.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub crashed: Vec<Digest>,
-}
-
-impl SavedState {
-    /// The documents it names.
-    pub(super) fn named(&self) -> BTreeSet<&Digest> {
-        let trial = self.trial.as_ref().map(|trial| &trial.kept);
-        let kept = [self.confirmed.as_ref(), trial, self.staged.as_ref()];
-        kept.into_iter().flatten().map(|kept| &kept.digest).collect()
-    }
-
-    pub(super) fn bounded(&self) -> Self {
-        let mut state = self.clone();
-        state
-            .crashed
-            .drain(..state.crashed.len().saturating_sub(CRASHED_MAX));
-        state
-    }
-
-    /// Takes the fence of another state of the same config if that one is higher.
-    pub(super) fn raise_fence(&mut self, other: Option<Seen>) {
-        let generation = |seen: &Option<Seen>| seen.as_ref().map(|seen| seen.generation);
-        if generation(&other) > generation(&self.seen) {
-            self.seen = other;
-        }
+/// Takes the fence of another state of the same config if that one is higher.
+pub(super) fn raise_fence(state: &mut SavedState, other: Option<Fence>) {
+    let generation = |fence: &Option<Fence>| fence.as_ref().map(|fence| fence.generation);
+    if generation(&other) > generation(&state.fence) {
+        state.fence = other;
     }
 }
 

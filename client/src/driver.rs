@@ -1,0 +1,538 @@
+//! The task of a client: brings events to the engine, performs its actions, and brings back what became of them.
+//!
+//! Invariant: nothing is decided here. Every wait has a deadline of its own (calls, hooks, writes), so the loop always
+//! comes round. What is deliberately absent: retries, which are the engine's.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use headwater_wire::{
+    ConfigName, Digest, InstanceId, ProblemCode, RepoName, ReportAnswer, ReportError, ValueSource,
+};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+use crate::api::RepoApi;
+use crate::cache::{Cache, CacheKey, Restored};
+use crate::client::ClientStatus;
+use crate::engine::{Action, Attempt, Engine, Event, Moment, SaveId, SavedState, Target};
+use crate::error::ApiError;
+use crate::feed::Feed;
+use crate::fetch::{self, Wanted};
+use crate::open::OpenError;
+use crate::query::{Inline, Labels};
+use crate::slot::{Fallback, Slot};
+use crate::watch::{Transport, WatchEvent, WatchRequest};
+
+/// Configs that are opened one after the other are watched by one stream: so long the first waits for the next.
+const GATHER: Duration = Duration::from_millis(10);
+/// Longest wait for the last write of a client that ends.
+const STOP_DEADLINE: Duration = Duration::from_secs(5);
+/// Pause before a server that refused the whole request is asked again.
+const REFUSED_PAUSE: Duration = Duration::from_secs(30);
+
+/// What a client was set up with.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) servers: Vec<RepoApi>,
+    pub(crate) repo: RepoName,
+    pub(crate) instance: Option<InstanceId>,
+    pub(crate) labels: Labels,
+    pub(crate) cache_dir: Option<PathBuf>,
+    pub(crate) seed: u64,
+}
+
+/// What the program wants.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// A config.
+    Open {
+        config: ConfigName,
+        slot: Arc<dyn Slot>,
+        reply: oneshot::Sender<Result<(), OpenError>>,
+    },
+    /// A config no longer.
+    Close(ConfigName),
+    /// What was refused, once more.
+    Retry(ConfigName),
+    /// Its user died.
+    Crashed(ConfigName),
+    /// Its user is not well.
+    Rejected(ConfigName, String),
+    /// An end in order.
+    Stop(oneshot::Sender<()>),
+}
+
+/// One open config.
+#[derive(Debug)]
+struct Entry {
+    slot: Arc<dyn Slot>,
+    cache: Option<Arc<Cache>>,
+    /// Documents that are still needed.
+    documents: BTreeMap<Digest, Arc<str>>,
+}
+
+impl Entry {
+    fn document(&self, digest: &Digest) -> Result<Arc<str>, ReportError> {
+        self.documents.get(digest).cloned().ok_or_else(fetch::gone)
+    }
+}
+
+/// What a job brings back.
+#[derive(Debug)]
+enum Done {
+    /// An event for the engine.
+    Event(Event),
+    /// A config's cache was opened.
+    Opened(ConfigName, Option<(Cache, Restored)>),
+    /// A document was fetched, or not.
+    Fetched {
+        wanted: Wanted,
+        outcome: Result<Arc<str>, ReportError>,
+    },
+    /// A state was written, or not.
+    Saved {
+        config: ConfigName,
+        id: SaveId,
+        trouble: Option<String>,
+    },
+    /// A report was answered, or not.
+    Reported(Result<ReportAnswer, ApiError>),
+}
+
+/// See the module.
+pub(crate) struct Driver {
+    place: Place,
+    engine: Engine,
+    started: Instant,
+    commands: mpsc::Receiver<Command>,
+    standing: watch::Sender<Arc<ClientStatus>>,
+    entries: BTreeMap<ConfigName, Entry>,
+    watch: Option<Feed>,
+    /// When the set of watched configs has settled and the watch is to be begun anew.
+    watch_at: Option<Instant>,
+    jobs: JoinSet<Done>,
+    transport: Option<Transport>,
+    error: Option<String>,
+    trouble: BTreeSet<String>,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        place: Place,
+        engine: Engine,
+        commands: mpsc::Receiver<Command>,
+        standing: watch::Sender<Arc<ClientStatus>>,
+    ) -> Self {
+        let trouble = standing.borrow().trouble.clone();
+        Self {
+            place,
+            engine,
+            started: Instant::now(),
+            commands,
+            standing,
+            entries: BTreeMap::new(),
+            watch: None,
+            watch_at: None,
+            jobs: JoinSet::new(),
+            transport: None,
+            error: None,
+            trouble,
+        }
+    }
+
+    pub(crate) async fn run(mut self) {
+        loop {
+            let deadline = self.engine.deadline().map(|at| self.started + at);
+            let timer = [deadline, self.watch_at].into_iter().flatten().min();
+            // Cancel-safe: a mailbox, a watch and a set of jobs lose nothing when they are not waited for to the end.
+            tokio::select! {
+                command = self.commands.recv() => match command {
+                    None => return self.stop(None).await,
+                    Some(Command::Stop(reply)) => return self.stop(Some(reply)).await,
+                    Some(command) => self.command(command),
+                },
+                event = next_of(self.watch.as_mut()) => self.heard(event),
+                Some(done) = self.jobs.join_next() => {
+                    // A job neither panics nor is aborted while the driver runs.
+                    if let Ok(done) = done { self.done(done) }
+                }
+                () = sleep_until(timer.unwrap_or_else(Instant::now)), if timer.is_some() => self.tick(),
+            }
+        }
+    }
+
+    /// Writes what is unwritten, and leaves.
+    async fn stop(mut self, reply: Option<oneshot::Sender<()>>) {
+        self.watch = None;
+        self.event(Event::Stopping);
+        let until = Instant::now() + STOP_DEADLINE;
+        while !self.engine.is_settled() {
+            let joined = tokio::time::timeout_at(until, self.jobs.join_next()).await;
+            match joined {
+                Ok(Some(Ok(done @ Done::Saved { .. }))) => self.done(done),
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => break,
+            }
+        }
+        if let Some(reply) = reply {
+            // Who asked may not wait any more.
+            reply.send(()).ok();
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Open { config, slot, reply } => {
+                let opened = self.open(config, slot);
+                // Who asked may not wait any more.
+                reply.send(opened).ok();
+            }
+            Command::Close(config) => {
+                self.entries.remove(&config);
+                self.event(Event::Closed(config));
+                self.watch_at = Some(Instant::now() + GATHER);
+            }
+            Command::Retry(config) => self.event(Event::Retry(config)),
+            Command::Crashed(config) => self.event(Event::Crashed(config)),
+            Command::Rejected(config, message) => self.event(Event::Rejected { config, message }),
+            // Taken by the loop.
+            Command::Stop(_) => {}
+        }
+    }
+
+    fn open(&mut self, config: ConfigName, slot: Arc<dyn Slot>) -> Result<(), OpenError> {
+        if self.entries.contains_key(&config) {
+            return Err(OpenError::AlreadyOpen(config));
+        }
+        let entry = Entry {
+            slot,
+            cache: None,
+            documents: BTreeMap::new(),
+        };
+        self.entries.insert(config.clone(), entry);
+        let Some(dir) = self.place.cache_dir.clone() else {
+            self.done(Done::Opened(config, None));
+            return Ok(());
+        };
+        let key = CacheKey {
+            server: self.server().map(|api| api.server()).unwrap_or_default(),
+            repo: self.place.repo.clone(),
+            config: config.clone(),
+            instance: self.place.instance.clone(),
+        };
+        self.blocking(move || Done::Opened(config, Some(Cache::open(&dir, key))));
+        Ok(())
+    }
+
+    fn tick(&mut self) {
+        if self.watch_at.is_some_and(|at| at <= Instant::now()) {
+            self.watch_at = None;
+            self.begin_watch();
+        }
+        self.event(Event::Tick);
+    }
+
+    fn begin_watch(&mut self) {
+        let configs: Vec<ConfigName> = self.entries.keys().cloned().collect();
+        self.watch = None;
+        if configs.is_empty() {
+            return;
+        }
+        let request = WatchRequest {
+            configs,
+            instance: self.place.instance.clone(),
+            labels: self.place.labels.clone(),
+            inline: Inline::Small,
+            held: self.engine.held(),
+            seed: self.place.seed,
+        };
+        self.watch = self.server().map(|api| Feed::start(api, request));
+    }
+
+    /// What the watch tells.
+    fn heard(&mut self, event: Option<WatchEvent>) {
+        match event {
+            Some(WatchEvent::Connected(transport)) => {
+                self.transport = Some(transport);
+                self.error = None;
+                self.event(Event::Connected);
+            }
+            Some(WatchEvent::Version(version)) => {
+                let directive = (&*version).into();
+                if let Some(document) = &version.document
+                    && let Some(text) = fetch::verified(document, &version.digest)
+                    && let Some(entry) = self.entries.get_mut(&version.config)
+                {
+                    entry.documents.insert(version.digest.clone(), text);
+                }
+                self.event(Event::Told(directive));
+            }
+            Some(WatchEvent::Bookmark(bookmark)) => {
+                let token = crate::answer::Token::new(&bookmark.token);
+                let config = bookmark.config;
+                self.event(Event::Current { config, token });
+            }
+            Some(WatchEvent::Status(status)) => {
+                for config in status.removed {
+                    self.event(Event::Removed(config));
+                }
+            }
+            Some(WatchEvent::Disconnected { error, .. }) => {
+                self.transport = None;
+                self.error = error.as_ref().map(crate::error::one_line).or(self.error.take());
+                if error.is_some() {
+                    self.event(Event::Offline);
+                } else {
+                    self.publish();
+                }
+            }
+            Some(WatchEvent::Refused(error)) => self.refused(&error),
+            None => {
+                self.watch = None;
+            }
+        }
+    }
+
+    /// The server knows the request and says no: the configs or the repository are not there, or not for us.
+    fn refused(&mut self, error: &ApiError) {
+        self.transport = None;
+        self.error = Some(crate::error::one_line(error));
+        self.watch = None;
+        self.watch_at = Some(Instant::now() + REFUSED_PAUSE);
+        if error.code() == Some(ProblemCode::ConfigNotFound) {
+            for config in self.entries.keys().cloned().collect::<Vec<_>>() {
+                self.event(Event::Removed(config));
+            }
+        } else {
+            self.event(Event::Offline);
+        }
+    }
+
+    /// What a job brought back.
+    fn done(&mut self, done: Done) {
+        match done {
+            Done::Event(event) => self.event(event),
+            Done::Opened(config, opened) => self.opened(config, opened),
+            Done::Fetched { wanted, outcome } => {
+                let Wanted {
+                    config,
+                    attempt,
+                    target,
+                    ..
+                } = wanted;
+                let outcome = outcome.map(|text| {
+                    if let Some(entry) = self.entries.get_mut(&config) {
+                        entry.documents.insert(target.digest, text);
+                    }
+                });
+                self.event(Event::Fetched {
+                    config,
+                    attempt,
+                    outcome,
+                });
+            }
+            Done::Saved { config, id, trouble } => {
+                self.trouble.extend(trouble);
+                self.event(Event::Saved { config, id });
+            }
+            Done::Reported(Ok(answer)) => self.event(Event::Reported(answer)),
+            Done::Reported(Err(error)) => self.event(Event::ReportFailed {
+                retry_after: error.retry_after(),
+            }),
+        }
+    }
+
+    fn opened(&mut self, config: ConfigName, opened: Option<(Cache, Restored)>) {
+        let Some(entry) = self.entries.get_mut(&config) else {
+            return;
+        };
+        let mut saved = SavedState::default();
+        if let Some((cache, restored)) = opened {
+            self.trouble
+                .extend(restored.trouble.iter().map(ToString::to_string));
+            entry.documents.extend(restored.documents);
+            saved = restored.state;
+            entry.cache = Some(Arc::new(cache));
+        }
+        self.watch_at.get_or_insert(Instant::now() + GATHER);
+        self.event(Event::Opened { config, saved });
+    }
+
+    /// One event and all that follows from it at once.
+    fn event(&mut self, event: Event) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            let now: Moment = self.started.elapsed();
+            for action in self.engine.on_event(event, now) {
+                events.extend(self.perform(action));
+            }
+        }
+        for (config, entry) in &mut self.entries {
+            entry
+                .documents
+                .retain(|digest, _| self.engine.needs(config, digest));
+        }
+        self.publish();
+    }
+
+    /// Performs one action; what is known at once comes back at once.
+    fn perform(&mut self, action: Action) -> Option<Event> {
+        match action {
+            Action::Fetch {
+                config,
+                attempt,
+                target,
+            } => self.fetch(config, attempt, target),
+            Action::Prepare {
+                config,
+                attempt,
+                target,
+            } => self.prepare(config, attempt, target),
+            Action::Activate {
+                config,
+                attempt,
+                target,
+                source,
+            } => self.activate(config, attempt, target, source),
+            Action::Rename { config, target } => {
+                self.entries.get(&config)?.slot.rename(&target);
+                None
+            }
+            Action::Save { config, id, state } => self.save(config, id, state),
+            Action::NoValue { config, why } => {
+                let detail = self.error.clone();
+                let fallback = self.entries.get(&config)?.slot.no_value(why, detail);
+                (fallback == Fallback::Default).then_some(Event::Defaulted(config))
+            }
+            Action::Report(report) => {
+                let reporting = match &self.watch {
+                    Some(watch) => watch.report(report),
+                    None => return Some(Event::ReportFailed { retry_after: None }),
+                };
+                self.jobs.spawn(async move { Done::Reported(reporting.await) });
+                None
+            }
+        }
+    }
+
+    fn fetch(&mut self, config: ConfigName, attempt: Attempt, target: Target) -> Option<Event> {
+        let entry = self.entries.get(&config)?;
+        if entry.documents.contains_key(&target.digest) {
+            return Some(Event::Fetched {
+                config,
+                attempt,
+                outcome: Ok(()),
+            });
+        }
+        let wanted = Wanted {
+            config,
+            attempt,
+            target,
+            instance: self.place.instance.clone(),
+            labels: self.place.labels.clone(),
+        };
+        let api = self.server()?;
+        self.jobs.spawn(async move {
+            let outcome = fetch::document(&api, &wanted).await;
+            Done::Fetched { wanted, outcome }
+        });
+        None
+    }
+
+    fn prepare(&mut self, config: ConfigName, attempt: Attempt, target: Target) -> Option<Event> {
+        let entry = self.entries.get(&config)?;
+        let (slot, document) = (Arc::clone(&entry.slot), entry.document(&target.digest));
+        self.jobs.spawn(async move {
+            let outcome = match document {
+                Ok(document) => slot.prepare(target, document).await,
+                Err(fault) => Err(fault),
+            };
+            Done::Event(Event::Prepared {
+                config,
+                attempt,
+                outcome,
+            })
+        });
+        None
+    }
+
+    fn activate(
+        &mut self,
+        config: ConfigName,
+        attempt: Attempt,
+        target: Target,
+        source: ValueSource,
+    ) -> Option<Event> {
+        let entry = self.entries.get(&config)?;
+        let (slot, document) = (Arc::clone(&entry.slot), entry.document(&target.digest));
+        self.jobs.spawn(async move {
+            let outcome = match document {
+                Ok(document) => slot.activate(target, source, document).await,
+                Err(fault) => Err(fault),
+            };
+            Done::Event(Event::Activated {
+                config,
+                attempt,
+                outcome,
+            })
+        });
+        None
+    }
+
+    fn save(&mut self, config: ConfigName, id: SaveId, state: SavedState) -> Option<Event> {
+        let entry = self.entries.get(&config)?;
+        let Some(cache) = entry.cache.clone() else {
+            return Some(Event::Saved { config, id });
+        };
+        let documents: Vec<(Digest, Arc<str>)> = state
+            .digests()
+            .filter_map(|digest| Some((digest.clone(), Arc::clone(entry.documents.get(digest)?))))
+            .collect();
+        self.blocking(move || {
+            let documents: Vec<(&Digest, &str)> =
+                documents.iter().map(|(digest, text)| (digest, &**text)).collect();
+            let trouble = cache
+                .save(&state, &documents)
+                .err()
+                .map(|error| error.to_string());
+            Done::Saved { config, id, trouble }
+        });
+        None
+    }
+
+    fn server(&self) -> Option<RepoApi> {
+        self.place.servers.first().cloned()
+    }
+
+    fn blocking(&mut self, work: impl FnOnce() -> Done + Send + 'static) {
+        self.jobs.spawn_blocking(work);
+    }
+
+    fn publish(&self) {
+        let standing = ClientStatus {
+            transport: self.transport,
+            error: self.error.clone(),
+            configs: self.engine.standing(),
+            trouble: self.trouble.clone(),
+            superseded: self.engine.is_superseded(),
+        };
+        self.standing.send_if_modified(|current| {
+            let changed = **current != standing;
+            if changed {
+                *current = Arc::new(standing);
+            }
+            changed
+        });
+    }
+}
+
+async fn next_of(watch: Option<&mut Feed>) -> Option<WatchEvent> {
+    match watch {
+        Some(watch) => watch.next().await,
+        None => std::future::pending().await,
+    }
+}
