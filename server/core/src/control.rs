@@ -11,6 +11,10 @@ use serde::{Deserialize, Serialize};
 /// Versions remembered per config, so that a return to one of them can be named a rollback.
 const PAST_VERSIONS_MAX: usize = 32;
 
+/// How far ahead of ours a generation that an instance has seen may be. More than a million changes were lost nowhere:
+/// such a number is a mistake, or somebody who wants to use up the numbers.
+pub const GENERATION_GAP_MAX: u64 = 1_000_000;
+
 /// What the service has decided about one repository.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RepoState {
@@ -130,6 +134,27 @@ pub enum Command {
         /// When.
         at: Timestamp,
     },
+    /// An instance has seen a generation that the target of its config does not exceed, so it would refuse the target
+    /// and everything up to that generation: the same target is told again above it.
+    RaiseGeneration {
+        /// Config.
+        config: ConfigName,
+        /// What the instance has seen.
+        above: Generation,
+    },
+}
+
+/// How the target of a config stands to a generation that an instance has seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fence {
+    /// The target is above it, or there is none.
+    Above,
+    /// The target is the one the instance has seen, or another one of the same number.
+    Equal,
+    /// The instance has seen more: from another replica, or from before our store was lost.
+    Overtaken,
+    /// The instance says that it has seen what nobody can have given out.
+    Absurd,
 }
 
 /// What a command changed.
@@ -150,6 +175,13 @@ pub enum Effect {
         from: Option<CommitId>,
         /// Version now.
         to: CommitId,
+    },
+    /// A config's target is the same under a higher generation.
+    TargetReissued {
+        /// Config.
+        config: ConfigName,
+        /// Generation now.
+        generation: Generation,
     },
     /// A config is no longer declared.
     TargetRemoved(ConfigName),
@@ -204,7 +236,36 @@ impl RepoState {
                 Ok(self.set_head(head, HeadState::Held))
             }
             Command::Accept { head, reason, at } => self.accept(head, reason, at),
+            Command::RaiseGeneration { config, above } => Ok(self.raise(config, above)),
         }
+    }
+
+    /// How the target of `config` stands to a generation that an instance has seen.
+    pub fn fence(&self, config: &ConfigName, seen: Generation) -> Fence {
+        match self.targets.get(config) {
+            None => Fence::Above,
+            Some(target) if target.generation > seen => Fence::Above,
+            Some(_) if seen.0.saturating_sub(self.generation.0) > GENERATION_GAP_MAX => Fence::Absurd,
+            Some(target) if target.generation == seen => Fence::Equal,
+            Some(_) => Fence::Overtaken,
+        }
+    }
+
+    /// The version stays: only its number changes, and with it the newest number given out.
+    fn raise(&mut self, config: ConfigName, above: Generation) -> Vec<Effect> {
+        match self.fence(&config, above) {
+            Fence::Above | Fence::Absurd => return Vec::new(),
+            Fence::Equal | Fence::Overtaken => {}
+        }
+        let Some(target) = self.targets.get_mut(&config) else {
+            return Vec::new();
+        };
+        self.generation = self.generation.max(above).next();
+        target.generation = self.generation;
+        vec![Effect::TargetReissued {
+            config,
+            generation: self.generation,
+        }]
     }
 
     fn admit(

@@ -1,4 +1,4 @@
-//! Headwater's decisions: admission, versions, what is exposed, what a watcher is answered.
+//! Headwater's decisions: admission, versions, what is exposed, what a watcher is answered, whose report counts.
 //!
 //! Invariant: every public function is total and synchronous, and takes the time as an argument. What is
 //! deliberately absent: Git, files, sockets, clocks and randomness; this crate does not even depend on them.
@@ -6,11 +6,18 @@
 mod admission;
 mod change;
 mod control;
+mod fleet;
 mod token;
 mod version;
 
 pub use admission::{Admission, AdmissionPolicy, Candidate, Descent, RewrittenHistory, VerdictKind, decide};
 pub use change::{Answer, Comparison, Freshness, Relation, compare};
-pub use control::{Accepted, Command, ConfigFacts, Effect, Hold, Refusal, RepoState, Target};
+pub use control::{
+    Accepted, Command, ConfigFacts, Effect, Fence, GENERATION_GAP_MAX, Hold, Refusal, RepoState, Target,
+};
+pub use fleet::{
+    CLIENT_BYTES_MAX, Fleet, FleetFull, INSTANCES_MAX, InstanceFilter, LISTING_SCAN_MAX, Listing,
+    MESSAGE_BYTES_MAX, REPORT_CONFIGS_MAX, REPORTS_BYTES_MAX, SILENCE_MAX_MS, Taken,
+};
 pub use token::{RENDERER_EPOCH, Token};
 pub use version::{Known, VersionSearch};

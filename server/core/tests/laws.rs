@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use headwater_core::{Command, ConfigFacts, Effect, Known, RepoState, VersionSearch};
+use headwater_core::{
+    Command, ConfigFacts, Effect, Fence, GENERATION_GAP_MAX, Known, RepoState, VersionSearch,
+};
 use headwater_validators::{ConfigTree, ContentId, Entry, File, Inputs, Limits, declare};
 use headwater_wire::{CommitId, ConfigName, Digest, Generation, RepoPath, Timestamp};
 use proptest::prelude::*;
@@ -177,8 +179,17 @@ proptest! {
         for command in commands {
             let before = state.clone();
             let admits = matches!(command, Command::Admit { .. });
+            let raised = if let Command::RaiseGeneration { config, above } = &command {
+                Some((config.clone(), *above))
+            } else {
+                None
+            };
             let result = state.apply(command);
             prop_assert!(state.generation >= before.generation);
+            if let Some(raised) = raised {
+                raised_as_it_should(&before, &state, &raised)?;
+                continue;
+            }
             if result.is_err() {
                 prop_assert_eq!(&state, &before);
             }
@@ -198,6 +209,36 @@ proptest! {
     }
 }
 
+/// Raising the fence moves one number up and nobody to another version.
+fn raised_as_it_should(
+    before: &RepoState,
+    after: &RepoState,
+    (config, above): &(ConfigName, Generation),
+) -> Result<(), TestCaseError> {
+    for (name, target) in &after.targets {
+        let old = &before.targets[name];
+        prop_assert!(target.generation >= old.generation);
+        prop_assert!(target.generation <= after.generation);
+        if name != config {
+            prop_assert_eq!(target, old);
+        }
+    }
+    if let Some(target) = after.targets.get(config) {
+        let absurd = above.0 > before.generation.0 + GENERATION_GAP_MAX;
+        prop_assert_eq!(target.generation > *above, !absurd);
+        let expected = if absurd { Fence::Absurd } else { Fence::Above };
+        prop_assert_eq!(after.fence(config, *above), expected);
+    }
+    // Put the numbers back, and nothing else has changed.
+    let mut same = after.clone();
+    same.generation = before.generation;
+    for (name, target) in &mut same.targets {
+        target.generation = before.targets[name].generation;
+    }
+    prop_assert_eq!(&same, before);
+    Ok(())
+}
+
 fn command() -> impl Strategy<Value = Command> {
     let commit = || (0..6_usize).prop_map(commit);
     let configs = proptest::collection::btree_map(0..3_usize, (0..6_usize, 0..4_u8), 0..3);
@@ -209,8 +250,14 @@ fn command() -> impl Strategy<Value = Command> {
             .map(|(name, facts)| (config(name), config_facts(facts)))
             .collect(),
     });
+    let seen = prop_oneof![4 => 0..20_u64, 1 => Just(GENERATION_GAP_MAX * 2), 1 => Just(u64::MAX)];
+    let raise = (0..3_usize, seen).prop_map(|(name, above)| Command::RaiseGeneration {
+        config: config(name),
+        above: Generation(above),
+    });
     prop_oneof![
         4 => admit,
+        2 => raise,
         1 => commit().prop_map(Command::Judge),
         1 => commit().prop_map(Command::Reject),
         1 => (commit(), any::<i32>()).prop_map(|(head, at)| Command::Hold { head, at: Timestamp(at.into()) }),
@@ -299,6 +346,25 @@ fn a_lost_store_does_not_take_the_fence_back() {
         })
         .unwrap();
     assert_eq!(state.generation, Generation(5_000));
+}
+
+#[test]
+fn a_fence_that_was_overtaken_is_raised_once_however_often_it_is_told() {
+    let mut state = RepoState::default();
+    admit(&mut state, 1, 7);
+    let raise = || Command::RaiseGeneration {
+        config: config(0),
+        above: Generation(40),
+    };
+    let effects = state.apply(raise()).unwrap();
+    let reissued = Effect::TargetReissued {
+        config: config(0),
+        generation: Generation(41),
+    };
+    assert_eq!(effects, [reissued]);
+    assert!(state.apply(raise()).unwrap().is_empty());
+    admit(&mut state, 2, 8);
+    assert_eq!(state.targets[&config(0)].generation, Generation(42));
 }
 
 #[test]
