@@ -6,6 +6,7 @@
 mod cache;
 pub mod cli;
 pub mod clock;
+mod fence;
 pub mod git;
 mod history;
 mod http;

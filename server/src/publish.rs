@@ -77,6 +77,28 @@ struct Bodies {
     by_digest: BTreeMap<String, Bytes>,
 }
 
+impl Snapshot {
+    /// The same content with the targets of `state`; what was rendered stays where the target stays.
+    pub(crate) fn retargeted(&self, state: &RepoState) -> Self {
+        let configs = self.configs.iter().map(|(name, exposed)| {
+            let target = state
+                .targets
+                .get(name)
+                .filter(|target| **target != exposed.target);
+            let exposed = match target {
+                None => exposed.clone(),
+                Some(target) => Arc::new(Exposed::new(target.clone(), exposed.config.clone())),
+            };
+            (name.clone(), exposed)
+        });
+        Self {
+            commit: self.commit.clone(),
+            judged: self.judged.clone(),
+            configs: configs.collect(),
+        }
+    }
+}
+
 impl Exposed {
     /// A config with nothing rendered yet.
     pub(crate) fn new(target: Target, config: Config) -> Self {
@@ -119,9 +141,11 @@ impl Exposed {
         bodies.by_digest.entry(digest.to_owned()).or_insert(body).clone()
     }
 
-    /// Whether an instance that holds one would be handed the other, for any labels.
+    /// Whether an instance that holds one has nothing to hear of the other, for any labels. A higher generation is
+    /// news although the version is the same: somebody has seen more than ours, and waits for one above it.
     fn hands_out_the_same_as(&self, other: &Self) -> bool {
         self.target.version == other.target.version
+            && self.target.generation == other.target.generation
             && self
                 .config
                 .effectives()

@@ -4,11 +4,11 @@
 //! upstream, except the one forced listing of [`Repo::fresh_listing`].
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use headwater_core::{Answer, Comparison, Freshness, Known, Relation, Token, compare};
+use headwater_core::{Answer, Comparison, Fleet, Freshness, Known, Relation, Token, compare};
 use headwater_validators::Inputs;
 use headwater_wire::{BranchName, CommitId, ConfigName, HeadState, RepoName, Timestamp, VerdictState};
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -17,6 +17,7 @@ use tracing::warn;
 
 use crate::cache::Cache;
 use crate::clock;
+use crate::fence::Fences;
 use crate::git::error::GitError;
 use crate::git::read::{ReadError, Reader};
 use crate::judge::{Judged, Rules, judge};
@@ -81,6 +82,10 @@ pub(crate) struct Repo {
     draining: CancellationToken,
     /// What readers see.
     pub board: Board,
+    /// What instances say they run. Never held over a wait.
+    pub fleet: RwLock<Fleet>,
+    /// Fences that were overtaken and wait to be raised.
+    pub fences: Fences,
     rules: Rules,
     store: Arc<Store>,
     reader: ArcSwapOption<Reader>,
@@ -107,6 +112,8 @@ impl Repo {
             settings: ArcSwap::from_pointee(settings),
             draining,
             board,
+            fleet: RwLock::default(),
+            fences: Fences::default(),
             rules,
             store,
             reader: ArcSwapOption::empty(),

@@ -87,7 +87,7 @@ pub async fn run_with_reloads(
     let address = listener.local_addr().ok();
     let server = serve::serve(
         listener,
-        router(app.clone()),
+        (router(app.clone()), app.sockets().clone()),
         draining.clone(),
         settings.drain_deadline,
     );

@@ -9,8 +9,12 @@ use crate::repo::HeadState;
 use crate::snapshot::{ChangeKind, Phase};
 
 /// `version`: this is what the client should hold now. The event id is the token.
+///
+/// The document is the text that the digest is of: who wants to check it reads it as raw text (`D`), and not as a value
+/// that was parsed and written again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct VersionEvent {
+#[serde(bound(deserialize = "D: Deserialize<'de>"))]
+pub struct VersionEvent<D = Value> {
     /// Config.
     pub config: ConfigName,
     /// Token, the same text as the `ETag` of the config's answer.
@@ -31,7 +35,7 @@ pub struct VersionEvent {
     pub size: u64,
     /// The document, where it is small enough to be told at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub document: Option<Value>,
+    pub document: Option<D>,
 }
 
 /// `bookmark`: nothing changed; the token still holds, the tip may be newer.

@@ -70,6 +70,12 @@ problem_codes! {
     CommitNotHere = "commit_not_here", 404, "no such commit on the followed branch";
     /// The commit failed admission and is not served.
     CommitRejected = "commit_rejected", 409, "the commit was rejected";
+    /// No instance of that name has reported, or it was forgotten after a day without a word.
+    InstanceNotFound = "instance_not_found", 404, "no such instance";
+    /// The address is that of a WebSocket, and the request does not open one.
+    UpgradeRequired = "upgrade_required", 426, "this address takes a WebSocket";
+    /// A page of another site asks, in a browser, for a WebSocket.
+    OriginNotAllowed = "origin_not_allowed", 403, "a page of another site may not open a WebSocket";
     /// The document has no form in the format asked for.
     NotRenderable = "not_renderable", 406, "the document cannot be written in that format";
     /// The head named is not the head that is held.

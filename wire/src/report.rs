@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::event::VersionEvent;
 use crate::id::{CommitId, ConfigName, Digest, Generation, InstanceId};
@@ -80,6 +81,19 @@ pub enum ReportState {
 }
 
 impl ReportState {
+    /// The state of a word on the wire; `None` for one that this version does not know.
+    pub fn read(word: &str) -> Option<Self> {
+        [
+            Self::Pending,
+            Self::Prepared,
+            Self::Applied,
+            Self::Confirmed,
+            Self::Failed,
+        ]
+        .into_iter()
+        .find(|state| state.as_str() == word)
+    }
+
     /// The word on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -183,9 +197,10 @@ impl ValueSource {
     }
 }
 
-/// Answer to a report.
+/// Answer to a report; its documents are as those of a [`VersionEvent`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ReportAnswer {
+#[serde(bound(deserialize = "D: Deserialize<'de>"))]
+pub struct ReportAnswer<D = Value> {
     /// Whether the report was taken; it is not if a newer one was taken before.
     pub accepted: bool,
     /// Incarnation of the newest report that was taken. If it is greater than one's own in a process that has just
@@ -198,7 +213,7 @@ pub struct ReportAnswer {
     /// What the instance should hold, for each config it reported that exists. Documents are told only where they
     /// are small and are not what the instance says it runs.
     #[serde(default)]
-    pub assignments: Vec<VersionEvent>,
+    pub assignments: Vec<VersionEvent<D>>,
     /// Configs it reported that the tip does not have.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<ConfigName>,

@@ -9,7 +9,7 @@ use crate::report::InstanceReport;
 
 /// From the server: an event as a stream would tell it, or the answer to a report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SocketDown {
+pub struct SocketDown<D = Value> {
     /// `version`, `bookmark`, `status`, `goaway` as on an event stream; `report` with a
     /// [`ReportAnswer`](crate::ReportAnswer); `problem` with a [`Problem`](crate::Problem) if a message could not be
     /// taken.
@@ -18,7 +18,7 @@ pub struct SocketDown {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// What is told.
-    pub data: Value,
+    pub data: D,
 }
 
 /// From the client.

@@ -20,7 +20,7 @@ const WAIT_SECONDS_MAX: u64 = 300;
 /// Wait where none is said but waiting is asked for, as by `min_version`.
 const WAIT_DEFAULT: Duration = Duration::from_secs(50);
 /// Labels one client may name.
-const LABELS_MAX: usize = 64;
+pub(super) const LABELS_MAX: usize = 64;
 /// Longest text of one label's key or value, in bytes.
 const LABEL_BYTES_MAX: usize = 256;
 
@@ -113,8 +113,7 @@ impl Pairs {
             let Some(name) = key.strip_prefix("label.") else {
                 continue;
             };
-            let fits = |text: &str| text.len() <= LABEL_BYTES_MAX && !text.chars().any(char::is_control);
-            if name.is_empty() || !fits(name) || !fits(value) || labels.len() >= LABELS_MAX {
+            if !is_label(name, value) || labels.len() >= LABELS_MAX {
                 let hint = format!(
                     "at most {LABELS_MAX} labels, each `label.KEY=VALUE` with up to {LABEL_BYTES_MAX} bytes"
                 );
@@ -129,6 +128,12 @@ impl Pairs {
     }
 }
 
+/// Whether a label has a name, and neither its name nor its value is too long or has control characters.
+pub(super) fn is_label(name: &str, value: &str) -> bool {
+    let fits = |text: &str| text.len() <= LABEL_BYTES_MAX && !text.chars().any(char::is_control);
+    !name.is_empty() && fits(name) && fits(value)
+}
+
 fn unreadable() -> Answer {
     bad_request(
         "the query string cannot be read",
@@ -136,9 +141,14 @@ fn unreadable() -> Answer {
     )
 }
 
+/// What an instance id looks like.
+pub(super) const INSTANCE_HINT: &str = "an instance id has letters, digits, `.`, `_`, `:`, `-`, at most 128";
+
 /// Who asks.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Asker {
+    /// Its name, if it said one.
+    pub instance: Option<InstanceId>,
     /// Its labels, which choose the variant.
     pub labels: BTreeMap<String, String>,
 }
@@ -146,10 +156,8 @@ pub(super) struct Asker {
 impl Asker {
     /// Reads `instance` and `label.*`.
     pub(super) fn read(pairs: &Pairs) -> Result<Self> {
-        let hint = "an instance id has letters, digits, `.`, `_`, `:`, `-`, at most 128";
-        // Checked already, although only rollouts will look at it: a client with a bad id learns it at once.
-        pairs.parsed::<InstanceId>("instance", hint)?;
         Ok(Self {
+            instance: pairs.parsed("instance", INSTANCE_HINT)?,
             labels: pairs.labels()?,
         })
     }

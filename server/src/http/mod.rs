@@ -9,13 +9,17 @@ mod commits;
 mod configs;
 mod diff;
 mod extract;
+mod feed;
 mod files;
 mod health;
 mod history;
+mod instances;
 mod layers;
 mod problem;
+mod reports;
 mod repos;
 pub(crate) mod serve;
+mod socket;
 mod state;
 mod stream;
 mod views;
@@ -38,6 +42,14 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/repos/{repo}/configs", get(configs::list))
         .route("/v1/repos/{repo}/configs/{*config}", get(watch::current))
         .route("/v1/repos/{repo}/events", get(stream::events))
+        .route("/v1/repos/{repo}/socket", get(socket::socket))
+        .route("/v1/repos/{repo}/instances", get(instances::list))
+        .route(
+            "/v1/repos/{repo}/instances/{instance}",
+            get(instances::one)
+                .put(instances::report)
+                .layer(DefaultBodyLimit::max(reports::REPORT_BYTES_MAX)),
+        )
         .route("/v1/repos/{repo}/commits", get(history::page))
         .route("/v1/repos/{repo}/commits/{rev}", get(history::one))
         .route(

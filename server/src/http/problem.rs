@@ -19,6 +19,13 @@ pub(super) struct Answer(Box<Problem>);
 /// What a handler returns.
 pub(super) type Result<T = Response> = std::result::Result<T, Answer>;
 
+impl Answer {
+    /// The problem, where it is told otherwise than as an answer.
+    pub(super) fn into_problem(self) -> Problem {
+        *self.0
+    }
+}
+
 impl From<Problem> for Answer {
     fn from(problem: Problem) -> Self {
         Self(Box::new(problem))

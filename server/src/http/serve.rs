@@ -16,9 +16,10 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 /// Longest time from the first byte of a request to the end of its head.
@@ -34,11 +35,11 @@ const DESCRIPTORS_RESERVED: u64 = 256;
 /// Pause after an accept that failed, most likely for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves `router` on `listener` until `draining` is cancelled; then lets open requests finish for at most
-/// `drain_deadline`.
+/// Serves `router` on `listener` until `draining` is cancelled; then lets open requests and `sockets` finish for at
+/// most `drain_deadline`.
 pub(crate) async fn serve(
     listener: TcpListener,
-    router: Router,
+    (router, sockets): (Router, TaskTracker),
     draining: CancellationToken,
     drain_deadline: Duration,
 ) {
@@ -65,20 +66,18 @@ pub(crate) async fn serve(
         }
     }
     drop(listener);
-    if tokio::time::timeout(drain_deadline, graceful.shutdown())
-        .await
-        .is_err()
-    {
+    sockets.close();
+    // A socket has left its connection's future, so it is waited for by itself.
+    let finished = async {
+        graceful.shutdown().await;
+        sockets.wait().await;
+    };
+    if tokio::time::timeout(drain_deadline, finished).await.is_err() {
         warn!("some requests did not finish within the drain deadline and were cut");
     }
 }
 
-fn open(
-    stream: TcpStream,
-    router: Router,
-    graceful: &GracefulShutdown,
-    slot: tokio::sync::OwnedSemaphorePermit,
-) {
+fn open(stream: TcpStream, router: Router, graceful: &GracefulShutdown, slot: OwnedSemaphorePermit) {
     // Without this, an event waits for the acknowledgement of the one before.
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "the socket could not be set up");
@@ -96,16 +95,15 @@ fn open(
         .max_concurrent_streams(STREAMS_MAX)
         .keep_alive_interval(Some(Duration::from_secs(20)))
         .keep_alive_timeout(Duration::from_secs(20));
-    let io = TokioIo::new(StallGuard::new(stream));
+    let io = TokioIo::new(StallGuard::new(stream, slot));
     let connection = builder
-        .serve_connection(io, TowerToHyperService::new(router))
+        .serve_connection_with_upgrades(io, TowerToHyperService::new(router))
         .into_owned();
     let watched = graceful.watch(connection);
     tokio::spawn(async move {
         if let Err(error) = watched.await {
             debug!(%error, "a connection ended: {error}");
         }
-        drop(slot);
     });
 }
 
@@ -122,13 +120,16 @@ fn connections_max() -> usize {
 struct StallGuard {
     stream: TcpStream,
     stalled: Option<Pin<Box<Sleep>>>,
+    /// Given back when the socket is closed, also if it has become a WebSocket meanwhile.
+    _slot: OwnedSemaphorePermit,
 }
 
 impl StallGuard {
-    fn new(stream: TcpStream) -> Self {
+    fn new(stream: TcpStream, slot: OwnedSemaphorePermit) -> Self {
         Self {
             stream,
             stalled: None,
+            _slot: slot,
         }
     }
 

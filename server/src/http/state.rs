@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use headwater_wire::RepoName;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::repo::Repo;
 
@@ -18,6 +19,8 @@ pub(crate) struct App(Arc<Inner>);
 struct Inner {
     repos: ArcSwap<BTreeMap<RepoName, Arc<Repo>>>,
     draining: CancellationToken,
+    /// Open sockets, which a stop waits for.
+    sockets: TaskTracker,
     /// Beginning of all request ids of this process, so that ids of two processes differ.
     id_prefix: String,
     requests: AtomicU64,
@@ -30,6 +33,7 @@ impl App {
         Self(Arc::new(Inner {
             repos: ArcSwap::from_pointee(repos),
             draining,
+            sockets: TaskTracker::new(),
             id_prefix,
             requests: AtomicU64::new(0),
         }))
@@ -48,6 +52,11 @@ impl App {
     /// Cancelled when the process stops taking requests.
     pub(crate) fn draining(&self) -> &CancellationToken {
         &self.0.draining
+    }
+
+    /// The tasks of open sockets.
+    pub(crate) fn sockets(&self) -> &TaskTracker {
+        &self.0.sockets
     }
 
     /// A name for one request: counted, not random, since it is made for every one.

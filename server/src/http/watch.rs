@@ -237,7 +237,7 @@ pub(super) fn replica_behind(published: &Published) -> Answer {
 }
 
 /// How the present target came about: what a 304 says of it.
-fn last_change(exposed: &Exposed) -> ChangeKind {
+pub(super) fn last_change(exposed: &Exposed) -> ChangeKind {
     match exposed.target.past.first() {
         None => ChangeKind::Initial,
         Some((before, _)) if exposed.target.restores(before) => ChangeKind::Rollback,

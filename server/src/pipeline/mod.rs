@@ -6,6 +6,7 @@
 
 mod admit;
 pub(crate) mod lane;
+mod raise;
 pub(crate) mod source;
 pub(crate) mod trigger;
 pub(crate) mod versions;
@@ -87,6 +88,8 @@ pub(crate) struct Pipeline {
     missing: Option<MissingBranch>,
     /// Rounds so far; every few of them the tags are listed, too.
     rounds: u32,
+    /// When fences were raised last.
+    last_raise: Option<Instant>,
 }
 
 impl Pipeline {
@@ -102,6 +105,7 @@ impl Pipeline {
             judge_again: false,
             missing: None,
             rounds: 0,
+            last_raise: None,
         }
     }
 
@@ -300,8 +304,9 @@ impl Pipeline {
         loop {
             due = due.min(self.asked_for());
             let tick = Instant::now() + stale_check;
-            // Cancel-safe: receiving from a channel and sleeping lose nothing.
+            // Cancel-safe: receiving from a channel, looking whether a fence waits and sleeping lose nothing.
             tokio::select! {
+                () = raise::due(&self.repo, self.last_raise) => self.raise().await,
                 () = tokio::time::sleep_until(due.min(tick)) => {
                     if Instant::now() >= due { return }
                     self.mark_stale();

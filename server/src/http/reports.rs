@@ -1,0 +1,246 @@
+//! A report of state: what is taken, and what it is answered. The PUT and the socket are two doors to it.
+//!
+//! Invariant: what an instance is told to hold follows from what it says it runs by the same comparison as a watch, so
+//! a replica that lags never takes it backwards: a config it cannot be sure of is left out. What is deliberately
+//! absent: a disk; reports are remembered in memory, and the next heartbeats tell them again.
+
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use headwater_core::{Answer as Compared, Fence, Freshness, REPORT_CONFIGS_MAX, Taken, Token};
+use headwater_wire::{
+    ConfigName, ConfigReport, FailPhase, Generation, InstanceId, InstanceReport, Problem, ProblemCode,
+    ReportAnswer, VersionEvent,
+};
+use serde_json::value::RawValue;
+use tracing::{debug, warn};
+
+use super::extract::{LABELS_MAX, is_label};
+use super::feed::{INLINE_BYTES_DEFAULT, raw, version_event};
+use super::problem::{Answer, Result, bad_request};
+use super::watch::{FRESH_DEADLINE, last_change};
+use crate::clock;
+use crate::pipeline::Fresh;
+use crate::publish::{Exposed, Published};
+use crate::repo::Repo;
+
+/// Largest report, in bytes.
+pub(super) const REPORT_BYTES_MAX: usize = 256 << 10;
+/// How often an instance reports while nothing changes, in ms.
+const HEARTBEAT_MS: u64 = 30_000;
+/// Longest wait for a fence to be raised; the pipeline may be in the middle of a fetch, and the next heartbeat is soon.
+const RAISE_DEADLINE: Duration = Duration::from_secs(3);
+/// Largest number of a report: beyond it, programs that read numbers as doubles would take two for one.
+const NUMBER_MAX: u64 = (1 << 53) - 1;
+
+/// Reads a report.
+pub(super) fn read(body: &[u8]) -> Result<InstanceReport> {
+    let report = serde_json::from_slice(body).map_err(|error| {
+        bad_request(
+            format!("the report cannot be read: {error}"),
+            "send {\"incarnation\": 1, \"seq\": 1, \"configs\": {…}}; docs/api.md has the whole form",
+        )
+    })?;
+    check(&report)?;
+    Ok(report)
+}
+
+/// Refuses what no honest program sends.
+pub(super) fn check(report: &InstanceReport) -> Result<()> {
+    if report.configs.len() > REPORT_CONFIGS_MAX {
+        let detail = format!("the report names {} configs", report.configs.len());
+        return Err(bad_request(
+            detail,
+            format!("report at most {REPORT_CONFIGS_MAX} configs"),
+        ));
+    }
+    let labels = &report.labels;
+    if labels.len() > LABELS_MAX || !labels.iter().all(|(key, value)| is_label(key, value)) {
+        let hint = "as in a query: few labels, without control characters, up to 256 bytes each";
+        return Err(bad_request("the labels of the report are not valid", hint));
+    }
+    let generations = report.configs.values().map(|config| config.generation.0);
+    let numbers = generations.chain([report.incarnation, report.seq]);
+    if numbers.into_iter().any(|number| number > NUMBER_MAX) {
+        return Err(bad_request(
+            "a number of the report is too large",
+            format!("incarnation, seq and generations end at {NUMBER_MAX}"),
+        ));
+    }
+    Ok(())
+}
+
+/// Takes a report and works out the answer.
+pub(super) async fn take(
+    repo: &Repo,
+    instance: &InstanceId,
+    report: InstanceReport,
+) -> Result<ReportAnswer<Box<RawValue>>> {
+    // What is compared is what this report says, also where a newer one was taken before.
+    let (configs, labels) = (report.configs.clone(), report.labels.clone());
+    let taken = {
+        let mut fleet = repo.fleet.write().unwrap_or_else(PoisonError::into_inner);
+        fleet.take(instance, report, clock::now())
+    };
+    let (taken, newest) = taken.map_err(|full| {
+        Answer::from(
+            Problem::new(ProblemCode::Overloaded, full.to_string())
+                .hint("instances that are silent for a day give way; try again after a pause"),
+        )
+    })?;
+    if taken != Taken::Older {
+        raise_fences(repo, instance, &configs).await;
+    }
+    let mut assigner = Assigner {
+        repo,
+        labels,
+        freshness: Freshness::NotAsked,
+        assignments: Vec::new(),
+        unknown: Vec::new(),
+    };
+    assigner.assign(&configs).await;
+    Ok(ReportAnswer {
+        accepted: taken != Taken::Older,
+        incarnation: newest.report.incarnation,
+        seq: newest.report.seq,
+        heartbeat_ms: HEARTBEAT_MS,
+        assignments: assigner.assignments,
+        unknown: assigner.unknown,
+    })
+}
+
+/// Has targets told again above what the instance has seen, and waits for it a little, so that the answer to this very
+/// report can be obeyed.
+async fn raise_fences(repo: &Repo, instance: &InstanceId, configs: &BTreeMap<ConfigName, ConfigReport>) {
+    let overtaken = overtaken(repo, instance, configs);
+    if overtaken.is_empty() {
+        return;
+    }
+    let mut news = repo.board.watch_published();
+    repo.fences.ask(&overtaken);
+    let raised = async {
+        loop {
+            let published = news.borrow_and_update().clone();
+            let is_above = |(config, seen): &(ConfigName, Generation)| {
+                published.state.fence(config, *seen) == Fence::Above
+            };
+            if overtaken.iter().all(is_above) || news.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    if tokio::time::timeout(RAISE_DEADLINE, raised).await.is_err() {
+        debug!(%instance, "the generation is not raised yet");
+    }
+}
+
+/// Configs whose targets the instance would refuse, with what it has seen.
+fn overtaken(
+    repo: &Repo,
+    instance: &InstanceId,
+    configs: &BTreeMap<ConfigName, ConfigReport>,
+) -> Vec<(ConfigName, Generation)> {
+    let published = repo.board.read();
+    let mut overtaken = Vec::new();
+    for (config, report) in configs {
+        let seen = report.generation;
+        // Of the same number as ours it may have seen another target, and says so by refusing ours.
+        let refused = report
+            .error
+            .as_ref()
+            .is_some_and(|error| error.phase == FailPhase::Fence);
+        match published.state.fence(config, seen) {
+            Fence::Overtaken => overtaken.push((config.clone(), seen)),
+            Fence::Equal if refused => overtaken.push((config.clone(), seen)),
+            Fence::Above | Fence::Equal => {}
+            Fence::Absurd => {
+                if repo.fences.is_first_absurdity() {
+                    warn!(
+                        %instance, %config, generation = seen.0,
+                        "{instance} says it has seen generation {seen} of {config}, which nobody can have given out; \
+                         such reports are not followed, and only the first is told"
+                    );
+                }
+            }
+        }
+    }
+    overtaken
+}
+
+/// Works out what one instance should hold.
+struct Assigner<'a> {
+    repo: &'a Repo,
+    labels: BTreeMap<String, String>,
+    freshness: Freshness,
+    assignments: Vec<VersionEvent<Box<RawValue>>>,
+    unknown: Vec<ConfigName>,
+}
+
+impl Assigner<'_> {
+    /// Compares each config, at most twice: the second time after the one forced listing, which serves all of them.
+    async fn assign(&mut self, configs: &BTreeMap<ConfigName, ConfigReport>) {
+        loop {
+            self.assignments.clear();
+            self.unknown.clear();
+            let published = self.repo.board.read();
+            let mut asks = false;
+            for (config, report) in configs {
+                asks |= self.one(&published, config, report).await == Compared::AskUpstream;
+            }
+            if !asks || self.freshness != Freshness::NotAsked {
+                return;
+            }
+            self.freshness = match self.repo.fresh_listing(FRESH_DEADLINE).await {
+                Ok(Fresh::Listed) => Freshness::Fresh,
+                Ok(Fresh::Failed) | Err(_) => Freshness::Failed,
+            };
+        }
+    }
+
+    /// Compares one config. What this replica cannot be sure of is left out.
+    async fn one(&mut self, published: &Published, config: &ConfigName, report: &ConfigReport) -> Compared {
+        let Some(snapshot) = &published.snapshot else {
+            return Compared::Hold;
+        };
+        let Some(exposed) = snapshot.configs.get(config) else {
+            self.unknown.push(config.clone());
+            return Compared::Hold;
+        };
+        let target = exposed.token(exposed.config.select(&self.labels));
+        let held = report
+            .running
+            .as_ref()
+            .map(|running| Token::new(&running.version, &running.digest));
+        let compared = self
+            .repo
+            .compare(held.as_ref(), exposed, &target, self.freshness)
+            .await;
+        let compared = compared.unwrap_or_else(|error| {
+            debug!(%config, %error, "what an instance runs could not be compared: {error}");
+            Compared::ReplicaBehind
+        });
+        self.push(published, config, exposed, compared);
+        compared
+    }
+
+    fn push(&mut self, published: &Published, config: &ConfigName, exposed: &Exposed, compared: Compared) {
+        let effective = exposed.config.select(&self.labels);
+        let (change, document) = match compared {
+            Compared::UpToDate => (last_change(exposed), None),
+            Compared::Target(change) => {
+                let small = effective.canonical().len() <= INLINE_BYTES_DEFAULT;
+                (change, small.then(|| raw(effective)).flatten())
+            }
+            Compared::Hold | Compared::AskUpstream | Compared::ReplicaBehind => return,
+        };
+        let document = document.map(ToOwned::to_owned);
+        self.assignments.push(version_event(
+            config,
+            published,
+            (exposed, effective),
+            change,
+            document,
+        ));
+    }
+}
