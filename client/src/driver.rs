@@ -247,7 +247,7 @@ impl Driver {
             instance: self.place.instance.clone(),
             labels: self.place.labels.clone(),
             inline: Inline::Small,
-            held: self.engine.held(),
+            held: self.engine.named(),
             seed: self.place.seed,
         };
         self.watch = self.server().map(|api| Feed::start(api, request));

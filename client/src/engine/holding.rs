@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use headwater_wire::{
-    ConfigName, ConfigReport, Digest, FailPhase, Generation, Phase, ReportError, ReportState,
+    ChangeKind, ConfigName, ConfigReport, Digest, FailPhase, Generation, Phase, ReportError, ReportState,
     Running as Runs, ValueSource,
 };
 
@@ -212,10 +212,12 @@ impl Holding {
         }
     }
 
-    /// A late word for what runs anyway is no news; any other is told in the report, so that a service which lost
+    /// A late word for what is held to be the newest anyway is no news; any other is told in the report, so that a service which lost
     /// count learns where the fence stands.
     fn refuse_word(&mut self, directive: &Directive) {
-        let harmless = self.holds(&directive.target.digest);
+        let harmless = self
+            .named()
+            .is_some_and(|target| target.digest == directive.target.digest);
         let seen = self.generation();
         self.stale = (!harmless).then(|| {
             let message = format!(
@@ -232,6 +234,18 @@ impl Holding {
         self.removed = false;
         if let Some(target) = self.running().filter(|target| target.token == *token).cloned() {
             self.rename(&target, out);
+        } else if self.running.is_none() && self.wanted.is_none() {
+            // What an earlier life left is what the server would send: from here on it is what was told.
+            let left = self.boot.candidates.iter().map(|(target, _)| target);
+            self.wanted = left
+                .filter(|target| target.token == *token)
+                .map(|target| Directive {
+                    config: self.config.clone(),
+                    phase: Phase::Active,
+                    change: ChangeKind::Initial,
+                    target: target.clone(),
+                })
+                .next();
         }
         self.step_on(now, out);
     }
@@ -733,7 +747,15 @@ impl Holding {
 
     // ---- what is seen from outside ----
 
-    /// What to say to the server as held: only what runs.
+    /// What to say to the server as held.
+    pub(super) fn named(&self) -> Option<&Target> {
+        let wanted = self.wanted.as_ref().map(|wanted| &wanted.target);
+        let left = self.boot.candidates.front().map(|(target, _)| target);
+        let on_its_way = self.work.as_ref().map(|work| &work.target);
+        wanted.or(self.running()).or(on_its_way).or(left)
+    }
+
+    /// What runs.
     pub(super) fn running(&self) -> Option<&Target> {
         self.running.as_ref().map(|running| &running.target)
     }
@@ -823,14 +845,6 @@ impl Holding {
 
     fn runs(&self, digest: &Digest) -> bool {
         self.running().is_some_and(|target| target.digest == *digest)
-    }
-
-    fn holds(&self, digest: &Digest) -> bool {
-        self.runs(digest)
-            || self
-                .work
-                .as_ref()
-                .is_some_and(|work| work.target.digest == *digest)
     }
 
     fn holds_prepared(&self, digest: &Digest) -> bool {

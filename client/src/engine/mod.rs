@@ -303,7 +303,13 @@ impl Engine {
             Event::Crashed(config) => self.with(&config, |h| h.crashed(now, out)),
             Event::Rejected { config, message } => self.with(&config, |h| h.rejected(message, now, out)),
             Event::Retry(config) => self.with(&config, |h| h.retry(now, out)),
-            Event::Reported(answer) => self.answered(&answer, now, out),
+            // Its assignments are for programs that only report. What a watch tells follows from what was named on its
+            // connection; a second source beside it could take the instance back.
+            Event::Reported(answer) => {
+                if let Some(reporter) = &mut self.reporter {
+                    reporter.answered(&answer, now);
+                }
+            }
             Event::ReportFailed { retry_after } => {
                 if let Some(reporter) = &mut self.reporter {
                     reporter.failed(retry_after, now);
@@ -311,16 +317,6 @@ impl Engine {
             }
             Event::Stopping => self.each(|h| h.stop(out)),
             Event::Tick => self.each(|h| h.tick(now, out)),
-        }
-    }
-
-    /// The answer to a report assigns like an event: a program that only reports is a complete client.
-    fn answered(&mut self, answer: &ReportAnswer, now: Moment, out: &mut Vec<Action>) {
-        if let Some(reporter) = &mut self.reporter {
-            reporter.answered(answer, now);
-        }
-        for assignment in &answer.assignments {
-            self.with(&assignment.config, |h| h.told(assignment.into(), now, out));
         }
     }
 
@@ -344,11 +340,13 @@ impl Engine {
         configs.into_iter().chain(report).min()
     }
 
-    /// What to name to the server as held, for each config that runs something.
-    pub fn held(&self) -> BTreeMap<ConfigName, Token> {
+    /// What to name to the server as held, for each config: the newest content that was told, else what runs, else the
+    /// best that an earlier life left. So a replica that lags takes nobody back, neither over a version that is still
+    /// on its way nor over a restart.
+    pub fn named(&self) -> BTreeMap<ConfigName, Token> {
         self.configs
             .iter()
-            .filter_map(|(config, holding)| Some((config.clone(), holding.running()?.token.clone())))
+            .filter_map(|(config, holding)| Some((config.clone(), holding.named()?.token.clone())))
             .collect()
     }
 
