@@ -7,8 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use headwater_wire::{
     AcceptRequest, CheckRequest, CheckView, CommitId, CommitPage, CommitView, ConfigList, ConfigName,
-    DiffView, ExplainView, HoldList, InstanceId, InstanceReport, RepoList, RepoName, RepoPath, RepoView,
-    ReportAnswer,
+    DiffView, ExplainView, HoldList, InstanceId, InstancePage, InstanceReport, InstanceView, RepoList,
+    RepoName, RepoPath, RepoView, ReportAnswer,
 };
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName, IF_NONE_MATCH};
 use http::{HeaderValue, StatusCode};
@@ -21,7 +21,7 @@ use crate::builder::ApiBuilder;
 use crate::error::ApiError;
 use crate::events::EventStream;
 use crate::http::{Call, Connection};
-use crate::query::{CommitsQuery, ConfigQuery, DiffQuery, EventsQuery, ExplainQuery};
+use crate::query::{CommitsQuery, ConfigQuery, DiffQuery, EventsQuery, ExplainQuery, InstancesQuery};
 
 /// One server. Clones share its connections.
 #[derive(Debug, Clone)]
@@ -193,17 +193,33 @@ impl RepoApi {
             .await
     }
 
-    /// `PUT …/instances/{instance}`: says what the instance runs.
+    /// `PUT …/instances/{instance}`: what an instance runs; gives what it should. May be repeated: the same report
+    /// twice is one report.
     pub async fn report(
         &self,
         instance: &InstanceId,
         report: &InstanceReport,
     ) -> Result<ReportAnswer, ApiError> {
-        let json =
-            serde_json::to_vec(report).map_err(|error| self.api.connection.malformed("a report", error))?;
-        let path = self.root().literal("instances").segment(instance.as_str());
+        let json = self.written(report)?;
         self.api
-            .json(Call::put(path, json), "an answer to a report")
+            .json(
+                Call::put(self.instance_path(instance), json),
+                "an answer to a report",
+            )
+            .await
+    }
+
+    /// `GET …/instances`: one page of the newest reports. A page may be short, or empty, although more follow: go on
+    /// with its `next`.
+    pub async fn instances(&self, query: &InstancesQuery) -> Result<InstancePage, ApiError> {
+        let path = query.all(self.root().literal("instances"));
+        self.api.json(Call::get(path), "a page of instances").await
+    }
+
+    /// `GET …/instances/{instance}`: the newest report of one instance.
+    pub async fn instance(&self, instance: &InstanceId) -> Result<InstanceView, ApiError> {
+        self.api
+            .json(Call::get(self.instance_path(instance)), "an instance")
             .await
     }
 
@@ -264,9 +280,15 @@ impl RepoApi {
         self.root().literal("commits").segment(rev)
     }
 
+    fn instance_path(&self, instance: &InstanceId) -> PathBuilder {
+        self.root().literal("instances").segment(instance.as_str())
+    }
+
     fn post<T: Serialize>(&self, noun: &str, body: &T) -> Result<Call, ApiError> {
-        let json =
-            serde_json::to_vec(body).map_err(|error| self.api.connection.malformed("a request", error))?;
-        Ok(Call::post(self.root().literal(noun), json))
+        Ok(Call::post(self.root().literal(noun), self.written(body)?))
+    }
+
+    fn written<T: Serialize>(&self, body: &T) -> Result<Vec<u8>, ApiError> {
+        serde_json::to_vec(body).map_err(|error| self.api.connection.malformed("a request", error))
     }
 }

@@ -52,7 +52,9 @@ pub use events::{Event, EventStream, Frame};
 pub use handle::{Change, Changes, Handle, Listener, Loaded, Reader};
 pub use headwater_render::Format;
 pub use open::{ConfigBuilder, OpenError};
-pub use query::{CommitsQuery, ConfigQuery, DiffQuery, EventsQuery, ExplainQuery, Inline, Labels};
+pub use query::{
+    CommitsQuery, ConfigQuery, DiffQuery, EventsQuery, ExplainQuery, Inline, InstancesQuery, Labels,
+};
 pub use secret::{BearerToken, TokenError};
 pub use slot::{Candidate, Held};
 pub use sse::{Item, Message, Parser, SseError};

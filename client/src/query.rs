@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use headwater_render::Format;
-use headwater_wire::{CommitId, ConfigName, InstanceId};
+use headwater_wire::{CommitId, ConfigName, InstanceId, ReportState};
 
 use crate::address::PathBuilder;
 use crate::answer::Token;
@@ -113,6 +113,35 @@ impl ExplainQuery {
             .query_opt("pointer", self.pointer.as_deref())
             .query_opt("at", self.at.as_deref());
         with_labels(path, &self.labels)
+    }
+}
+
+/// Which instances. What is said of a config must hold for one and the same config.
+#[derive(Debug, Clone, Default)]
+pub struct InstancesQuery {
+    /// Only those that report this config.
+    pub config: Option<ConfigName>,
+    /// Only those where a config is in this state.
+    pub state: Option<ReportState>,
+    /// Only those that run this version: a commit, a unique beginning of one, or another revision.
+    pub version: Option<String>,
+    /// Only those that have all these labels.
+    pub labels: Labels,
+    /// At most so many.
+    pub limit: Option<u32>,
+    /// Only those behind this one: the `next` of the page before.
+    pub after: Option<InstanceId>,
+}
+
+impl InstancesQuery {
+    pub(crate) fn all(&self, path: PathBuilder) -> PathBuilder {
+        let path = path
+            .query_opt("config", self.config.as_ref())
+            .query_opt("state", self.state.map(ReportState::as_str))
+            .query_opt("version", self.version.as_deref());
+        with_labels(path, &self.labels)
+            .query_opt("limit", self.limit)
+            .query_opt("after", self.after.as_ref())
     }
 }
 

@@ -9,12 +9,13 @@ use crate::repo::HeadState;
 use crate::snapshot::{ChangeKind, Phase};
 
 /// `version`: this is what the client should hold now. The event id is the token.
-///
-/// The document is the text that the digest is of: who wants to check it reads it as raw text (`D`), and not as a value
-/// that was parsed and written again.
+pub type VersionEvent = VersionEventWith<Value>;
+
+/// A [`VersionEvent`] whose document is read as `D`. The document stands in it as the text that the digest is of: who
+/// wants to check that reads it as raw text, and not as a value that was parsed and would be written again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(bound(deserialize = "D: Deserialize<'de>"))]
-pub struct VersionEvent<D = Value> {
+pub struct VersionEventWith<D> {
     /// Config.
     pub config: ConfigName,
     /// Token, the same text as the `ETag` of the config's answer.

@@ -20,7 +20,7 @@ pub use commit::{
     Change, CommitPage, CommitView, ConfigDiff, DiffView, ExplainEntry, ExplainView, FileDiff, Origin,
     Person, VerdictState, VerdictView,
 };
-pub use event::{BookmarkEvent, GoawayEvent, StatusEvent, VersionEvent};
+pub use event::{BookmarkEvent, GoawayEvent, StatusEvent, VersionEvent, VersionEventWith};
 pub use finding::{Finding, Related, Severity, Span};
 pub use id::{BranchName, CommitId, ConfigName, Digest, Generation, IdError, InstanceId, RepoName};
 pub use path::{PathError, RepoPath};
@@ -30,8 +30,8 @@ pub use repo::{
     RepoView, SourceState,
 };
 pub use report::{
-    ConfigReport, FailPhase, InstancePage, InstanceReport, InstanceView, ReportAnswer, ReportError,
-    ReportState, Running, ValueSource,
+    ConfigReport, FailPhase, InstancePage, InstanceReport, InstanceView, ReportAnswer, ReportAnswerWith,
+    ReportError, ReportState, Running, ValueSource,
 };
 pub use snapshot::{ChangeKind, Phase, SnapshotBody};
 pub use socket::{SocketDown, SocketUp};

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::event::VersionEvent;
+use crate::event::VersionEventWith;
 use crate::id::{CommitId, ConfigName, Digest, Generation, InstanceId};
 use crate::time::Timestamp;
 
@@ -197,10 +197,13 @@ impl ValueSource {
     }
 }
 
-/// Answer to a report; its documents are as those of a [`VersionEvent`].
+/// Answer to a report.
+pub type ReportAnswer = ReportAnswerWith<Value>;
+
+/// A [`ReportAnswer`] whose documents are read as `D`, as in a [`VersionEventWith`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(bound(deserialize = "D: Deserialize<'de>"))]
-pub struct ReportAnswer<D = Value> {
+pub struct ReportAnswerWith<D> {
     /// Whether the report was taken; it is not if a newer one was taken before.
     pub accepted: bool,
     /// Incarnation of the newest report that was taken. If it is greater than one's own in a process that has just
@@ -213,7 +216,7 @@ pub struct ReportAnswer<D = Value> {
     /// What the instance should hold, for each config it reported that exists. Documents are told only where they
     /// are small and are not what the instance says it runs.
     #[serde(default)]
-    pub assignments: Vec<VersionEvent<D>>,
+    pub assignments: Vec<VersionEventWith<D>>,
     /// Configs it reported that the tip does not have.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<ConfigName>,

@@ -15,6 +15,7 @@ mod findings;
 mod get;
 mod git;
 mod init;
+mod instances;
 mod log;
 mod options;
 mod out;
@@ -88,6 +89,7 @@ enum Ask {
     Log(log::Log),
     Diff(diff::Diff),
     Explain(explain::Explain),
+    Instances(instances::Instances),
     Accept(accept::Accept),
 }
 
@@ -266,6 +268,7 @@ impl Ask {
             Self::Log(log) => log.run(&open(&log.server)?, out).await,
             Self::Diff(diff) => diff.run(&open(&diff.server)?, out).await,
             Self::Explain(explain) => explain.run(&open(&explain.server)?, out).await,
+            Self::Instances(instances) => instances.run(&open(&instances.server)?, out).await,
             Self::Accept(accept) => accept.run(&open(&accept.server)?, out).await,
         }
     }

@@ -14,7 +14,7 @@ use headwater_core::{Answer as Compared, Freshness, Token};
 use headwater_validators::Effective;
 use headwater_wire::{
     BookmarkEvent, ChangeKind, ConfigName, Generation, GoawayEvent, HeadState, Phase, StatusEvent,
-    VersionEvent,
+    VersionEventWith,
 };
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -429,9 +429,9 @@ pub(super) fn version_event<D>(
     (exposed, effective): (&Exposed, &Effective),
     change: ChangeKind,
     document: Option<D>,
-) -> VersionEvent<D> {
+) -> VersionEventWith<D> {
     let target = &exposed.target;
-    VersionEvent {
+    VersionEventWith {
         config: config.clone(),
         token: exposed.token(effective).to_string(),
         version: target.version.clone(),

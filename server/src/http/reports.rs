@@ -11,7 +11,7 @@ use std::time::Duration;
 use headwater_core::{Answer as Compared, Fence, Freshness, REPORT_CONFIGS_MAX, Taken, Token};
 use headwater_wire::{
     ConfigName, ConfigReport, FailPhase, Generation, InstanceId, InstanceReport, Problem, ProblemCode,
-    ReportAnswer, VersionEvent,
+    ReportAnswerWith, VersionEventWith,
 };
 use serde_json::value::RawValue;
 use tracing::{debug, warn};
@@ -76,7 +76,7 @@ pub(super) async fn take(
     repo: &Repo,
     instance: &InstanceId,
     report: InstanceReport,
-) -> Result<ReportAnswer<Box<RawValue>>> {
+) -> Result<ReportAnswerWith<Box<RawValue>>> {
     // What is compared is what this report says, also where a newer one was taken before.
     let (configs, labels) = (report.configs.clone(), report.labels.clone());
     let taken = {
@@ -100,7 +100,7 @@ pub(super) async fn take(
         unknown: Vec::new(),
     };
     assigner.assign(&configs).await;
-    Ok(ReportAnswer {
+    Ok(ReportAnswerWith {
         accepted: taken != Taken::Older,
         incarnation: newest.report.incarnation,
         seq: newest.report.seq,
@@ -173,7 +173,7 @@ struct Assigner<'a> {
     repo: &'a Repo,
     labels: BTreeMap<String, String>,
     freshness: Freshness,
-    assignments: Vec<VersionEvent<Box<RawValue>>>,
+    assignments: Vec<VersionEventWith<Box<RawValue>>>,
     unknown: Vec<ConfigName>,
 }
 

@@ -334,16 +334,16 @@ mod tests {
     fn a_silent_peer_is_pinged_and_then_lost() {
         let start = Instant::now();
         let mut liveness = Liveness::new(start);
-        let (mut now, mut pings) = (start, 0);
-        loop {
-            now = liveness.due();
+        let mut pings = 0;
+        let lost_at = loop {
+            let now = liveness.due();
             match liveness.tick(now) {
                 Tick::Ping => pings += 1,
-                Tick::Lost => break,
+                Tick::Lost => break now,
                 Tick::Early => panic!("it looked too early"),
             }
-        }
-        assert_eq!(now - start, SILENCE_MAX);
+        };
+        assert_eq!(lost_at - start, SILENCE_MAX);
         assert!((2..=3).contains(&pings), "{pings} pings");
     }
 

@@ -36,6 +36,7 @@ fn the_program_explains_itself() {
       log          Show the history with verdicts
       diff         Show what changes between two revisions
       explain      Show which file and line set each value
+      instances    Show what each instance says it runs
       accept       Take a rewritten history
       completions  Print the completions of a shell
       help         Print this message or the help of the given subcommand(s)
@@ -439,6 +440,57 @@ fn accept_explains_itself() {
       headwater status                                                    # shows the head that is held
       headwater accept 9f8e7d6c5b --reason "secrets removed from history"
     "#);
+}
+
+#[test]
+fn instances_explains_itself() {
+    insta::assert_snapshot!(help_of("instances"), @r"
+    Show what each instance says it runs
+
+    One line for each instance and config: the state, the version it runs, the generation it has seen,
+    when it reported last, and why it failed if it did. What is shown is what the instances said; the
+    service remembers it in memory, so after its restart they appear as they report again.
+
+    Usage: headwater instances [OPTIONS]
+
+    Options:
+          --config <CONFIG>
+              Only instances that report this config, and only this config
+
+          --state <STATE>
+              Only instances where a config is pending, prepared, applied, confirmed or failed
+
+          --version <REV>
+              Only instances that run this version: a commit, or a unique beginning of one
+
+          --label <KEY=VALUE>
+              Only instances with this label; may be repeated
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Server:
+          --server <URL>
+              Address of the server [env: HEADWATER_SERVER] [default: http://127.0.0.1:7171]
+
+          --repo <NAME>
+              Repository [default: the only one of the server, or `default`]
+
+          --token-file <FILE>
+              File that holds the token, instead of HEADWATER_TOKEN
+
+          --ca-file <FILE>
+              PEM file of the authorities to trust, instead of those of the system
+
+          --output <FORMAT>
+              How to print the answer [default: text]
+
+    Examples:
+      headwater instances
+      headwater instances --config payments/prod --state failed
+      headwater instances --version 9f8e7d6c5b --label region=eu
+      headwater instances --output json
+    ");
 }
 
 #[test]

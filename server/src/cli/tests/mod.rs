@@ -7,6 +7,7 @@ mod ending;
 mod explain;
 mod get;
 mod help;
+mod instances;
 mod log;
 mod status;
 mod watch;
