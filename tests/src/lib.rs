@@ -1,7 +1,7 @@
 //! Harness of the suite: real Git repositories, real servers on port 0, and servers that lie.
 //!
 //! `origin` is an upstream driven by the `git` program, which is also the oracle; `git_http` and `sshd` serve it;
-//! `hostile` serves what no honest server would. `server` runs the service itself; `http` and `sse` talk to it; `wait`
+//! `hostile` serves what no honest server would. `server` runs the service itself; `http`, `sse` and `socket` talk to it; `wait`
 //! waits for states. Invariant: nothing here reads the settings of who runs the tests, and everything is gone when
 //! its handle is dropped.
 
@@ -18,6 +18,7 @@ pub mod origin;
 pub mod scrub;
 pub mod served;
 pub mod server;
+pub mod socket;
 pub mod sse;
 pub mod sshd;
 pub mod wait;

@@ -109,7 +109,9 @@ impl Instances {
         };
         let configs = view.report.configs.iter();
         let shown = configs.filter(|(name, config)| is_shown(name, config));
-        let mut rows: Vec<Vec<Cell>> = shown.map(|(name, config)| row(view, (name, config), now)).collect();
+        let mut rows: Vec<Vec<Cell>> = shown
+            .map(|(name, config)| row(view, (name, config), now))
+            .collect();
         if view.report.configs.is_empty() {
             let nothing = ["none", "", "", ""].map(|text| (Tone::Dim, text.to_owned()));
             let mut row = vec![(Tone::Strong, clean(view.instance.as_str()))];

@@ -1,0 +1,462 @@
+//! Reports of state: which one counts, what it is answered, and that a program which only reports is a complete client.
+
+use std::time::Duration;
+
+use headwater_tests::git_http::{Fault, GitHttp};
+use headwater_tests::http::{Ask, Reply};
+use headwater_tests::origin::TestOrigin;
+use headwater_tests::server::{Stopped, TestServer};
+use headwater_tests::wait::wait_for;
+use headwater_wire::{ReportAnswerWith, VersionEventWith};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::watch::{served, set};
+
+const INSTANCES: &str = "/v1/repos/default/instances";
+
+fn put_text(server: &TestServer, instance: &str, body: &str) -> Reply {
+    server.ask(&Ask::new("PUT", &format!("{INSTANCES}/{instance}")).body("application/json", body.as_bytes()))
+}
+
+fn put(server: &TestServer, instance: &str, report: &Value) -> Reply {
+    put_text(server, instance, &report.to_string())
+}
+
+fn reported(server: &TestServer, instance: &str, report: &Value) -> Value {
+    put(server, instance, report).expect(200).json()
+}
+
+fn report((incarnation, seq): (u64, u64), configs: &Value) -> Value {
+    json!({"incarnation": incarnation, "seq": seq, "client": "test/1", "configs": configs})
+}
+
+/// A program that knows nothing but the PUT.
+struct Program<'a> {
+    server: &'a TestServer,
+    seq: u64,
+    /// What it runs: version, digest, document.
+    running: Option<(Value, Value, Value)>,
+    generation: u64,
+}
+
+impl<'a> Program<'a> {
+    fn new(server: &'a TestServer) -> Self {
+        Self {
+            server,
+            seq: 0,
+            running: None,
+            generation: 0,
+        }
+    }
+
+    fn state(&self) -> Value {
+        let running = self.running.as_ref();
+        let running = running.map(|(version, digest, _)| json!({"version": version, "digest": digest}));
+        let state = if running.is_some() { "confirmed" } else { "pending" };
+        let mut config = json!({"generation": self.generation, "state": state});
+        if let Some(running) = running {
+            config["running"] = running;
+        }
+        config
+    }
+
+    /// One report, and what follows from its answer. Gives the assignment, if there was one.
+    fn turn(&mut self) -> Option<Value> {
+        self.seq += 1;
+        let answer = reported(
+            self.server,
+            "program",
+            &report((1, self.seq), &json!({"app": self.state()})),
+        );
+        let assignment = answer["assignments"].as_array().unwrap().first().cloned()?;
+        let generation = assignment["generation"].as_u64().unwrap();
+        if generation > self.generation {
+            self.generation = generation;
+            if let Some(document) = assignment.get("document") {
+                self.running = Some((
+                    assignment["version"].clone(),
+                    assignment["digest"].clone(),
+                    document.clone(),
+                ));
+            }
+        }
+        Some(assignment)
+    }
+
+    fn value(&self) -> Option<i64> {
+        self.running
+            .as_ref()
+            .and_then(|(_, _, document)| document["v"].as_i64())
+    }
+
+    fn until(&mut self, value: i64) -> Value {
+        wait_for(&format!("the program runs {value}"), || {
+            let assignment = self.turn();
+            (self.value() == Some(value)).then_some(assignment).flatten()
+        })
+    }
+}
+
+#[test]
+fn a_report_is_remembered_shown_and_answered_with_what_to_hold() {
+    let (_origin, server, first) = served();
+    let body = json!({
+        "incarnation": 7, "seq": 1, "client": "test/1", "labels": {"region": "eu"},
+        "configs": {"app": {"generation": 0, "state": "pending"}},
+    });
+    let answer = reported(&server, "i-1", &body);
+    assert_eq!(answer["accepted"], true);
+    assert_eq!((&answer["incarnation"], &answer["seq"]), (&json!(7), &json!(1)));
+    assert_eq!(answer["heartbeat_ms"], 30_000);
+    let assignment = &answer["assignments"][0];
+    assert_eq!(assignment["config"], "app");
+    assert_eq!(assignment["version"], first.as_str());
+    assert_eq!(assignment["change"], "initial");
+    assert_eq!(assignment["document"], json!({"v": 1}));
+    let shown = server.get(&format!("{INSTANCES}/i-1")).expect(200).json();
+    assert_eq!(shown["instance"], "i-1");
+    assert_eq!(shown["labels"], json!({"region": "eu"}));
+    assert_eq!(shown["configs"]["app"]["state"], "pending");
+    assert!(shown["reported_at"].is_string());
+    assert_eq!(
+        server.get(&format!("{INSTANCES}/i-2")).expect(404).code(),
+        "instance_not_found"
+    );
+}
+
+#[test]
+fn who_runs_what_it_should_is_told_so_without_the_document() {
+    let (_origin, server, _) = served();
+    let mut program = Program::new(&server);
+    program.until(1);
+    let assignment = program.turn().unwrap();
+    assert!(assignment.get("document").is_none(), "{assignment}");
+    assert_eq!(assignment["generation"], program.generation);
+}
+
+#[test]
+fn a_program_that_only_reports_follows_a_change_and_a_rollback() {
+    let (origin, server, _) = served();
+    let mut program = Program::new(&server);
+    assert_eq!(program.until(1)["change"], "initial");
+    set(&origin, 2);
+    assert_eq!(program.until(2)["change"], "forward");
+    set(&origin, 1);
+    assert_eq!(program.until(1)["change"], "rollback");
+    set(&origin, 3);
+    assert_eq!(program.until(3)["change"], "forward");
+}
+
+#[test]
+fn an_older_report_that_comes_late_changes_nothing_and_is_told_so() {
+    let (_origin, server, _) = served();
+    let state = |state: &str| json!({"app": {"generation": 0, "state": state}});
+    reported(&server, "i", &report((5, 9), &state("applied")));
+    let shown = || server.get(&format!("{INSTANCES}/i")).expect(200).json();
+    let before = shown();
+    for older in [(5, 8), (4, 100)] {
+        let answer = reported(&server, "i", &report(older, &state("failed")));
+        assert_eq!(answer["accepted"], false);
+        assert_eq!((&answer["incarnation"], &answer["seq"]), (&json!(5), &json!(9)));
+    }
+    // The same one again is the same.
+    let answer = reported(&server, "i", &report((5, 9), &state("applied")));
+    assert_eq!(answer["accepted"], true);
+    assert_eq!(shown(), before);
+    // A new life counts from one.
+    let answer = reported(&server, "i", &report((6, 1), &state("pending")));
+    assert_eq!((&answer["accepted"], &answer["seq"]), (&json!(true), &json!(1)));
+    assert_eq!(shown()["configs"]["app"]["state"], "pending");
+}
+
+#[test]
+fn a_config_that_the_tip_does_not_have_is_named_as_unknown() {
+    let (origin, server, _) = served();
+    let both =
+        json!({"app": {"generation": 0, "state": "pending"}, "gone": {"generation": 3, "state": "applied"}});
+    let answer = reported(&server, "i", &report((1, 1), &both));
+    assert_eq!(answer["unknown"], json!(["gone"]));
+    assert_eq!(answer["assignments"].as_array().unwrap().len(), 1);
+    let third = origin.commit(&[("gone.json", Some("{}"))], "now it is there");
+    server.until_tip(&third);
+    let answer = reported(&server, "i", &report((1, 2), &both));
+    assert!(answer.get("unknown").is_none());
+    assert_eq!(answer["assignments"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn while_nothing_is_published_a_report_is_taken_and_nothing_is_assigned() {
+    let origin = TestOrigin::new();
+    let server = TestServer::of(&origin);
+    server.until_source("empty_repository");
+    let answer = reported(
+        &server,
+        "i",
+        &report((1, 1), &json!({"app": {"generation": 4, "state": "confirmed"}})),
+    );
+    assert_eq!(answer["accepted"], true);
+    assert_eq!(answer["assignments"], json!([]));
+    assert!(answer.get("unknown").is_none(), "nobody knows yet: {answer}");
+}
+
+#[test]
+fn what_is_no_report_is_refused_with_what_is_wrong() {
+    let (_origin, server, _) = served();
+    let target = format!("{INSTANCES}/i");
+    let code = |body: &str| put_text(&server, "i", body).expect(400).code();
+    for body in [
+        "",
+        "{",
+        "[]",
+        "null",
+        "{\"incarnation\": 1}",
+        "{\"incarnation\": -1, \"seq\": 1}",
+        "{\"incarnation\": 1, \"seq\": 1, \"configs\": {\"../x\": {\"state\": \"pending\"}}}",
+        "{\"incarnation\": 1, \"seq\": 1, \"configs\": {\"a\": {}}}",
+        "{\"incarnation\": 1, \"seq\": 1, \"configs\": {\"a\": {\"state\": \"applied\", \"running\": {\"version\": \"HEAD\", \"digest\": \"sha256:0\"}}}}",
+        "{\"incarnation\": 1, \"seq\": 1, \"labels\": {\"\": \"x\"}}",
+        "{\"incarnation\": 1, \"seq\": 1, \"labels\": {\"a\": \"\\u0007\"}}",
+        "{\"incarnation\": 9007199254740992, \"seq\": 1}",
+        "{\"incarnation\": 1, \"seq\": 1, \"configs\": {\"a\": {\"state\": \"applied\", \"generation\": 18446744073709551615}}}",
+    ] {
+        assert_eq!(code(body), "bad_request", "{body}");
+    }
+    assert_eq!(code(&"[".repeat(100_000)), "bad_request");
+    let configs: serde_json::Map<String, Value> = (0..257)
+        .map(|n| (format!("c{n}"), json!({"state": "pending"})))
+        .collect();
+    assert_eq!(
+        code(&report((1, 1), &Value::Object(configs)).to_string()),
+        "bad_request"
+    );
+    let large = json!({"incarnation": 1, "seq": 1, "client": "x".repeat(300_000)}).to_string();
+    assert_eq!(put_text(&server, "i", &large).expect(413).code(), "too_large");
+    let form = Ask::new("PUT", &target).body("application/x-www-form-urlencoded", b"a=b");
+    assert_eq!(server.ask(&form).expect(415).code(), "unsupported_media_type");
+    let good = report((1, 1), &json!({})).to_string();
+    assert_eq!(
+        put_text(&server, "a%2Fb", &good).expect(400).code(),
+        "bad_request"
+    );
+    let longest = "i".repeat(129);
+    assert_eq!(
+        put_text(&server, &longest, &good).expect(400).code(),
+        "bad_request"
+    );
+    assert_eq!(
+        server.ask(&Ask::new("DELETE", &target)).expect(405).code(),
+        "method_not_allowed"
+    );
+    let other = Ask::new("PUT", "/v1/repos/none/instances/i").body("application/json", good.as_bytes());
+    assert_eq!(server.ask(&other).expect(404).code(), "repo_not_found");
+    assert_eq!(server.get(&target).expect(404).code(), "instance_not_found");
+}
+
+#[test]
+fn words_from_the_future_are_taken_and_texts_are_made_harmless() {
+    let (_origin, server, _) = served();
+    let body = json!({
+        "incarnation": 1, "seq": 1, "from_the_future": {}, "client": "a\u{1b}[31m\nb",
+        "configs": {"app": {
+            "state": "dreaming", "generation": 0, "source": "a dream",
+            "error": {"phase": "asleep", "message": format!("x\u{1b}]0;\u{7}\n{}", "ü".repeat(20_000))},
+        }},
+    });
+    reported(&server, "i", &body);
+    let shown = server.get(&format!("{INSTANCES}/i")).expect(200).json();
+    assert_eq!(shown["configs"]["app"]["state"], "other");
+    let message = shown["configs"]["app"]["error"]["message"].as_str().unwrap();
+    assert!(message.len() <= 1_024 && message.ends_with('…'));
+    assert!(!message.chars().any(char::is_control));
+    assert_eq!(shown["client"], "a [31m b");
+}
+
+#[test]
+fn instances_are_listed_by_what_they_say() {
+    let (origin, server, first) = served();
+    let second = set(&origin, 2);
+    server.until_tip(&second);
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let config = |version: &str, state: &str| json!({"state": state, "generation": 1, "running": {"version": version, "digest": digest}});
+    let put = |name: &str, region: &str, config: Value| {
+        let mut body = report((1, 1), &json!({"app": config}));
+        body["labels"] = json!({"region": region});
+        reported(&server, name, &body);
+    };
+    put("a", "eu", config(first.as_str(), "confirmed"));
+    put("b", "eu", config(second.as_str(), "failed"));
+    put("c", "us", config(second.as_str(), "confirmed"));
+    let listed = |query: &str| -> Vec<String> {
+        let page = server.get(&format!("{INSTANCES}?{query}")).expect(200).json();
+        let instances = page["instances"].as_array().unwrap().iter();
+        instances
+            .map(|view| view["instance"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(listed(""), ["a", "b", "c"]);
+    assert_eq!(listed("config=app&state=failed"), ["b"]);
+    assert_eq!(listed("config=other"), Vec::<String>::new());
+    assert_eq!(listed(&format!("version={second}")), ["b", "c"]);
+    assert_eq!(listed(&format!("version={}", &first.as_str()[..12])), ["a"]);
+    assert_eq!(listed("label.region=eu&state=confirmed"), ["a"]);
+    let page = server.get(&format!("{INSTANCES}?limit=2")).expect(200).json();
+    assert_eq!(page["next"], "b");
+    let page = server
+        .get(&format!("{INSTANCES}?limit=2&after=b"))
+        .expect(200)
+        .json();
+    assert_eq!(page["instances"].as_array().unwrap().len(), 1);
+    assert!(page.get("next").is_none());
+    for (query, code) in [
+        ("state=dreaming", "bad_request"),
+        ("limit=0", "bad_request"),
+        ("limit=1001", "bad_request"),
+        ("after=a/b", "bad_request"),
+        ("config=../x", "bad_request"),
+        ("version=none", "revision_not_found"),
+    ] {
+        assert_eq!(
+            server.get(&format!("{INSTANCES}?{query}")).code(),
+            code,
+            "{query}"
+        );
+    }
+}
+
+#[test]
+fn a_replica_that_lags_leaves_out_what_it_cannot_be_sure_of() {
+    let origin = TestOrigin::new();
+    set(&origin, 1);
+    let upstream = GitHttp::plain(origin.root());
+    let server = Stopped::of(&upstream.url())
+        .each(|repo| repo.poll_interval = Duration::from_hours(1))
+        .start();
+    server.until_source("ok");
+    let second = set(&origin, 2);
+    let early = TestServer::of(&origin);
+    early.until_tip(&second);
+    let mut program = Program::new(&early);
+    program.until(2);
+    // The same program comes to a replica that has not seen the second commit, and cannot ask.
+    upstream.fail_with(Fault::Status(503));
+    program.server = &server;
+    assert_eq!(program.turn(), None);
+    assert_eq!(program.value(), Some(2));
+    let shown = server.get(&format!("{INSTANCES}/program")).expect(200).json();
+    assert_eq!(shown["configs"]["app"]["running"]["version"], second.as_str());
+    // Once it can ask, it has seen it.
+    upstream.fail_with(Fault::None);
+    let assignment = wait_for("an assignment", || program.turn());
+    assert_eq!(assignment["version"], second.as_str());
+}
+
+#[test]
+fn who_has_seen_a_higher_generation_is_told_one_above_it_also_after_the_data_is_lost() {
+    let (origin, server, first) = served();
+    let seen = |seq: u64, generation: u64| {
+        report(
+            (1, seq),
+            &json!({"app": {"generation": generation, "state": "pending"}}),
+        )
+    };
+    let answer = reported(&server, "i", &seen(1, 700));
+    let assignment = &answer["assignments"][0];
+    assert_eq!(assignment["generation"], 701);
+    assert_eq!(assignment["version"], first.as_str());
+    // It is kept over a restart, and what comes next is above it.
+    let server = server.restart();
+    let second = set(&origin, 2);
+    server.until_tip(&second);
+    let body = server.config("app", None).expect(200).json();
+    assert_eq!(body["generation"], 702);
+    // With a new data directory the numbers begin low, and watchers are told again.
+    drop(server);
+    let server = TestServer::of(&origin);
+    server.until_tip(&second);
+    let events = server.events("config=app");
+    let told = events.until_version(&second);
+    assert!(told[0].data["generation"].as_u64().unwrap() < 700);
+    let answer = reported(&server, "i", &seen(2, 702));
+    assert_eq!(answer["assignments"][0]["generation"], 703);
+    let told = events.until("told again", |events| events.len() >= 2);
+    assert_eq!(told[1].data["generation"], 703);
+    assert_eq!(told[1].data["version"], second.as_str());
+    assert_eq!(told[1].data["change"], "rerender");
+    assert_eq!(server.config("app", None).expect(200).json()["generation"], 703);
+}
+
+#[test]
+fn who_refused_a_directive_of_a_number_it_knew_is_told_one_above_it() {
+    let (_origin, server, first) = served();
+    let generation = server.config("app", None).expect(200).json()["generation"]
+        .as_u64()
+        .unwrap();
+    let refused = json!({"app": {
+        "generation": generation, "state": "failed",
+        "error": {"phase": "fence", "message": "another version had that number"},
+    }});
+    let answer = reported(&server, "i", &report((1, 1), &refused));
+    assert_eq!(answer["assignments"][0]["generation"], generation + 1);
+    assert_eq!(answer["assignments"][0]["version"], first.as_str());
+}
+
+#[test]
+fn a_generation_that_nobody_can_have_given_out_is_not_followed() {
+    let (_origin, server, _) = served();
+    let before = server.config("app", None).expect(200).json()["generation"].clone();
+    let absurd = json!({"app": {"generation": 9_007_199_254_740_991_u64, "state": "pending"}});
+    let answer = reported(&server, "i", &report((1, 1), &absurd));
+    assert_eq!(answer["assignments"][0]["generation"], before);
+    assert_eq!(
+        server.config("app", None).expect(200).json()["generation"],
+        before
+    );
+}
+
+/// A document in which a second writer would find something to write differently.
+pub(super) const TRICKY: &str = "{\"z\": 1.0, \"a\": [1e3, 0.1, 9007199254740993, -0.0], \"ü\": \"\\u00e9\\n\\/\", \"m\": {\"b\": null, \"a\": {}}}";
+
+#[test]
+fn a_document_is_told_everywhere_as_the_text_that_its_digest_is_of() {
+    let origin = TestOrigin::new();
+    let first = origin.commit(&[("app.json", Some(TRICKY))], "tricky");
+    let server = TestServer::of(&origin);
+    server.until_tip(&first);
+    let check = |text: &str, digest: &str, from: &str| {
+        assert_eq!(
+            headwater_render::digest(text).to_string(),
+            digest,
+            "{from}: {text}"
+        );
+    };
+    for read in ["configs/app".to_owned(), format!("commits/{first}/configs/app")] {
+        let reply = server.get(&format!("/v1/repos/default/{read}")).expect(200);
+        let text = reply.text();
+        let body: std::collections::BTreeMap<String, Box<RawValue>> = serde_json::from_str(&text).unwrap();
+        check(
+            body["document"].get(),
+            body["digest"].get().trim_matches('"'),
+            &read,
+        );
+    }
+    let pending = report((1, 1), &json!({"app": {"generation": 0, "state": "pending"}}));
+    let text = put(&server, "i", &pending).expect(200).text();
+    let answer: ReportAnswerWith<Box<RawValue>> = serde_json::from_str(&text).unwrap();
+    let assignment = &answer.assignments[0];
+    check(
+        assignment.document.as_ref().unwrap().get(),
+        &assignment.digest.to_string(),
+        "PUT",
+    );
+    let (mut reader, _, _) = Ask::get("/v1/repos/default/events?config=app")
+        .open(server.addr())
+        .unwrap();
+    let mut line = String::new();
+    while !line.starts_with("data: ") {
+        line.clear();
+        std::io::BufRead::read_line(&mut reader, &mut line).unwrap();
+    }
+    let event: VersionEventWith<Box<RawValue>> = serde_json::from_str(&line[6..]).unwrap();
+    check(event.document.unwrap().get(), &event.digest.to_string(), "events");
+}
