@@ -88,8 +88,8 @@ pub(crate) struct Pipeline {
     missing: Option<MissingBranch>,
     /// Rounds so far; every few of them the tags are listed, too.
     rounds: u32,
-    /// When fences were raised last.
-    last_raise: Option<Instant>,
+    /// When fences may be raised again.
+    raises: raise::Pace,
 }
 
 impl Pipeline {
@@ -105,7 +105,7 @@ impl Pipeline {
             judge_again: false,
             missing: None,
             rounds: 0,
-            last_raise: None,
+            raises: raise::Pace::default(),
         }
     }
 
@@ -306,7 +306,7 @@ impl Pipeline {
             let tick = Instant::now() + stale_check;
             // Cancel-safe: receiving from a channel, looking whether a fence waits and sleeping lose nothing.
             tokio::select! {
-                () = raise::due(&self.repo, self.last_raise) => self.raise().await,
+                () = raise::due(&self.repo, &self.raises) => self.raise().await,
                 () = tokio::time::sleep_until(due.min(tick)) => {
                     if Instant::now() >= due { return }
                     self.mark_stale();

@@ -1,7 +1,7 @@
 //! Raises fences that were overtaken: the target stays, its generation moves above what an instance has seen.
 //!
-//! Invariant: one write, at most once a second, for all that were asked for meanwhile, so that neither two replicas
-//! between which instances move nor a liar can keep the disk and the watchers busy.
+//! Invariant: one write for all that were asked for meanwhile, at most once a second and less often the longer it goes
+//! on, so that neither two replicas between which instances move nor a liar can keep the disk and the watchers busy.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,21 +13,45 @@ use tracing::{info, warn};
 use super::Pipeline;
 use crate::repo::Repo;
 
-/// Time between two raises.
-const RAISE_PAUSE: Duration = Duration::from_secs(1);
+/// Shortest time between two raises.
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+/// Longest time between two raises: about one heartbeat of the instance that waits for it.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// When the next raise may be. Each one wakes everybody who watches the config.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    last: Option<(Instant, Duration)>,
+}
+
+impl Pace {
+    /// The earliest moment of the next raise.
+    fn next(&self) -> Option<Instant> {
+        self.last.map(|(at, pause)| at + pause)
+    }
+
+    /// A raise happens now: the pause doubles while one follows the other, and begins small again after a quiet time.
+    fn took(&mut self, now: Instant) {
+        let pause = match self.last {
+            Some((at, pause)) if now < at + 2 * pause + PAUSE_MIN => (2 * pause).min(PAUSE_MAX),
+            Some(_) | None => PAUSE_MIN,
+        };
+        self.last = Some((now, pause));
+    }
+}
 
 /// Waits until a fence is to be raised and may be. Cancel-safe: what was asked stays.
-pub(super) async fn due(repo: &Repo, last: Option<Instant>) {
+pub(super) async fn due(repo: &Repo, pace: &Pace) {
     repo.fences.any().await;
-    if let Some(last) = last {
-        tokio::time::sleep_until(last + RAISE_PAUSE).await;
+    if let Some(next) = pace.next() {
+        tokio::time::sleep_until(next).await;
     }
 }
 
 impl Pipeline {
     /// Raises what was asked for, keeps it, and wakes those whom it concerns.
     pub(super) async fn raise(&mut self) {
-        self.last_raise = Some(Instant::now());
+        self.raises.took(Instant::now());
         let mut state = self.repo.board.read().state.clone();
         let mut effects = Vec::new();
         for (config, above) in self.repo.fences.drain() {
@@ -52,5 +76,27 @@ impl Pipeline {
             published.snapshot = snapshot.map(|snapshot| Arc::new(snapshot.retargeted(&state)));
             published.state = state;
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn raises_become_rare_while_they_follow_each_other_and_quick_after_a_quiet_time() {
+        let mut pace = Pace::default();
+        let mut now = Instant::now();
+        let mut pauses = Vec::new();
+        for _ in 0..7 {
+            pace.took(now);
+            let next = pace.next().unwrap();
+            pauses.push((next - now).as_secs());
+            now = next;
+        }
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30]);
+        now += 3 * PAUSE_MAX;
+        pace.took(now);
+        assert_eq!(pace.next(), Some(now + PAUSE_MIN));
     }
 }
