@@ -192,16 +192,16 @@ impl ClientBuilder {
         };
         let (identity, trouble) = identity(&place, self.name).await;
         let engine = Engine::new(self.rules, identity, seed);
-        let standing = watch::Sender::new(Arc::new(ClientStatus {
+        let status = watch::Sender::new(Arc::new(ClientStatus {
             trouble,
             ..ClientStatus::default()
         }));
         let (commands, mailbox) = mpsc::channel(MAILBOX_LEN);
         let client = Client(Arc::new(Inner {
             commands,
-            standing: standing.subscribe(),
+            status: status.subscribe(),
         }));
-        tokio::spawn(Driver::new(place, engine, mailbox, standing).run());
+        tokio::spawn(Driver::new(place, engine, mailbox, status).run());
         Ok(client)
     }
 }
@@ -248,7 +248,7 @@ pub struct Client(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     commands: mpsc::Sender<Command>,
-    standing: watch::Receiver<Arc<ClientStatus>>,
+    status: watch::Receiver<Arc<ClientStatus>>,
 }
 
 /// Where a client stands.
@@ -295,8 +295,8 @@ impl Client {
     }
 
     /// Where it stands now.
-    pub fn standing(&self) -> Arc<ClientStatus> {
-        self.0.standing.borrow().clone()
+    pub fn status(&self) -> Arc<ClientStatus> {
+        self.0.status.borrow().clone()
     }
 
     /// Waits until `wanted` holds of where it stands; `None` if the client stopped before.
@@ -304,12 +304,8 @@ impl Client {
         &self,
         wanted: impl FnMut(&Arc<ClientStatus>) -> bool,
     ) -> Option<Arc<ClientStatus>> {
-        let mut standing = self.0.standing.clone();
-        standing
-            .wait_for(wanted)
-            .await
-            .ok()
-            .map(|standing| standing.clone())
+        let mut status = self.0.status.clone();
+        status.wait_for(wanted).await.ok().map(|status| status.clone())
     }
 
     /// Ends in order: what is on probation is not blamed for it. Values stay readable.

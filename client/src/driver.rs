@@ -109,7 +109,7 @@ pub(crate) struct Driver {
     engine: Engine,
     started: Instant,
     commands: mpsc::Receiver<Command>,
-    standing: watch::Sender<Arc<ClientStatus>>,
+    status: watch::Sender<Arc<ClientStatus>>,
     entries: BTreeMap<ConfigName, Entry>,
     watch: Option<Feed>,
     /// When the set of watched configs has settled and the watch is to be begun anew.
@@ -125,15 +125,15 @@ impl Driver {
         place: Place,
         engine: Engine,
         commands: mpsc::Receiver<Command>,
-        standing: watch::Sender<Arc<ClientStatus>>,
+        status: watch::Sender<Arc<ClientStatus>>,
     ) -> Self {
-        let trouble = standing.borrow().trouble.clone();
+        let trouble = status.borrow().trouble.clone();
         Self {
             place,
             engine,
             started: Instant::now(),
             commands,
-            standing,
+            status,
             entries: BTreeMap::new(),
             watch: None,
             watch_at: None,
@@ -284,7 +284,8 @@ impl Driver {
             Some(WatchEvent::Disconnected { error, .. }) => {
                 self.transport = None;
                 self.error = error.as_ref().map(crate::error::one_line).or(self.error.take());
-                if error.is_some() {
+                // A server that answers, if only that it is not ready yet, is worth the patience of a start.
+                if error.is_some_and(|error| !error.is_refusal()) {
                     self.event(Event::Offline);
                 } else {
                     self.publish();
@@ -513,17 +514,17 @@ impl Driver {
     }
 
     fn publish(&self) {
-        let standing = ClientStatus {
+        let status = ClientStatus {
             transport: self.transport,
             error: self.error.clone(),
             configs: self.engine.standing(),
             trouble: self.trouble.clone(),
             superseded: self.engine.is_superseded(),
         };
-        self.standing.send_if_modified(|current| {
-            let changed = **current != standing;
+        self.status.send_if_modified(|current| {
+            let changed = **current != status;
             if changed {
-                *current = Arc::new(standing);
+                *current = Arc::new(status);
             }
             changed
         });

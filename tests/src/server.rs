@@ -120,16 +120,19 @@ impl Stopped {
         &self.settings
     }
 
-    /// Starts it.
+    /// Starts it on a free port.
     pub fn start(self) -> TestServer {
+        self.start_at(SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
+    /// Starts it where it was before, as a real service does.
+    pub fn start_at(self, addr: SocketAddr) -> TestServer {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()
             .expect("a runtime");
-        let listener = runtime
-            .block_on(TcpListener::bind("127.0.0.1:0"))
-            .expect("a free port");
+        let listener = runtime.block_on(TcpListener::bind(addr)).expect("a free port");
         let addr = listener.local_addr().expect("a bound port");
         let (stop, stopped) = oneshot::channel::<()>();
         let settings = self.settings.clone();

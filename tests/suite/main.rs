@@ -15,6 +15,7 @@ mod check;
 mod check_hostile;
 mod check_server;
 mod checks;
+mod client;
 mod command;
 mod compare;
 mod demo;
