@@ -16,12 +16,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::address::PathBuilder;
-use crate::answer::{ConfigAnswer, Fetched, Standing, Token};
+use crate::answer::{ConfigAnswer, Fetched, Standing};
 use crate::builder::ApiBuilder;
 use crate::error::ApiError;
 use crate::events::EventStream;
 use crate::http::{Call, Connection};
 use crate::query::{CommitsQuery, ConfigQuery, DiffQuery, EventsQuery, ExplainQuery, InstancesQuery};
+use crate::socket::EventSocket;
 
 /// One server. Clones share its connections.
 #[derive(Debug, Clone)]
@@ -99,8 +100,8 @@ impl RepoApi {
     pub async fn config(&self, config: &ConfigName, query: &ConfigQuery) -> Result<Fetched, ApiError> {
         let path = query.all(self.root().literal("configs").name(config.as_str()));
         let mut call = Call::get(path).wait(query.longest_wait());
-        if let Some(token) = query.if_none_match.as_ref().and_then(Token::header) {
-            call = call.header(IF_NONE_MATCH, token);
+        if let Some(tokens) = query.none_match() {
+            call = call.header(IF_NONE_MATCH, tokens);
         }
         if query.format.is_some() {
             call = call.header(ACCEPT, HeaderValue::from_static("*/*"));
@@ -255,6 +256,18 @@ impl RepoApi {
             response.into_body(),
             Arc::clone(&self.api.connection),
         ))
+    }
+
+    /// `GET …/socket`: opens a WebSocket that tells the same events; ends with the first fault.
+    pub(crate) async fn socket(&self, query: &EventsQuery) -> Result<EventSocket, ApiError> {
+        let path = query
+            .all(self.root().literal("socket"))
+            .query_opt("have", query.last_event_id.as_deref());
+        EventSocket::open(Arc::clone(&self.api.connection), path).await
+    }
+
+    pub(crate) fn connection(&self) -> &Arc<Connection> {
+        &self.api.connection
     }
 
     async fn fetch(&self, call: Call) -> Result<Fetched, ApiError> {

@@ -9,7 +9,7 @@ const FIRST: Duration = Duration::from_millis(500);
 /// Ceiling of every later delay.
 const CEILING: Duration = Duration::from_mins(1);
 /// Longest `Retry-After` that is believed, so that one wrong answer cannot silence a client for days.
-const RETRY_AFTER_MAX: Duration = Duration::from_mins(10);
+pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_mins(10);
 
 /// A seeded stream of fractions (`SplitMix64`). Not for secrets.
 #[derive(Debug, Clone)]
@@ -60,6 +60,11 @@ impl Backoff {
         self.attempt = self.attempt.saturating_add(1);
         let jittered = ceiling.mul_f64(self.jitter.fraction());
         retry_after.unwrap_or_default().min(RETRY_AFTER_MAX) + jittered
+    }
+
+    /// A delay at random below `over`, which does not count as a failure.
+    pub(crate) fn spread(&mut self, over: Duration) -> Duration {
+        over.mul_f64(self.jitter.fraction())
     }
 
     /// The other side answered: the next failure is a first one.

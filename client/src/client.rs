@@ -21,25 +21,17 @@ use crate::engine::{Engine, Identity, Rules};
 use crate::open::ConfigBuilder;
 use crate::query::Labels;
 use crate::secret::BearerToken;
-use crate::watch::Transport;
+use crate::servers::Servers;
+use crate::watch::{Transport, TransportChoice};
 
 /// Commands that may wait for the task.
 const MAILBOX_LEN: usize = 64;
 
-/// How events come.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum TransportChoice {
-    /// An event stream; a long poll where streams do not get through; a plain poll where nothing else does.
-    #[default]
-    Auto,
-    /// A WebSocket, which carries events and reports on one connection; otherwise as `Auto`.
-    Socket,
-}
-
 /// Collects what a client needs; see [`Client::builder`].
 #[derive(Debug)]
 pub struct ClientBuilder {
-    servers: Vec<String>,
+    server: String,
+    others: Vec<String>,
     repo: String,
     instance: Option<String>,
     labels: Labels,
@@ -56,7 +48,8 @@ pub struct ClientBuilder {
 impl ClientBuilder {
     fn new(server: &str) -> Self {
         Self {
-            servers: vec![server.to_owned()],
+            server: server.to_owned(),
+            others: Vec::new(),
             repo: "default".to_owned(),
             instance: None,
             labels: Labels::new(),
@@ -74,7 +67,7 @@ impl ClientBuilder {
     /// One more address of the same service, used when those before it fail.
     #[must_use]
     pub fn server(mut self, server: &str) -> Self {
-        self.servers.push(server.to_owned());
+        self.others.push(server.to_owned());
         self
     }
 
@@ -170,20 +163,22 @@ impl ClientBuilder {
     pub async fn start(self) -> Result<Client, SetupError> {
         let repo: RepoName = self.repo.parse()?;
         let instance: Option<InstanceId> = self.instance.as_deref().map(str::parse).transpose()?;
-        let mut apis = Vec::new();
-        for server in &self.servers {
+        let api = |server: &String| {
             let api = Api::builder(server)
                 .token(self.token.clone())
                 .ca_pem(self.ca_pem.clone())
                 .deadlines(self.deadlines)
                 .build()?;
-            apis.push(api.in_repo(&repo));
-        }
+            Ok::<_, SetupError>(api.in_repo(&repo))
+        };
+        let others: Vec<RepoApi> = self.others.iter().map(api).collect::<Result<_, _>>()?;
+        let servers = Servers::new(api(&self.server)?, others);
         let seed = self
             .seed
             .unwrap_or_else(|| RandomState::new().build_hasher().finish());
         let place = Place {
-            servers: apis,
+            servers,
+            transport: self.transport,
             repo,
             instance,
             labels: self.labels,
@@ -211,7 +206,7 @@ async fn identity(place: &Place, client: String) -> (Option<Identity>, BTreeSet<
     let Some(instance) = place.instance.clone() else {
         return (None, BTreeSet::new());
     };
-    let server = place.servers.first().map(RepoApi::server).unwrap_or_default();
+    let server = place.servers.first().server();
     let (dir, repo) = (place.cache_dir.clone(), place.repo.clone());
     let now = now();
     let begin = move || Life::begin(dir.as_deref(), &server, &repo, &instance, now);

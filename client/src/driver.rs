@@ -15,7 +15,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use crate::api::RepoApi;
 use crate::cache::{Cache, CacheKey, Restored};
 use crate::client::ClientStatus;
 use crate::engine::{Action, Attempt, Engine, Event, Moment, SaveId, SavedState, Target};
@@ -24,8 +23,9 @@ use crate::feed::Feed;
 use crate::fetch::{self, Wanted};
 use crate::open::OpenError;
 use crate::query::{Inline, Labels};
+use crate::servers::Servers;
 use crate::slot::{Fallback, Slot};
-use crate::watch::{Transport, WatchEvent, WatchRequest};
+use crate::watch::{Transport, TransportChoice, WatchEvent, WatchRequest};
 
 /// Configs that are opened one after the other are watched by one stream: so long the first waits for the next.
 const GATHER: Duration = Duration::from_millis(10);
@@ -37,7 +37,8 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(30);
 /// What a client was set up with.
 #[derive(Debug)]
 pub(crate) struct Place {
-    pub(crate) servers: Vec<RepoApi>,
+    pub(crate) servers: Servers,
+    pub(crate) transport: TransportChoice,
     pub(crate) repo: RepoName,
     pub(crate) instance: Option<InstanceId>,
     pub(crate) labels: Labels,
@@ -219,7 +220,7 @@ impl Driver {
             return Ok(());
         };
         let key = CacheKey {
-            server: self.server().map(|api| api.server()).unwrap_or_default(),
+            server: self.place.servers.first().server(),
             repo: self.place.repo.clone(),
             config: config.clone(),
             instance: self.place.instance.clone(),
@@ -248,9 +249,11 @@ impl Driver {
             labels: self.place.labels.clone(),
             inline: Inline::Small,
             held: self.engine.named(),
+            choice: self.place.transport,
             seed: self.place.seed,
+            ..WatchRequest::default()
         };
-        self.watch = self.server().map(|api| Feed::start(api, request));
+        self.watch = Some(Feed::start(&self.place.servers, request));
     }
 
     /// What the watch tells.
@@ -436,7 +439,7 @@ impl Driver {
             instance: self.place.instance.clone(),
             labels: self.place.labels.clone(),
         };
-        let api = self.server()?;
+        let api = self.place.servers.current();
         self.jobs.spawn(async move {
             let outcome = fetch::document(&api, &wanted).await;
             Done::Fetched { wanted, outcome }
@@ -503,10 +506,6 @@ impl Driver {
             Done::Saved { config, id, trouble }
         });
         None
-    }
-
-    fn server(&self) -> Option<RepoApi> {
-        self.place.servers.first().cloned()
     }
 
     fn blocking(&mut self, work: impl FnOnce() -> Done + Send + 'static) {

@@ -15,7 +15,8 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::error::{ApiError, Stage};
 use crate::http::Connection;
-use crate::sse::{Item, Message, Parser};
+use crate::pulse::Pulse;
+use crate::sse::{Item, Parser};
 
 /// What the server tells.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,6 +54,7 @@ pub struct EventStream {
     /// When the stream is given up unless a byte arrives.
     silent_at: Instant,
     heard: Heard,
+    pulse: Arc<Pulse>,
 }
 
 /// Whether a stream has said anything yet.
@@ -62,6 +64,26 @@ pub(crate) enum Heard {
     Nothing,
     /// At least a byte.
     Something,
+}
+
+impl Event {
+    /// The event of this name.
+    pub(crate) fn read(name: &str, data: &str, connection: &Connection) -> Result<Self, ApiError> {
+        fn json<T: DeserializeOwned>(
+            data: &str,
+            connection: &Connection,
+            expected: &'static str,
+        ) -> Result<T, ApiError> {
+            serde_json::from_str(data).map_err(|error| connection.malformed(expected, error))
+        }
+        Ok(match name {
+            "version" => Self::Version(json(data, connection, "a version event")?),
+            "bookmark" => Self::Bookmark(json(data, connection, "a bookmark event")?),
+            "status" => Self::Status(json(data, connection, "a status event")?),
+            "goaway" => Self::Goaway(json(data, connection, "a goaway event")?),
+            other => Self::Other(other.to_owned()),
+        })
+    }
 }
 
 impl EventStream {
@@ -75,7 +97,14 @@ impl EventStream {
             ready,
             silent_at,
             heard: Heard::Nothing,
+            pulse: Arc::default(),
         }
+    }
+
+    /// The same stream, which also says to `pulse` that it hears something.
+    pub(crate) fn with_pulse(mut self, pulse: &Arc<Pulse>) -> Self {
+        self.pulse = Arc::clone(pulse);
+        self
     }
 
     /// The next event; `None` when the server ended the stream. Cancel-safe: what was read is kept.
@@ -86,19 +115,14 @@ impl EventStream {
             }
             let waited = self.connection.deadlines.stream_idle;
             let frame = match timeout_at(self.silent_at, self.body.frame()).await {
-                Err(_) => {
-                    return Err(ApiError::TimedOut {
-                        server: self.connection.server(),
-                        stage: Stage::Stream,
-                        waited,
-                    });
-                }
+                Err(_) => return Err(self.connection.timed_out(Stage::Stream, waited)),
                 Ok(None) => return Ok(None),
                 Ok(Some(frame)) => frame.map_err(|error| self.connection.cut_off(error))?,
             };
             self.silent_at = Instant::now() + waited;
             if let Some(piece) = frame.data_ref().filter(|piece| !piece.is_empty()) {
                 self.heard = Heard::Something;
+                self.pulse.beat();
                 let mut items = Vec::new();
                 let read = self.parser.push(piece, &mut items);
                 self.ready.extend(items);
@@ -120,23 +144,10 @@ impl EventStream {
                 id: None,
                 event: Event::Retry(after),
             }),
-            Item::Message(message) => {
-                let event = match message.event.as_str() {
-                    "version" => Event::Version(self.data(&message, "a version event")?),
-                    "bookmark" => Event::Bookmark(self.data(&message, "a bookmark event")?),
-                    "status" => Event::Status(self.data(&message, "a status event")?),
-                    "goaway" => Event::Goaway(self.data(&message, "a goaway event")?),
-                    other => Event::Other(other.to_owned()),
-                };
-                Ok(Frame {
-                    id: Some(message.id).filter(|id| !id.is_empty()),
-                    event,
-                })
-            }
+            Item::Message(message) => Ok(Frame {
+                event: Event::read(&message.event, &message.data, &self.connection)?,
+                id: Some(message.id).filter(|id| !id.is_empty()),
+            }),
         }
-    }
-
-    fn data<T: DeserializeOwned>(&self, message: &Message, expected: &'static str) -> Result<T, ApiError> {
-        serde_json::from_str(&message.data).map_err(|error| self.connection.malformed(expected, error))
     }
 }

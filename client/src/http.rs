@@ -88,6 +88,26 @@ impl Connection {
 
     /// Sends the request; an answer with a status of 400 or more, or a redirect, is an error.
     pub(crate) async fn send(&self, call: Call) -> Result<Response<Incoming>, ApiError> {
+        let response = self.exchange(call).await?;
+        let status = response.status();
+        if status.is_success() || status == StatusCode::NOT_MODIFIED {
+            Ok(response)
+        } else {
+            Err(self.refusal(response).await)
+        }
+    }
+
+    /// Sends the request, whose answer must turn the connection into one of another protocol.
+    pub(crate) async fn upgrade(&self, call: Call) -> Result<Response<Incoming>, ApiError> {
+        let response = self.exchange(call).await?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            Ok(response)
+        } else {
+            Err(self.refusal(response).await)
+        }
+    }
+
+    async fn exchange(&self, call: Call) -> Result<Response<Incoming>, ApiError> {
         let Call {
             method,
             path,
@@ -109,22 +129,18 @@ impl Connection {
             headers.insert(AUTHORIZATION, token.header());
         }
         let waited = self.deadlines.answer + wait;
-        let response = match timeout(waited, self.client.request(request)).await {
-            Err(_) => {
-                return Err(ApiError::TimedOut {
-                    server: self.server(),
-                    stage: Stage::Answer,
-                    waited,
-                });
-            }
-            Ok(Err(error)) => return Err(self.connection_error(&error)),
-            Ok(Ok(response)) => response,
-        };
-        let status = response.status();
-        if status.is_success() || status == StatusCode::NOT_MODIFIED {
-            Ok(response)
-        } else {
-            Err(self.refusal(response).await)
+        match timeout(waited, self.client.request(request)).await {
+            Err(_) => Err(self.timed_out(Stage::Answer, waited)),
+            Ok(Err(error)) => Err(self.connection_error(&error)),
+            Ok(Ok(response)) => Ok(response),
+        }
+    }
+
+    pub(crate) fn timed_out(&self, stage: Stage, waited: Duration) -> ApiError {
+        ApiError::TimedOut {
+            server: self.server(),
+            stage,
+            waited,
         }
     }
 
@@ -135,14 +151,9 @@ impl Connection {
 
     async fn body_within(&self, body: Incoming, limit: usize) -> Result<Bytes, ApiError> {
         let waited = self.deadlines.body;
-        let timed_out = |_| ApiError::TimedOut {
-            server: self.server(),
-            stage: Stage::Body,
-            waited,
-        };
         timeout(waited, self.read_pieces(body, limit))
             .await
-            .map_err(timed_out)?
+            .map_err(|_| self.timed_out(Stage::Body, waited))?
     }
 
     async fn read_pieces(&self, mut body: Incoming, limit: usize) -> Result<Bytes, ApiError> {
@@ -157,13 +168,7 @@ impl Connection {
         let waited = self.deadlines.body_idle;
         loop {
             let frame = match timeout(waited, body.frame()).await {
-                Err(_) => {
-                    return Err(ApiError::TimedOut {
-                        server: self.server(),
-                        stage: Stage::Body,
-                        waited,
-                    });
-                }
+                Err(_) => return Err(self.timed_out(Stage::Body, waited)),
                 Ok(None) => return Ok(read.into()),
                 Ok(Some(frame)) => frame.map_err(|error| self.cut_off(error))?,
             };
@@ -176,10 +181,10 @@ impl Connection {
         }
     }
 
-    pub(crate) fn cut_off(&self, error: hyper::Error) -> ApiError {
+    pub(crate) fn cut_off(&self, error: impl Into<Box<dyn Error + Send + Sync>>) -> ApiError {
         ApiError::CutOff {
             server: self.server(),
-            source: Box::new(error),
+            source: error.into(),
         }
     }
 

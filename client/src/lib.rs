@@ -1,8 +1,8 @@
-//! Typed calls to a Headwater server: one request, an event stream, and a watch that stays up.
+//! Typed calls to a Headwater server: one request, an event stream, a watch that stays up, and the last known good.
 //!
 //! Invariant: nothing here waits without a deadline, reads without a limit or prints a credential. What is
-//! deliberately absent: `Handle<T>`, the last known good on disk and the report of state, which are the next layer
-//! and will stand on these calls; and any retry of a single call, since only the caller knows what may be repeated.
+//! deliberately absent: `Handle<T>`, which is the next layer and will stand on these; and any retry of a single call,
+//! since only the caller knows what may be repeated.
 //!
 //! ```no_run
 //! use headwater_client::{Api, ConfigQuery, Fetched};
@@ -34,9 +34,12 @@ mod fetch;
 mod handle;
 mod http;
 mod open;
+mod pulse;
 mod query;
 mod secret;
+mod servers;
 mod slot;
+mod socket;
 mod sse;
 mod watch;
 
@@ -46,7 +49,7 @@ pub use api::{Api, RepoApi};
 pub use backoff::{Backoff, Jitter, Pace};
 pub use builder::{ApiBuilder, Deadlines, SetupError};
 pub use cache::{Cache, CacheError, CacheKey, CacheTrouble, Incarnation, Life, Restored};
-pub use client::{Client, ClientBuilder, ClientStatus, TransportChoice};
+pub use client::{Client, ClientBuilder, ClientStatus};
 pub use error::{ApiError, Stage};
 pub use events::{Event, EventStream, Frame};
 pub use handle::{Change, Changes, Handle, Listener, Loaded, Reader};
@@ -56,6 +59,7 @@ pub use query::{
     CommitsQuery, ConfigQuery, DiffQuery, EventsQuery, ExplainQuery, Inline, InstancesQuery, Labels,
 };
 pub use secret::{BearerToken, TokenError};
+pub use servers::Servers;
 pub use slot::{Candidate, Held};
 pub use sse::{Item, Message, Parser, SseError};
-pub use watch::{Transport, Watch, WatchEvent, WatchRequest};
+pub use watch::{Cursors, Link, Transport, TransportChoice, Watch, WatchEvent, WatchRequest};

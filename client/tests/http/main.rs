@@ -5,6 +5,14 @@ mod api;
 #[cfg(test)]
 mod events;
 #[cfg(test)]
+mod ladder;
+#[cfg(test)]
+mod report;
+#[cfg(test)]
 mod server;
+#[cfg(test)]
+mod servers;
+#[cfg(test)]
+mod socket;
 #[cfg(test)]
 mod watch;

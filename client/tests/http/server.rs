@@ -36,6 +36,8 @@ pub(crate) enum Step {
     Pause(Duration),
     /// Keeps the connection open for ever.
     Hang,
+    /// Breaks the connection off, so that the peer gets a reset.
+    Reset,
 }
 
 pub(crate) fn send(text: impl Into<Vec<u8>>) -> Step {
@@ -73,6 +75,7 @@ async fn play(mut socket: TcpStream, script: Vec<Step>, requests: mpsc::Sender<S
             Step::Send(_) => {}
             Step::Pause(pause) => tokio::time::sleep(pause).await,
             Step::Hang => std::future::pending().await,
+            Step::Reset => return socket.set_zero_linger().unwrap(),
         }
     }
 }

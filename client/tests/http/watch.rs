@@ -1,11 +1,11 @@
 use std::time::Duration;
 
-use headwater_client::{RepoApi, Token, Transport, Watch, WatchEvent, WatchRequest};
+use headwater_client::{RepoApi, Token, Watch, WatchEvent, WatchRequest};
 
 use crate::events::{HEAD, version};
 use crate::server::{A, B, DIGEST, Step, scripted, send};
 
-fn request() -> WatchRequest {
+pub(crate) fn request() -> WatchRequest {
     WatchRequest {
         configs: vec!["a".parse().unwrap()],
         seed: 1,
@@ -14,7 +14,7 @@ fn request() -> WatchRequest {
 }
 
 /// An answer that holds a snapshot of `a`; the connection is closed after it, so that each call is one script.
-fn snapshot(token: &str, commit: &str) -> Step {
+pub(crate) fn snapshot(token: &str, commit: &str) -> Step {
     let body = format!(
         r#"{{"repo":"default","config":"a","version":"{commit}","tip":"{commit}","digest":"{DIGEST}","generation":1,"phase":"active","document":{{}},"sources":[]}}"#
     );
@@ -25,11 +25,11 @@ fn snapshot(token: &str, commit: &str) -> Step {
     ))
 }
 
-fn not_modified() -> Step {
+pub(crate) fn not_modified() -> Step {
     send("HTTP/1.1 304 Not Modified\r\nconnection: close\r\n\r\n")
 }
 
-fn problem(status: u16, code: &str) -> Step {
+pub(crate) fn problem(status: u16, code: &str) -> Step {
     let body = format!(r#"{{"code":"{code}","status":{status},"title":"no"}}"#);
     send(format!(
         "HTTP/1.1 {status} No\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
@@ -37,7 +37,7 @@ fn problem(status: u16, code: &str) -> Step {
     ))
 }
 
-async fn start(
+pub(crate) async fn start(
     request: WatchRequest,
     scripts: Vec<Vec<Step>>,
 ) -> (Watch, tokio::sync::mpsc::Receiver<String>) {
@@ -46,13 +46,12 @@ async fn start(
 }
 
 /// The next `count` events, each as a word.
-async fn words(watch: &mut Watch, count: usize) -> Vec<String> {
+pub(crate) async fn words(watch: &mut Watch, count: usize) -> Vec<String> {
     let mut words = Vec::new();
     for _ in 0..count {
         words.push(match watch.next().await {
             None => "end".to_owned(),
-            Some(WatchEvent::Connected(Transport::Stream)) => "stream".to_owned(),
-            Some(WatchEvent::Connected(Transport::LongPoll)) => "poll".to_owned(),
+            Some(WatchEvent::Connected(transport)) => transport.as_str().to_owned(),
             Some(WatchEvent::Version(version)) => format!("version {}", version.token),
             Some(WatchEvent::Bookmark(bookmark)) => format!("bookmark {}", bookmark.token),
             Some(WatchEvent::Status(_)) => "status".to_owned(),
@@ -64,7 +63,7 @@ async fn words(watch: &mut Watch, count: usize) -> Vec<String> {
     words
 }
 
-fn first_lines(requests: &mut tokio::sync::mpsc::Receiver<String>) -> Vec<String> {
+pub(crate) fn first_lines(requests: &mut tokio::sync::mpsc::Receiver<String>) -> Vec<String> {
     std::iter::from_fn(|| requests.try_recv().ok())
         .map(|request| {
             let id = request
@@ -109,7 +108,7 @@ async fn after_a_cut_one_compare_comes_first_and_no_version_is_told_twice() {
         [
             "events?config=a ",
             "configs/a if-none-match: \"t1\"",
-            "events?config=a last-event-id: t1"
+            "events?config=a last-event-id: t2"
         ]
     );
 }
@@ -185,7 +184,7 @@ async fn a_silent_stream_is_replaced_and_after_two_the_watch_polls() {
             "broken",
             "stream",
             "broken",
-            "poll",
+            "long_poll",
             "version t1",
             "version t2"
         ]
@@ -211,7 +210,7 @@ async fn where_there_are_no_streams_the_watch_polls_at_a_pace() {
     let started = tokio::time::Instant::now();
     assert_eq!(
         words(&mut watch, 4).await,
-        ["poll", "version t1", "version t2", "version t3"]
+        ["long_poll", "version t1", "version t2", "version t3"]
     );
     assert_eq!(started.elapsed().as_secs(), 0);
     assert_eq!(words(&mut watch, 2).await, ["version t4", "version t5"]);

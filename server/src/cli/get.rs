@@ -111,8 +111,8 @@ impl Get {
                 self.format
             },
             wait: self.min_version.as_ref().map(|_| Duration::from_secs(self.wait)),
-            if_none_match: None,
             min_version: self.min_version.clone(),
+            ..ConfigQuery::default()
         }
     }
 }

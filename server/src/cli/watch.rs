@@ -68,8 +68,8 @@ impl Watch {
             instance: self.instance.clone(),
             labels: self.labels.iter().cloned().collect(),
             inline: if self.inline { Inline::Large } else { Inline::Small },
-            held: std::collections::BTreeMap::new(),
             seed: session.seed,
+            ..WatchRequest::default()
         };
         let mut watch = headwater_client::Watch::start(session.repo().await?, request);
         let (mut connected, mut versions) = (false, 0);
@@ -106,9 +106,9 @@ impl Watch {
             WatchEvent::Bookmark(_) if !self.bookmarks => return Ok(Went::Other),
             WatchEvent::Bookmark(bookmark) => named("bookmark", bookmark)?,
             WatchEvent::Connected(transport) => {
-                json!({"event": "connected", "transport": transport_word(*transport)})
+                json!({"event": "connected", "transport": transport.as_str()})
             }
-            WatchEvent::Disconnected { error, retry_in } => json!({
+            WatchEvent::Disconnected { error, retry_in, .. } => json!({
                 "event": "disconnected",
                 "error": error.as_ref().map(ToString::to_string),
                 "retry_in_ms": u64::try_from(retry_in.as_millis()).unwrap_or(u64::MAX),
@@ -146,10 +146,10 @@ impl Watch {
                     bookmark.tip.short()
                 ))?;
             }
-            WatchEvent::Connected(Transport::LongPoll) => {
+            WatchEvent::Connected(Transport::LongPoll | Transport::Poll) => {
                 err.line("note: event streams do not get through; polling instead")?;
             }
-            WatchEvent::Disconnected { error, retry_in } => {
+            WatchEvent::Disconnected { error, retry_in, .. } => {
                 let why = error.as_ref().map_or_else(
                     || "the stream ended".to_owned(),
                     |error| clean(&error.to_string()),
@@ -159,7 +159,9 @@ impl Watch {
                     retry_in.as_secs_f64()
                 ))?;
             }
-            WatchEvent::Bookmark(_) | WatchEvent::Connected(Transport::Stream) | WatchEvent::Refused(_) => {}
+            WatchEvent::Bookmark(_)
+            | WatchEvent::Connected(Transport::Stream | Transport::Socket)
+            | WatchEvent::Refused(_) => {}
         }
         out.flush()?;
         err.flush()?;
@@ -168,13 +170,6 @@ impl Watch {
         } else {
             Went::Other
         })
-    }
-}
-
-fn transport_word(transport: Transport) -> &'static str {
-    match transport {
-        Transport::Stream => "stream",
-        Transport::LongPoll => "long_poll",
     }
 }
 

@@ -56,8 +56,8 @@ impl Instances {
                 instance: Some(parsed::<InstanceId>(name)?),
                 labels: Labels::from([((*label).to_owned(), (*value).to_owned())]),
                 inline: Inline::Large,
-                held: BTreeMap::new(),
                 seed: environment.seed.wrapping_add(index as u64),
+                ..WatchRequest::default()
             };
             let mut watch = Watch::start(repo.clone(), request);
             let sender = sender.clone();
