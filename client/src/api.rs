@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::address::PathBuilder;
-use crate::answer::{ConfigAnswer, Fetched, Standing};
+use crate::answer::{ConfigAnswer, Fetched, Standing, Token};
 use crate::builder::ApiBuilder;
 use crate::error::ApiError;
 use crate::events::EventStream;
@@ -100,7 +100,7 @@ impl RepoApi {
     pub async fn config(&self, config: &ConfigName, query: &ConfigQuery) -> Result<Fetched, ApiError> {
         let path = query.all(self.root().literal("configs").name(config.as_str()));
         let mut call = Call::get(path).wait(query.longest_wait());
-        if let Some(tokens) = query.none_match() {
+        if let Some(tokens) = query.if_none_match.as_ref().and_then(Token::header) {
             call = call.header(IF_NONE_MATCH, tokens);
         }
         if query.format.is_some() {

@@ -19,18 +19,20 @@ use crate::cache::{Cache, CacheKey, Restored};
 use crate::client::ClientStatus;
 use crate::engine::{Action, Attempt, Engine, Event, Moment, SaveId, SavedState, Target};
 use crate::error::ApiError;
-use crate::feed::Feed;
 use crate::fetch::{self, Wanted};
 use crate::open::OpenError;
 use crate::query::{Inline, Labels};
 use crate::servers::Servers;
 use crate::slot::{Fallback, Slot};
-use crate::watch::{Transport, TransportChoice, WatchEvent, WatchRequest};
+use crate::watch::{Transport, TransportChoice, Watch, WatchEvent, WatchRequest};
 
 /// Configs that are opened one after the other are watched by one stream: so long the first waits for the next.
 const GATHER: Duration = Duration::from_millis(10);
 /// Longest wait for the last write of a client that ends.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
+/// Time in which a service that has lost count can learn of the fence and tell its word again. After that it is asked
+/// anew, since it may believe that it was heard.
+const AT_ODDS: Duration = Duration::from_secs(5);
 /// Pause before a server that refused the whole request is asked again.
 const REFUSED_PAUSE: Duration = Duration::from_secs(30);
 
@@ -112,9 +114,11 @@ pub(crate) struct Driver {
     commands: mpsc::Receiver<Command>,
     status: watch::Sender<Arc<ClientStatus>>,
     entries: BTreeMap<ConfigName, Entry>,
-    watch: Option<Feed>,
+    watch: Option<Watch>,
     /// When the set of watched configs has settled and the watch is to be begun anew.
     watch_at: Option<Instant>,
+    /// When a word that was refused is asked for again.
+    odds_at: Option<Instant>,
     jobs: JoinSet<Done>,
     transport: Option<Transport>,
     error: Option<String>,
@@ -138,6 +142,7 @@ impl Driver {
             entries: BTreeMap::new(),
             watch: None,
             watch_at: None,
+            odds_at: None,
             jobs: JoinSet::new(),
             transport: None,
             error: None,
@@ -148,7 +153,10 @@ impl Driver {
     pub(crate) async fn run(mut self) {
         loop {
             let deadline = self.engine.deadline().map(|at| self.started + at);
-            let timer = [deadline, self.watch_at].into_iter().flatten().min();
+            let timer = [deadline, self.watch_at, self.odds_at]
+                .into_iter()
+                .flatten()
+                .min();
             // Cancel-safe: a mailbox, a watch and a set of jobs lose nothing when they are not waited for to the end.
             tokio::select! {
                 command = self.commands.recv() => match command {
@@ -230,8 +238,10 @@ impl Driver {
     }
 
     fn tick(&mut self) {
-        if self.watch_at.is_some_and(|at| at <= Instant::now()) {
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= Instant::now());
+        if due(self.watch_at) || due(self.odds_at) {
             self.watch_at = None;
+            self.odds_at = self.odds_at.map(|_| Instant::now() + AT_ODDS);
             self.begin_watch();
         }
         self.event(Event::Tick);
@@ -251,9 +261,8 @@ impl Driver {
             held: self.engine.named(),
             choice: self.place.transport,
             seed: self.place.seed,
-            ..WatchRequest::default()
         };
-        self.watch = Some(Feed::start(&self.place.servers, request));
+        self.watch = Some(Watch::start(self.place.servers.clone(), request));
     }
 
     /// What the watch tells.
@@ -380,6 +389,11 @@ impl Driver {
                 .documents
                 .retain(|digest, _| self.engine.needs(config, digest));
         }
+        self.odds_at = match self.odds_at {
+            _ if !self.engine.is_at_odds() => None,
+            None => Some(Instant::now() + AT_ODDS),
+            waiting => waiting,
+        };
         self.publish();
     }
 
@@ -530,7 +544,7 @@ impl Driver {
     }
 }
 
-async fn next_of(watch: Option<&mut Feed>) -> Option<WatchEvent> {
+async fn next_of(watch: Option<&mut Watch>) -> Option<WatchEvent> {
     match watch {
         Some(watch) => watch.next().await,
         None => std::future::pending().await,

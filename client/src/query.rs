@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use headwater_render::Format;
 use headwater_wire::{CommitId, ConfigName, InstanceId, ReportState};
-use http::HeaderValue;
 
 use crate::address::PathBuilder;
 use crate::answer::Token;
@@ -30,9 +29,6 @@ pub struct ConfigQuery {
     pub wait: Option<Duration>,
     /// What the client holds: the answer is `NotModified` as long as that is right.
     pub if_none_match: Option<Token>,
-    /// What else the answer need not tell again, such as a version that was told and is not applied yet. How the answer
-    /// relates to what the client holds is said of `if_none_match` alone.
-    pub told_already: Option<Token>,
     /// Wait until this commit or a descendant of it is published.
     pub min_version: Option<CommitId>,
 }
@@ -46,24 +42,6 @@ impl ConfigQuery {
         self.wait
             .or(self.min_version.as_ref().map(|_| WAIT_DEFAULT))
             .unwrap_or_default()
-    }
-
-    /// Value of `If-None-Match`: what is held comes first.
-    pub(crate) fn none_match(&self) -> Option<HeaderValue> {
-        let told = self
-            .told_already
-            .as_ref()
-            .filter(|told| self.if_none_match.as_ref() != Some(*told));
-        let tokens = self.if_none_match.iter().chain(told);
-        let quoted: Vec<HeaderValue> = tokens.filter_map(Token::header).collect();
-        let list = quoted
-            .iter()
-            .map(HeaderValue::as_bytes)
-            .collect::<Vec<_>>()
-            .join(&b", "[..]);
-        HeaderValue::from_bytes(&list)
-            .ok()
-            .filter(|list| !list.is_empty())
     }
 
     /// The parts that also a read by commit takes.

@@ -493,6 +493,11 @@ impl Holding {
         self.save(out);
     }
 
+    /// The newest word was refused by the fence.
+    pub(super) fn is_at_odds(&self) -> bool {
+        self.stale.is_some()
+    }
+
     /// Nothing of it is unwritten.
     pub(super) fn is_settled(&self) -> bool {
         self.durable.is_settled()

@@ -372,6 +372,11 @@ impl Engine {
         self.configs.values().all(Holding::is_settled)
     }
 
+    /// Whether the newest word of the server about some config was refused by the fence.
+    pub fn is_at_odds(&self) -> bool {
+        self.configs.values().any(Holding::is_at_odds)
+    }
+
     /// Whether another process reports under this instance's name.
     pub fn is_superseded(&self) -> bool {
         self.reporter.as_ref().is_some_and(Reporter::is_superseded)

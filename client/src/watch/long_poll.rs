@@ -68,7 +68,7 @@ impl Watcher {
                         // It was held to the end, and came through.
                         self.ladder.saw(Seen::Good, Instant::now());
                     }
-                    self.take(&config, fetched).await?;
+                    self.session.fetched(&config, fetched).await?;
                     self.works();
                     pace.after(took)
                 }

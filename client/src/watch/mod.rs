@@ -6,7 +6,6 @@
 //!
 //! `run` is the loop, `session` what it knows, one file per transport the turns; `ladder` says which transport is next.
 
-mod cursor;
 mod ladder;
 mod long_poll;
 mod poll;
@@ -26,8 +25,6 @@ use headwater_wire::{
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
-
-pub use cursor::Cursors;
 
 use crate::answer::Token;
 use crate::error::ApiError;
@@ -89,8 +86,6 @@ pub struct WatchRequest {
     pub inline: Inline,
     /// What is held already; its versions are not told again.
     pub held: BTreeMap<ConfigName, Token>,
-    /// What runs, if that is not simply what was told last. The server is then asked relative to this.
-    pub cursors: Option<Arc<Cursors>>,
     /// Which transport to begin with.
     pub choice: TransportChoice,
     /// Seed of the jitter: different for each process, so that they do not come back together.

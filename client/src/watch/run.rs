@@ -12,9 +12,8 @@ use tokio::time::{Instant, sleep};
 
 use super::ladder::{Ladder, PROVEN, Seen};
 use super::report::Uplink;
-use super::session::{Answered, Leave, Session, Stop};
+use super::session::{Leave, Session, Stop};
 use super::{Transport, WatchEvent, WatchRequest};
-use crate::answer::Fetched;
 use crate::api::RepoApi;
 use crate::backoff::{Backoff, Jitter};
 use crate::error::{ApiError, Stage};
@@ -145,17 +144,7 @@ impl Watcher {
     pub(super) async fn ask(&mut self, config: &ConfigName) -> Result<(), Stop> {
         let query = self.session.query(config, None);
         let fetched = self.repo().config(config, &query).await?;
-        self.take(config, fetched).await
-    }
-
-    /// Tells what a request was answered.
-    pub(super) async fn take(&mut self, config: &ConfigName, fetched: Fetched) -> Result<(), Stop> {
-        if self.session.fetched(config, fetched).await? == Answered::TakenBack {
-            let query = self.session.query_taken_back(config);
-            let fetched = self.repo().config(config, &query).await?;
-            self.session.fetched(config, fetched).await?;
-        }
-        Ok(())
+        self.session.fetched(config, fetched).await
     }
 
     /// A connection could not be opened, right after the server had answered a plain request.

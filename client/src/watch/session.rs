@@ -1,7 +1,8 @@
 //! What a watch knows and says, whichever transport is up.
 //!
-//! Invariant: a request names first what runs, then what was told; so the server says rightly how its target relates to
-//! what runs, and does not tell a version again that is still being worked on or was refused.
+//! Invariant: a request names the newest version that was told, whether or not it is applied by now. To apply it, or to
+//! try again, is the caller's; if an older one were named, a replica that lags could take him back over what is still on
+//! its way.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -79,8 +80,7 @@ impl Session {
         pulse: Arc<Pulse>,
     ) -> Self {
         let held = request.configs.iter().filter_map(|config| {
-            let running = request.cursors.as_ref().and_then(|cursors| cursors.get(config));
-            let token = request.held.get(config).cloned().or(running)?;
+            let token = request.held.get(config).cloned()?;
             let told = Told {
                 token,
                 generation: None,
@@ -129,16 +129,13 @@ impl Session {
         self.told.keys().cloned().collect()
     }
 
-    /// The request for one config. A config that is gone has nothing to compare with: it is news when it comes back.
+    /// The request for one config.
     pub(super) fn query(&self, config: &ConfigName, wait: Option<Duration>) -> ConfigQuery {
-        let told = self.told.get(config).map(|told| told.token.clone());
-        let running = told.as_ref().and_then(|_| self.running(config));
         ConfigQuery {
             instance: self.request.instance.clone(),
             labels: self.request.labels.clone(),
             wait,
-            if_none_match: running.or(told.clone()),
-            told_already: told,
+            if_none_match: self.told.get(config).map(|told| told.token.clone()),
             ..ConfigQuery::default()
         }
     }
@@ -160,10 +157,6 @@ impl Session {
             inline: self.request.inline,
             last_event_id: resume,
         }
-    }
-
-    fn running(&self, config: &ConfigName) -> Option<Token> {
-        self.request.cursors.as_ref()?.get(config)
     }
 
     /// What a stream or socket tells.
@@ -219,39 +212,24 @@ impl Session {
         self.tell(WatchEvent::Version(version)).await
     }
 
-    /// What a request for one config was answered; whether it is another one than was told.
-    pub(super) async fn fetched(&mut self, config: &ConfigName, fetched: Fetched) -> Result<Answered, Stop> {
+    /// What a request for one config was answered.
+    pub(super) async fn fetched(&mut self, config: &ConfigName, fetched: Fetched) -> Result<(), Stop> {
         self.pulse.beat();
         match fetched {
-            Fetched::Modified(answer) => self.modified(&answer).await.map(|()| Answered::Whole),
+            Fetched::Modified(answer) => self.modified(&answer).await,
             Fetched::NotModified(Standing {
                 token: Some(token),
-                tip,
+                tip: Some(tip),
                 ..
             }) => {
-                // What runs is to run again, and the version told since is no longer wanted.
-                if self.told.get(config).is_none_or(|told| told.token != token) {
-                    return Ok(Answered::TakenBack);
-                }
-                if let Some(tip) = tip {
-                    let bookmark = BookmarkEvent {
-                        config: config.clone(),
-                        token: token.to_string(),
-                        tip,
-                    };
-                    self.tell(WatchEvent::Bookmark(bookmark)).await?;
-                }
-                Ok(Answered::Whole)
+                let bookmark = BookmarkEvent {
+                    config: config.clone(),
+                    token: token.to_string(),
+                    tip,
+                };
+                self.tell(WatchEvent::Bookmark(bookmark)).await
             }
-            Fetched::NotModified(_) => Ok(Answered::Whole),
-        }
-    }
-
-    /// The request that tells the version behind a [`Answered::TakenBack`].
-    pub(super) fn query_taken_back(&self, config: &ConfigName) -> ConfigQuery {
-        ConfigQuery {
-            if_none_match: None,
-            ..self.query(config, None)
+            Fetched::NotModified(_) => Ok(()),
         }
     }
 
@@ -259,14 +237,6 @@ impl Session {
         let version = version_event(&answer.standing, answer.snapshot()?);
         self.version(Box::new(version)).await
     }
-}
-
-/// Whether an answer says everything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Answered {
-    Whole,
-    /// The target is what runs, and another one was told since: the caller has to hear of it.
-    TakenBack,
 }
 
 /// The event that a stream would have told for this answer. Without an `ETag`, the digest stands in as the token.

@@ -1,5 +1,6 @@
 //! What becomes of a watch where something in between holds back, cuts or loses.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use axum::Router;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use headwater_client::{Cursors, Token, Watch, WatchEvent, WatchRequest};
+use headwater_client::{Token, Watch, WatchEvent, WatchRequest};
 use tokio::time::Instant;
 
 use crate::events::{HEAD, version};
@@ -24,16 +25,6 @@ fn unchanged(token: &str) -> Step {
     send(format!(
         "HTTP/1.1 304 Not Modified\r\nconnection: close\r\netag: \"{token}\"\r\nheadwater-tip: {B}\r\n\r\n"
     ))
-}
-
-/// The request that runs `running` while others may have been told.
-fn running(token: &str) -> WatchRequest {
-    let cursors = Cursors::new();
-    cursors.set(&"a".parse().unwrap(), Token::new(token));
-    WatchRequest {
-        cursors: Some(Arc::new(cursors)),
-        ..request()
-    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -247,86 +238,34 @@ async fn a_stream_of_bookmarks_alone_and_events_nobody_knows_change_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_value_that_is_not_applied_is_named_behind_what_runs_and_does_not_spin() {
-    let held = || vec![pause(50), unchanged("t1")];
+async fn what_was_told_last_is_named_whether_or_not_it_is_applied_by_now() {
     let scripts = vec![
-        vec![unchanged("t0")],
-        vec![problem(404, "not_found")],
-        vec![unchanged("t0")],
-        vec![snapshot("t1", A)],
-        held(),
-        vec![Step::Hang],
-    ];
-    let (mut watch, mut requests) = start(running("t0"), scripts).await;
-    let started = Instant::now();
-    assert_eq!(
-        words(&mut watch, 3).await,
-        ["bookmark t0", "bookmark t0", "long_poll"]
-    );
-    assert_eq!(words(&mut watch, 2).await, ["version t1", "bookmark t1"]);
-    assert_eq!(started.elapsed().as_secs(), 50);
-    let lines = first_lines(&mut requests);
-    assert_eq!(lines[3], "configs/a?wait=50 if-none-match: \"t0\"");
-    assert_eq!(lines[4], "configs/a?wait=50 if-none-match: \"t0\", \"t1\"");
-}
-
-#[tokio::test(start_paused = true)]
-async fn once_it_is_applied_only_what_runs_is_named() {
-    let scripts = vec![
-        vec![unchanged("t0")],
+        vec![snapshot("t0", A)],
         vec![send(HEAD), send(version("t1", A))],
         vec![unchanged("t1")],
         vec![send(HEAD), Step::Hang],
     ];
-    let request = running("t0");
-    let cursors = request.cursors.clone().unwrap();
-    let (mut watch, mut requests) = start(request, scripts).await;
-    assert_eq!(
-        words(&mut watch, 3).await,
-        ["bookmark t0", "stream", "version t1"]
-    );
-    cursors.set(&"a".parse().unwrap(), Token::new("t1"));
-    assert_eq!(words(&mut watch, 3).await, ["ended", "bookmark t1", "stream"]);
-    let lines = first_lines(&mut requests);
-    assert_eq!(
-        lines[1..],
-        [
-            "events?config=a last-event-id: t0",
-            "configs/a if-none-match: \"t1\"",
-            "events?config=a last-event-id: t1",
-        ]
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_version_that_was_refused_and_is_then_taken_back_is_told_so() {
-    let scripts = vec![
-        vec![unchanged("t0")],
-        vec![send(HEAD), send(version("t1", A))],
-        // The target is again what runs: a bare 304 would leave the caller with the version it was told last.
-        vec![unchanged("t0")],
-        vec![snapshot("t0", B)],
-        vec![send(HEAD), Step::Hang],
-    ];
-    let (mut watch, mut requests) = start(running("t0"), scripts).await;
+    let held = BTreeMap::from([("a".parse().unwrap(), Token::new("old"))]);
+    let (mut watch, mut requests) = start(WatchRequest { held, ..request() }, scripts).await;
     let told = words(&mut watch, 6).await;
     assert_eq!(
         told,
         [
-            "bookmark t0",
+            "version t0",
             "stream",
             "version t1",
             "ended",
-            "version t0",
+            "bookmark t1",
             "stream"
         ]
     );
-    let lines = first_lines(&mut requests);
     assert_eq!(
-        lines[2..4],
+        first_lines(&mut requests),
         [
-            "configs/a if-none-match: \"t0\", \"t1\"",
-            "configs/a if-none-match: \"t1\""
+            "configs/a if-none-match: \"old\"",
+            "events?config=a last-event-id: t0",
+            "configs/a if-none-match: \"t1\"",
+            "events?config=a last-event-id: t1",
         ]
     );
 }
