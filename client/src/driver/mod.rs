@@ -3,28 +3,29 @@
 //! Invariant: nothing is decided here. Every wait has a deadline of its own (calls, hooks, writes), so the loop always
 //! comes round. What is deliberately absent: retries, which are the engine's.
 
+mod jobs;
+mod told;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_wire::{
-    ConfigName, Digest, InstanceId, ProblemCode, RepoName, ReportAnswer, ReportError, ValueSource,
-};
+use headwater_wire::{ConfigName, Digest, InstanceId, RepoName, ReportAnswer, ReportError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::cache::{Cache, CacheKey, Restored};
 use crate::client::ClientStatus;
-use crate::engine::{Action, Attempt, Engine, Event, Moment, SaveId, SavedState, Target};
+use crate::engine::{Action, Engine, Event, Moment, SaveId};
 use crate::error::ApiError;
 use crate::fetch::{self, Wanted};
 use crate::open::OpenError;
-use crate::query::{Inline, Labels};
+use crate::query::Labels;
 use crate::servers::Servers;
 use crate::slot::{Fallback, Slot};
-use crate::watch::{Transport, TransportChoice, Watch, WatchEvent, WatchRequest};
+use crate::watch::{Transport, TransportChoice, Watch, WatchEvent};
 
 /// Configs that are opened one after the other are watched by one stream: so long the first waits for the next.
 const GATHER: Duration = Duration::from_millis(10);
@@ -247,134 +248,6 @@ impl Driver {
         self.event(Event::Tick);
     }
 
-    fn begin_watch(&mut self) {
-        let configs: Vec<ConfigName> = self.entries.keys().cloned().collect();
-        self.watch = None;
-        if configs.is_empty() {
-            return;
-        }
-        let request = WatchRequest {
-            configs,
-            instance: self.place.instance.clone(),
-            labels: self.place.labels.clone(),
-            inline: Inline::Small,
-            held: self.engine.named(),
-            choice: self.place.transport,
-            seed: self.place.seed,
-        };
-        self.watch = Some(Watch::start(self.place.servers.clone(), request));
-    }
-
-    /// What the watch tells.
-    fn heard(&mut self, event: Option<WatchEvent>) {
-        match event {
-            Some(WatchEvent::Connected(transport)) => {
-                self.transport = Some(transport);
-                self.error = None;
-                self.event(Event::Connected);
-            }
-            Some(WatchEvent::Version(version)) => {
-                let directive = (&*version).into();
-                if let Some(document) = &version.document
-                    && let Some(text) = fetch::verified(document, &version.digest)
-                    && let Some(entry) = self.entries.get_mut(&version.config)
-                {
-                    entry.documents.insert(version.digest.clone(), text);
-                }
-                self.event(Event::Told(directive));
-            }
-            Some(WatchEvent::Bookmark(bookmark)) => {
-                let token = crate::answer::Token::new(&bookmark.token);
-                let config = bookmark.config;
-                self.event(Event::Current { config, token });
-            }
-            Some(WatchEvent::Status(status)) => {
-                for config in status.removed {
-                    self.event(Event::Removed(config));
-                }
-            }
-            Some(WatchEvent::Disconnected { error, .. }) => {
-                self.transport = None;
-                self.error = error.as_ref().map(crate::error::one_line).or(self.error.take());
-                // A server that answers, if only that it is not ready yet, is worth the patience of a start.
-                if error.is_some_and(|error| !error.is_refusal()) {
-                    self.event(Event::Offline);
-                } else {
-                    self.publish();
-                }
-            }
-            Some(WatchEvent::Refused(error)) => self.refused(&error),
-            None => {
-                self.watch = None;
-            }
-        }
-    }
-
-    /// The server knows the request and says no: the configs or the repository are not there, or not for us.
-    fn refused(&mut self, error: &ApiError) {
-        self.transport = None;
-        self.error = Some(crate::error::one_line(error));
-        self.watch = None;
-        self.watch_at = Some(Instant::now() + REFUSED_PAUSE);
-        if error.code() == Some(ProblemCode::ConfigNotFound) {
-            for config in self.entries.keys().cloned().collect::<Vec<_>>() {
-                self.event(Event::Removed(config));
-            }
-        } else {
-            self.event(Event::Offline);
-        }
-    }
-
-    /// What a job brought back.
-    fn done(&mut self, done: Done) {
-        match done {
-            Done::Event(event) => self.event(event),
-            Done::Opened(config, opened) => self.opened(config, opened),
-            Done::Fetched { wanted, outcome } => {
-                let Wanted {
-                    config,
-                    attempt,
-                    target,
-                    ..
-                } = wanted;
-                let outcome = outcome.map(|text| {
-                    if let Some(entry) = self.entries.get_mut(&config) {
-                        entry.documents.insert(target.digest, text);
-                    }
-                });
-                self.event(Event::Fetched {
-                    config,
-                    attempt,
-                    outcome,
-                });
-            }
-            Done::Saved { config, id, trouble } => {
-                self.trouble.extend(trouble);
-                self.event(Event::Saved { config, id });
-            }
-            Done::Reported(Ok(answer)) => self.event(Event::Reported(answer)),
-            Done::Reported(Err(error)) => self.event(Event::ReportFailed {
-                retry_after: error.retry_after(),
-            }),
-        }
-    }
-
-    fn opened(&mut self, config: ConfigName, opened: Option<(Cache, Restored)>) {
-        let Some(entry) = self.entries.get_mut(&config) else {
-            return;
-        };
-        let mut saved = SavedState::default();
-        if let Some((cache, restored)) = opened {
-            self.trouble
-                .extend(restored.trouble.iter().map(ToString::to_string));
-            entry.documents.extend(restored.documents);
-            saved = restored.state;
-            entry.cache = Some(Arc::new(cache));
-        }
-        self.watch_at.get_or_insert(Instant::now() + GATHER);
-        self.event(Event::Opened { config, saved });
-    }
-
     /// One event and all that follows from it at once.
     fn event(&mut self, event: Event) {
         let mut events = VecDeque::from([event]);
@@ -435,95 +308,6 @@ impl Driver {
                 None
             }
         }
-    }
-
-    fn fetch(&mut self, config: ConfigName, attempt: Attempt, target: Target) -> Option<Event> {
-        let entry = self.entries.get(&config)?;
-        if entry.documents.contains_key(&target.digest) {
-            return Some(Event::Fetched {
-                config,
-                attempt,
-                outcome: Ok(()),
-            });
-        }
-        let wanted = Wanted {
-            config,
-            attempt,
-            target,
-            instance: self.place.instance.clone(),
-            labels: self.place.labels.clone(),
-        };
-        let api = self.place.servers.current();
-        self.jobs.spawn(async move {
-            let outcome = fetch::document(&api, &wanted).await;
-            Done::Fetched { wanted, outcome }
-        });
-        None
-    }
-
-    fn prepare(&mut self, config: ConfigName, attempt: Attempt, target: Target) -> Option<Event> {
-        let entry = self.entries.get(&config)?;
-        let (slot, document) = (Arc::clone(&entry.slot), entry.document(&target.digest));
-        self.jobs.spawn(async move {
-            let outcome = match document {
-                Ok(document) => slot.prepare(target, document).await,
-                Err(fault) => Err(fault),
-            };
-            Done::Event(Event::Prepared {
-                config,
-                attempt,
-                outcome,
-            })
-        });
-        None
-    }
-
-    fn activate(
-        &mut self,
-        config: ConfigName,
-        attempt: Attempt,
-        target: Target,
-        source: ValueSource,
-    ) -> Option<Event> {
-        let entry = self.entries.get(&config)?;
-        let (slot, document) = (Arc::clone(&entry.slot), entry.document(&target.digest));
-        self.jobs.spawn(async move {
-            let outcome = match document {
-                Ok(document) => slot.activate(target, source, document).await,
-                Err(fault) => Err(fault),
-            };
-            Done::Event(Event::Activated {
-                config,
-                attempt,
-                outcome,
-            })
-        });
-        None
-    }
-
-    fn save(&mut self, config: ConfigName, id: SaveId, state: SavedState) -> Option<Event> {
-        let entry = self.entries.get(&config)?;
-        let Some(cache) = entry.cache.clone() else {
-            return Some(Event::Saved { config, id });
-        };
-        let documents: Vec<(Digest, Arc<str>)> = state
-            .digests()
-            .filter_map(|digest| Some((digest.clone(), Arc::clone(entry.documents.get(digest)?))))
-            .collect();
-        self.blocking(move || {
-            let documents: Vec<(&Digest, &str)> =
-                documents.iter().map(|(digest, text)| (digest, &**text)).collect();
-            let trouble = cache
-                .save(&state, &documents)
-                .err()
-                .map(|error| error.to_string());
-            Done::Saved { config, id, trouble }
-        });
-        None
-    }
-
-    fn blocking(&mut self, work: impl FnOnce() -> Done + Send + 'static) {
-        self.jobs.spawn_blocking(work);
     }
 
     fn publish(&self) {
