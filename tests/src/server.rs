@@ -132,7 +132,8 @@ impl Stopped {
             .enable_all()
             .build()
             .expect("a runtime");
-        let listener = runtime.block_on(TcpListener::bind(addr)).expect("a free port");
+        // The listener of the life before goes with its runtime, which ends a moment after the service.
+        let listener = wait_for("a free port", || runtime.block_on(TcpListener::bind(addr)).ok());
         let addr = listener.local_addr().expect("a bound port");
         let (stop, stopped) = oneshot::channel::<()>();
         let settings = self.settings.clone();
