@@ -52,6 +52,8 @@ pub enum FaultOn {
     Every,
     /// Only those that carry a pack.
     Fetch,
+    /// Only those that would move a ref.
+    Push,
 }
 
 /// What a client must present.
@@ -236,7 +238,12 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Result<R
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, 64 << 20).await.unwrap_or_default();
     let is_fetch = fetches && body.windows(13).any(|part| part == b"command=fetch");
-    let hit = { shared.lock().on == FaultOn::Every || is_fetch };
+    let is_push = fetches && parts.uri.path().ends_with("/git-receive-pack");
+    let hit = match shared.lock().on {
+        FaultOn::Every => true,
+        FaultOn::Fetch => is_fetch,
+        FaultOn::Push => is_push,
+    };
     let fault = if hit { fault } else { Fault::None };
     match fault {
         Fault::Redirect(base) => {

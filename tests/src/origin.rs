@@ -148,14 +148,34 @@ impl TestOrigin {
         self.head(spec.branch).expect("the branch was just committed to")
     }
 
-    /// The head of a branch, if it exists.
-    pub fn head(&self, branch: &str) -> Option<CommitId> {
-        let name = format!("refs/heads/{branch}");
+    /// Lets anybody who reaches it over HTTP push.
+    pub fn allow_push(&self) {
+        self.git(&["config", "http.receivepack", "true"]);
+    }
+
+    /// Installs a hook, as a shell script.
+    pub fn hook(&self, name: &str, script: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = self.path().join("hooks");
+        std::fs::create_dir_all(&dir).expect("a directory for hooks");
+        let file = dir.join(name);
+        std::fs::write(&file, format!("#!/bin/sh\n{script}\n")).expect("a written hook");
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(&file, mode).expect("an executable hook");
+    }
+
+    /// Where any ref is, if it exists.
+    pub fn at(&self, name: &str) -> Option<CommitId> {
         let output = self
-            .command(["rev-parse", "--verify", "-q", &name])
+            .command(["rev-parse", "--verify", "-q", name])
             .output()
             .expect("git runs");
         String::from_utf8_lossy(&output.stdout).trim().parse().ok()
+    }
+
+    /// The head of a branch, if it exists.
+    pub fn head(&self, branch: &str) -> Option<CommitId> {
+        self.at(&format!("refs/heads/{branch}"))
     }
 
     /// Points a branch at a commit, forwards or backwards.

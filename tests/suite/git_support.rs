@@ -6,13 +6,14 @@ use std::time::Duration;
 use headwater_server::git::Mirror;
 use headwater_server::git::error::GitError;
 use headwater_server::git::fetch::Fetched;
+use headwater_server::git::intent::{Intent, Scope, Undo};
 use headwater_server::git::limits::{MirrorLimits, ReadLimits};
 use headwater_server::git::list::{BranchWanted, ListedHead};
 use headwater_server::git::read::Reader;
 use headwater_server::git::stop::Stop;
 use headwater_server::git::upstream::Upstream;
 use headwater_tests::origin::TestOrigin;
-use headwater_wire::{BranchName, CommitId};
+use headwater_wire::{BranchName, CommitId, Person, Timestamp};
 
 /// Text that must never appear in an error.
 pub(crate) const CANARY: &str = "c4nary-s3cret";
@@ -64,6 +65,25 @@ impl Bench {
     /// The mirror's own repository, for looking inside and for damage.
     pub(crate) fn repository(&self) -> std::path::PathBuf {
         self.dir.path().join("mirror").join("repository.git")
+    }
+
+    /// What `git` says in the mirror's own repository.
+    pub(crate) fn git(&self, args: &[&str]) -> String {
+        let mut command = headwater_tests::origin::git();
+        let output = command
+            .arg("--git-dir")
+            .arg(self.repository())
+            .args(args)
+            .output();
+        let output = output.expect("git runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "git {args:?}: {said}");
+        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    }
+
+    /// All refs of the mirror and where they are.
+    pub(crate) fn refs(&self) -> String {
+        self.git(&["for-each-ref"])
     }
 
     /// Closes the mirror and opens it again.
@@ -181,4 +201,37 @@ pub(crate) fn processes_with(text: &str) -> Vec<String> {
         }
     }
     found
+}
+
+/// A rollback by Ada, with everything that decides its bytes.
+pub(crate) fn intent(id: &str, undo: Undo) -> Intent {
+    let person = |name: &str, at: i64| Person {
+        name: name.to_owned(),
+        email: format!("{}@example.test", name.to_ascii_lowercase()),
+        at: Timestamp::from_seconds(at),
+    };
+    Intent {
+        id: id.parse().expect("an id"),
+        undo,
+        author: person("Ada", 1_700_100_000),
+        committer: person("Headwater", 1_700_100_001),
+        reason: "latency doubled".to_owned(),
+        requested_by: "ada@example.test".to_owned(),
+    }
+}
+
+/// Everything as it was at `target`.
+pub(crate) fn whole(target: &CommitId) -> Undo {
+    Undo::Restore {
+        target: target.clone(),
+        scope: Scope::WholeTree,
+    }
+}
+
+/// One commit taken back.
+pub(crate) fn revert(commit: &CommitId, mainline: Option<usize>) -> Undo {
+    Undo::Revert {
+        commit: commit.clone(),
+        mainline,
+    }
 }

@@ -123,6 +123,10 @@ pub enum Phase {
     Fetch,
     /// Packing the mirror.
     Maintain,
+    /// Sending objects and moving a ref of the upstream.
+    Push,
+    /// Signing a commit.
+    Sign,
 }
 
 impl fmt::Display for Phase {
@@ -131,6 +135,8 @@ impl fmt::Display for Phase {
             Self::List => "listing",
             Self::Fetch => "fetching",
             Self::Maintain => "maintaining",
+            Self::Push => "pushing",
+            Self::Sign => "signing",
         })
     }
 }

@@ -18,9 +18,10 @@ use super::list::{contradiction, full_name, name_of};
 use super::object::{to_commit_id, to_object_id};
 use super::read::known;
 use super::refs;
-use super::session::{Session, with_connection};
+use super::session::{Session, SessionSettings, with_connection};
 use super::stop::{Operation, Stop};
 use super::store::{ObjectFormat, sync_dir};
+use super::upstream::Upstream;
 
 /// What a fetch brought.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +47,10 @@ impl Mirror {
         self.look_at_damage()?;
         self.match_object_format(head)?;
         let operation = Operation::start(Phase::Fetch, self.limits.fetch, stop);
-        let received = self.receive(branch, stop)?;
+        let received = self.receive(&self.upstream, &full_name(branch), stop)?;
+        let received = received.ok_or_else(|| GitError::BranchGone {
+            branch: branch.clone(),
+        })?;
         let repo = self.layout.open()?.to_thread_local();
         let have = refs::read(&repo, &refs::head_name(branch)).map_err(|error| self.layout.broken(&error))?;
         let checked = check::connected(&repo, received.head, have, &self.limits.read, operation.shared());
@@ -115,13 +119,41 @@ impl Mirror {
         self.sync_ref(&name)
     }
 
-    fn receive(&self, branch: &BranchName, stop: &Stop) -> Result<Received, GitError> {
-        let full = full_name(branch);
+    /// Receives what a ref of `upstream` leads to and checks that it is complete; no ref of ours will hold it.
+    pub(super) fn receive_ref(
+        &mut self,
+        upstream: &Upstream,
+        full: &str,
+        stop: &Stop,
+    ) -> Result<Option<CommitId>, GitError> {
+        let operation = Operation::start(Phase::Fetch, self.limits.fetch, stop);
+        let Some(received) = self.receive(upstream, full, stop)? else {
+            return Ok(None);
+        };
+        if !received.files.is_empty() {
+            let repo = self.layout.open()?.to_thread_local();
+            let checked = check::connected(&repo, received.head, None, &self.limits.read, operation.shared());
+            if let Err(error) = checked {
+                return Err(self.refuse(&received, error));
+            }
+            self.settle(&received)?;
+            self.refresh_reader()?;
+        }
+        Ok(Some(to_commit_id(received.head)))
+    }
+
+    /// Receives what the ref called `full` leads to; `None` if there is no such ref.
+    fn receive(&self, upstream: &Upstream, full: &str, stop: &Stop) -> Result<Option<Received>, GitError> {
         let repo = self.layout.open()?.to_thread_local();
-        let mut session = Session::open(&self.session_settings(), Phase::Fetch, stop)?;
+        let settings = SessionSettings {
+            upstream,
+            limits: &self.limits,
+            home: &self.layout.home,
+        };
+        let mut session = Session::open(&settings, Phase::Fetch, stop)?;
         let transport = session.take_transport()?;
         let pack_bytes_max = self.limits.pack_bytes_max;
-        let outcome = with_connection(&repo, std::slice::from_ref(&full), transport, |connection| {
+        let outcome = with_connection(&repo, &[full.to_owned()], transport, |connection| {
             let prepared =
                 connection.prepare_fetch(gix::progress::Discard, gix::remote::ref_map::Options::default())?;
             let listed = prepared
@@ -137,10 +169,7 @@ impl Mirror {
         });
         let received = session.finish(outcome, &self.layout.dir);
         match received {
-            Ok(Some((head, status))) => Ok(to_received(head, status)),
-            Ok(None) => Err(GitError::BranchGone {
-                branch: branch.clone(),
-            }),
+            Ok(found) => Ok(found.map(|(head, status)| to_received(head, status))),
             Err(error) => {
                 self.remove_temporary_files();
                 Err(self.blame(error))

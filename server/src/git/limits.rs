@@ -8,6 +8,8 @@ const LIST_DEADLINE: Duration = Duration::from_secs(20);
 const FETCH_DEADLINE: Duration = Duration::from_mins(10);
 /// Repacking reads and writes every object once.
 const MAINTAIN_DEADLINE: Duration = Duration::from_mins(5);
+/// A revert has a few kilobytes; the time is for the hooks of the upstream.
+const PUSH_DEADLINE: Duration = Duration::from_mins(1);
 /// Longer than any honest TCP or TLS set-up across the world.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 /// Longest silence inside an answer; Git servers send keep-alives every 5 s while they count objects.
@@ -16,6 +18,8 @@ const IDLE_DEADLINE: Duration = Duration::from_secs(20);
 const LISTING_BYTES_MAX: u64 = 16 << 20;
 /// Far above any repository of configuration files, far below a small disk.
 const PACK_BYTES_MAX: u64 = 4 << 30;
+/// Far above any revert or note; it is collected in memory, and over HTTP sent in one request.
+const PUSH_BYTES_MAX: u64 = 7 << 20;
 /// Largest single object that is inflated, above the 100 MiB that large forges allow. Config files end at 1 MiB; a
 /// repository may also hold images and archives.
 const OBJECT_BYTES_MAX: u64 = 128 << 20;
@@ -33,6 +37,8 @@ pub struct MirrorLimits {
     pub fetch: Duration,
     /// Whole time of maintenance.
     pub maintain: Duration,
+    /// Whole time of a push.
+    pub push: Duration,
     /// Time to establish a connection.
     pub connect: Duration,
     /// Longest silence of the upstream inside an answer.
@@ -41,6 +47,8 @@ pub struct MirrorLimits {
     pub listing_bytes_max: u64,
     /// Most bytes of a pack on the wire.
     pub pack_bytes_max: u64,
+    /// Most bytes of a pack that is pushed.
+    pub push_bytes_max: u64,
     /// Largest object, in bytes, inflated.
     pub object_bytes_max: u64,
     /// Packs from which on maintenance does something.
@@ -57,10 +65,12 @@ impl Default for MirrorLimits {
             list: LIST_DEADLINE,
             fetch: FETCH_DEADLINE,
             maintain: MAINTAIN_DEADLINE,
+            push: PUSH_DEADLINE,
             connect: CONNECT_DEADLINE,
             idle: IDLE_DEADLINE,
             listing_bytes_max: LISTING_BYTES_MAX,
             pack_bytes_max: PACK_BYTES_MAX,
+            push_bytes_max: PUSH_BYTES_MAX,
             object_bytes_max: OBJECT_BYTES_MAX,
             packs_max: PACKS_MAX,
             tags_max: TAGS_MAX,

@@ -3,27 +3,34 @@
 //! Everything here is synchronous, bounded in time and size, and blind to the user's own Git and SSH configuration.
 //! Never call it from an async task directly: `fetch` and `list` may block for as long as their limits say.
 //! The flow is `list` → `fetch` (objects only, checked) → judge → `adopt` (our own ref) → `reader`; deleting the
-//! mirror's directory is safe at any time the process is not running.
+//! mirror's directory is safe at any time the process is not running. Going back is `write_revert` (objects only) →
+//! `push` to the upstream; the commit then comes in by the same flow as any other.
 //!
 //! Invariant: no ref of ours points to an incomplete commit, and no object that was published is dropped. What is
-//! deliberately absent: a work tree, the upstream's refs, and pushing.
+//! deliberately absent: a work tree, the upstream's refs, and any ref of ours that a push moves.
 
 mod check;
 pub mod error;
 pub mod fetch;
 pub mod history;
 mod http;
+pub mod intent;
 pub mod limits;
 pub mod list;
 pub mod local;
 pub mod maintain;
 mod metered;
+pub mod notes;
 pub mod object;
 mod process;
+pub mod push;
 pub mod read;
 mod refs;
 pub mod resolve;
+pub mod revert;
+mod scratch;
 mod session;
+mod sign;
 pub mod stop;
 pub mod store;
 mod tags;

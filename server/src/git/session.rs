@@ -24,7 +24,7 @@ use super::process::{Ended, Program, hermetic, trusting};
 use super::stop::{Operation, Stop};
 use super::upstream::{SshSettings, Upstream};
 use super::words::RemoteWords;
-use crate::secret::{SshForm, UrlKind, percent_decoded};
+use crate::secret::{Secret, SshForm, UrlKind, percent_decoded};
 
 /// gix wants a URL for its remote, but the transport is ours: this one appears in its texts and is never dialled.
 const NOMINAL_URL: &str = "https://upstream.invalid/repository";
@@ -53,7 +53,8 @@ impl Session {
         let limit = match phase {
             Phase::List => settings.limits.list,
             Phase::Fetch => settings.limits.fetch,
-            Phase::Maintain => settings.limits.maintain,
+            Phase::Push => settings.limits.push,
+            Phase::Maintain | Phase::Sign => settings.limits.maintain,
         };
         let operation = Operation::start(phase, limit, stop);
         let authorization = settings.upstream.authorization()?;
@@ -76,11 +77,13 @@ impl Session {
         let url = &settings.upstream.url;
         if let UrlKind::Http { .. } = url.kind() {
             let header = authorization.as_ref().map(|made| made.header.as_str());
-            session.transport = Some(session.http(settings, header)?);
+            session.transport = Some(session.http(settings, phase, header)?);
         } else {
             let (command, name) = match url.kind() {
-                UrlKind::Ssh { .. } => (ssh_command(settings)?, "ssh"),
-                UrlKind::Path(path) | UrlKind::File(path) => (local_command(settings, path)?, "git"),
+                UrlKind::Ssh { .. } => (ssh_command(settings, service(phase))?, "ssh"),
+                UrlKind::Path(path) | UrlKind::File(path) => {
+                    (local_command(settings, path, service(phase))?, "git")
+                }
                 UrlKind::Http { .. } => {
                     return Err(GitError::Settings(Cause::ours("not a program's transport")));
                 }
@@ -90,13 +93,18 @@ impl Session {
         Ok(session)
     }
 
-    fn http(&self, settings: &SessionSettings<'_>, header: Option<&str>) -> Result<AnyTransport, GitError> {
-        let wire = HttpWire::new(
-            settings.upstream,
-            header,
-            settings.limits,
-            Arc::clone(&self.meter),
-        )?;
+    fn http(
+        &self,
+        settings: &SessionSettings<'_>,
+        phase: Phase,
+        header: Option<&str>,
+    ) -> Result<AnyTransport, GitError> {
+        let mut limits = *settings.limits;
+        if phase == Phase::Push {
+            // Hooks may be silent for as long as they work, and giving up on them leaves the outcome unknown.
+            limits.idle = limits.push;
+        }
+        let wire = HttpWire::new(settings.upstream, header, &limits, Arc::clone(&self.meter))?;
         let url = gix::url::parse(settings.upstream.url.to_string().as_bytes())
             .map_err(|error| GitError::Settings(Cause::gix(&error, &self.meter.secrets)))?;
         Ok(Box::new(HttpTransport::new_http(wire, url, Protocol::V2, false)))
@@ -137,6 +145,11 @@ impl Session {
     /// The flag gix looks at while it receives.
     pub(crate) fn interrupt(&self) -> &std::sync::atomic::AtomicBool {
         self.operation.shared().interrupt()
+    }
+
+    /// Why the work must end now, if it must.
+    pub(crate) fn verdict(&self) -> Result<(), GitError> {
+        self.operation.shared().verdict()
     }
 
     /// Where gix puts what the upstream says.
@@ -199,7 +212,15 @@ pub(crate) fn with_connection<T>(
     work(connection)
 }
 
-fn local_command(settings: &SessionSettings<'_>, path: &Path) -> Result<Command, GitError> {
+/// The program of Git that answers on the other side.
+fn service(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Push => "receive-pack",
+        Phase::List | Phase::Fetch | Phase::Maintain | Phase::Sign => "upload-pack",
+    }
+}
+
+fn local_command(settings: &SessionSettings<'_>, path: &Path, service: &str) -> Result<Command, GitError> {
     let path =
         std::path::absolute(path).map_err(|error| GitError::NotFound(Cause::ours(&error.to_string())))?;
     if !path.exists() {
@@ -210,11 +231,40 @@ fn local_command(settings: &SessionSettings<'_>, path: &Path) -> Result<Command,
     }
     let mut command = hermetic("git", settings.home);
     command.args(trusting(&path)).args(trusting(&path.join(".git")));
-    command.arg("upload-pack").arg("--").arg(path);
+    // Its upkeep belongs to whoever owns it, and would be killed with the rest of our processes.
+    command.args(["-c", "receive.autogc=false"]);
+    command.arg(service).arg("--").arg(path);
     Ok(command)
 }
 
-fn ssh_command(settings: &SessionSettings<'_>) -> Result<Command, GitError> {
+fn ssh_command(settings: &SessionSettings<'_>, service: &str) -> Result<Command, GitError> {
+    let (mut command, port, rest) = ssh_program(settings)?;
+    if let Some(port) = port {
+        command.arg("-p").arg(port.to_string());
+    }
+    if let Some(user) = rest.user {
+        command.arg("-l").arg(user);
+    }
+    let bare_host = rest.host.trim_start_matches('[').trim_end_matches(']');
+    command.arg("--").arg(bare_host).arg(format!(
+        "git-{service} {}",
+        quoted(&remote_path(rest.form, rest.path))
+    ));
+    Ok(command)
+}
+
+/// Whom `ssh` shall reach.
+struct SshPlace<'a> {
+    form: SshForm,
+    user: Option<&'a str>,
+    host: &'a str,
+    path: &'a str,
+}
+
+/// `ssh` with our trust and our key, before any word about the place; and the port, if one is set.
+fn ssh_program<'a>(
+    settings: &'a SessionSettings<'_>,
+) -> Result<(Command, Option<u16>, SshPlace<'a>), GitError> {
     let UrlKind::Ssh {
         form,
         user,
@@ -244,18 +294,24 @@ fn ssh_command(settings: &SessionSettings<'_>) -> Result<Command, GitError> {
     for option in ssh_options(ssh, settings.limits.connect) {
         command.arg("-o").arg(option);
     }
-    if let Some(port) = port.or(ssh.port) {
-        command.arg("-p").arg(port.to_string());
+    let place = SshPlace {
+        form: *form,
+        user: user.as_deref(),
+        host,
+        path,
+    };
+    Ok((command, port.or(ssh.port), place))
+}
+
+/// The same for the environment of `git`, which adds user, host and command itself.
+pub(super) fn ssh_command_line(settings: &SessionSettings<'_>) -> Result<String, GitError> {
+    let (command, port, _place) = ssh_program(settings)?;
+    let mut words = vec!["ssh".to_owned()];
+    words.extend(command.get_args().map(|word| quoted(&word.to_string_lossy())));
+    if let Some(port) = port {
+        words.extend(["-p".to_owned(), port.to_string()]);
     }
-    if let Some(user) = user {
-        command.arg("-l").arg(user);
-    }
-    let bare_host = host.trim_start_matches('[').trim_end_matches(']');
-    command
-        .arg("--")
-        .arg(bare_host)
-        .arg(format!("git-upload-pack {}", quoted(&remote_path(*form, path))));
-    Ok(command)
+    Ok(words.join(" "))
 }
 
 fn ssh_options(ssh: &SshSettings, connect: Duration) -> Vec<String> {
@@ -296,18 +352,27 @@ fn remote_path(form: SshForm, path: &str) -> String {
 }
 
 /// In single quotes for the shell on the host, as Git does it.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let inner = text.replace('\'', "'\\''").replace('!', "'\\!'");
     format!("'{inner}'")
 }
 
 /// What the words of `ssh` or `git` mean; `None` if they said nothing.
 fn program_said(ended: &Ended, meter: &Meter) -> Option<GitError> {
-    let words = ended.stderr.trim();
+    let timed_out = ["timed out", "Timeout, server"];
+    if timed_out.iter().any(|part| ended.stderr.contains(part)) {
+        return Some(meter.work.timed_out());
+    }
+    words_of_program(&ended.stderr, &meter.secrets)
+}
+
+/// The same, apart from deadlines.
+pub(super) fn words_of_program(stderr: &str, secrets: &[Secret]) -> Option<GitError> {
+    let words = stderr.trim();
     if words.is_empty() {
         return None;
     }
-    let cause = Cause::new(words, &meter.secrets);
+    let cause = Cause::new(words, secrets);
     let says = |any: &[&str]| any.iter().any(|part| words.contains(part));
     Some(
         if says(&[
@@ -320,10 +385,14 @@ fn program_said(ended: &Ended, meter: &Meter) -> Option<GitError> {
             "Permission denied",
             "UNPROTECTED PRIVATE KEY",
             "Too many authentication failures",
+            "marked as read only",
+            "Write access to repository not granted",
+        ]) || says(&[
+            "Authentication failed",
+            "could not read Username",
+            "could not read Password",
         ]) {
             GitError::AuthFailed(cause)
-        } else if says(&["timed out", "Timeout, server"]) {
-            meter.work.timed_out()
         } else if says(&[
             "Could not resolve",
             "Connection refused",
@@ -350,6 +419,8 @@ fn program_said(ended: &Ended, meter: &Meter) -> Option<GitError> {
             "access denied",
             "don't have permission",
             "Access denied",
+            "not allowed to push",
+            "denied to ",
         ]) {
             GitError::AuthFailed(cause)
         } else {
