@@ -56,6 +56,16 @@ impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
         }
     }
 
+    /// Stores a value and says whether the key was not there. A key that was there counts as used now.
+    pub(crate) fn put_new(&self, key: K, value: V) -> bool {
+        if self.get(&key).is_some() {
+            return false;
+        }
+        // Between the two, another thread may have put the same: then both were new at once.
+        self.put(key, value);
+        true
+    }
+
     /// Drops everything.
     pub(crate) fn clear(&self) {
         self.entries

@@ -19,9 +19,11 @@ use crate::cache::Cache;
 use crate::clock;
 use crate::fence::Fences;
 use crate::git::error::GitError;
+use crate::git::list::BranchWanted;
 use crate::git::read::{ReadError, Reader};
 use crate::judge::{Judged, Rules, judge};
-use crate::pipeline::{Fresh, Request, versions};
+use crate::pipeline::bell::Bell;
+use crate::pipeline::{Fresh, Request, trigger, versions};
 use crate::publish::{Board, Exposed, Published};
 use crate::sandbox::SandboxError;
 use crate::settings::RepoSettings;
@@ -90,6 +92,7 @@ pub(crate) struct Repo {
     store: Arc<Store>,
     reader: ArcSwapOption<Reader>,
     requests: mpsc::Sender<Request>,
+    bell: Bell,
     judged: Cache<CommitId, Arc<Judged>>,
     declared: Cache<CommitId, Declared>,
     versions: Cache<CommitId, Arc<BTreeMap<ConfigName, CommitId>>>,
@@ -118,6 +121,7 @@ impl Repo {
             store,
             reader: ArcSwapOption::empty(),
             requests,
+            bell: Bell::default(),
             judged: Cache::new(JUDGED_MAX),
             declared: Cache::new(DECLARED_MAX),
             versions: Cache::new(DECLARED_MAX),
@@ -135,6 +139,21 @@ impl Repo {
     /// What the operator set, as of the last reload.
     pub(crate) fn settings(&self) -> Arc<RepoSettings> {
         self.settings.load_full()
+    }
+
+    /// What webhooks ring.
+    pub(crate) fn bell(&self) -> &Bell {
+        &self.bell
+    }
+
+    /// Mean time between two listings now: longer than set while webhooks are well.
+    pub(crate) fn poll_interval(&self) -> Duration {
+        let set = self.settings().poll_interval;
+        if self.bell.is_well() {
+            trigger::stretched(set)
+        } else {
+            set
+        }
     }
 
     /// Takes other settings; the pipeline acts on them at once.
@@ -161,6 +180,15 @@ impl Repo {
     /// Branch followed, once it is known.
     pub(crate) fn branch(&self) -> Option<BranchName> {
         self.board.read().state.branch.clone()
+    }
+
+    /// Branch followed, or the one that the settings name before it is known.
+    pub(crate) fn branch_wanted(&self) -> Option<BranchName> {
+        let named = || match &self.settings().branch {
+            BranchWanted::Named(branch) => Some(branch.clone()),
+            BranchWanted::Default => None,
+        };
+        self.branch().or_else(named)
     }
 
     /// The view of the mirror that requests read; replaced after every fetch, and reading it never waits.

@@ -174,7 +174,19 @@ impl House {
             .iter()
             .map(|(name, running)| (name.clone(), running.repo.clone()));
         self.app.set_repos(repos.collect());
+        self.hang_bells();
         Ok(())
+    }
+
+    /// Takes the webhooks of the settings, and lets each repository know whether it may expect any.
+    fn hang_bells(&self) {
+        let hooks = self.app.hooks().renewed(&self.settings);
+        for (name, running) in &self.running {
+            let is_told = self.settings.hooks.iter().any(|hook| hook.repos.contains(name));
+            let grace = running.repo.settings().hook_grace;
+            running.repo.bell().expect(is_told.then_some(grace));
+        }
+        self.app.set_hooks(hooks);
     }
 
     /// Takes other settings as far as that goes without a restart, and says what has to wait for one.
@@ -200,6 +212,7 @@ impl House {
             warn!(key, "`{key}` takes effect at the next start");
         }
         self.settings.repos = settings.repos;
+        self.settings.hooks = settings.hooks;
         self.settings.allow_write = settings.allow_write;
         match self.furnish() {
             Ok(()) => {

@@ -41,3 +41,4 @@ mod serve_by_commit;
 mod socket;
 mod tidy;
 mod watch;
+mod webhooks;

@@ -19,6 +19,9 @@ pub enum IdError {
     /// A repository name that could not stand in a path or a file name.
     #[error("not a repository name: `{0}`")]
     RepoName(String),
+    /// A hook name that could not stand in an address.
+    #[error("not a hook name: `{0}`")]
+    HookName(String),
     /// An instance id with characters outside `[A-Za-z0-9._:-]` or longer than 128 bytes.
     #[error("not an instance id: `{0}`")]
     InstanceId(String),
@@ -110,13 +113,12 @@ impl CommitId {
 text_id!(
     /// Name of a repository in this service: `[a-z0-9]` first, then `[a-z0-9._-]`, at most 63 bytes, since it is
     /// also a directory name and a metric label.
-    RepoName, RepoName, |text| {
-        let rest = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
-        text.len() <= 63
-            && text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
-            && text.chars().all(rest)
-            && !text.contains("..")
-    }
+    RepoName, RepoName, is_short_name
+);
+
+text_id!(
+    /// Name of a webhook, the last part of its address `/hooks/{hook}`; under the rules of [`RepoName`].
+    HookName, HookName, is_short_name
 );
 
 text_id!(
@@ -173,6 +175,14 @@ impl fmt::Display for Generation {
 fn is_lower_hex(text: &str) -> bool {
     text.bytes()
         .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+fn is_short_name(text: &str) -> bool {
+    let rest = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
+    text.len() <= 63
+        && text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+        && text.chars().all(rest)
+        && !text.contains("..")
 }
 
 /// The rules of `git check-ref-format` that a short branch name can break.

@@ -22,12 +22,12 @@ pub use commit::{
 };
 pub use event::{BookmarkEvent, GoawayEvent, StatusEvent, VersionEvent, VersionEventWith};
 pub use finding::{Finding, Related, Severity, Span};
-pub use id::{BranchName, CommitId, ConfigName, Digest, Generation, IdError, InstanceId, RepoName};
+pub use id::{BranchName, CommitId, ConfigName, Digest, Generation, HookName, IdError, InstanceId, RepoName};
 pub use path::{PathError, RepoPath};
 pub use problem::{Problem, ProblemCode};
 pub use repo::{
-    AcceptRequest, CheckRequest, CheckView, ConfigItem, ConfigList, HeadState, HoldList, HoldView, RepoList,
-    RepoView, SourceState,
+    AcceptRequest, CheckRequest, CheckView, ConfigItem, ConfigList, HeadState, HoldList, HoldView,
+    HookAnswer, HookOutcome, RepoList, RepoView, SourceState,
 };
 pub use report::{
     ConfigReport, FailPhase, InstancePage, InstanceReport, InstanceView, ReportAnswer, ReportAnswerWith,

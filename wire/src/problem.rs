@@ -50,6 +50,10 @@ problem_codes! {
     MethodNotAllowed = "method_not_allowed", 405, "this address does not take that method";
     /// No such repository.
     RepoNotFound = "repo_not_found", 404, "no such repository";
+    /// No such webhook.
+    HookNotFound = "hook_not_found", 404, "no such hook";
+    /// The signature of a webhook delivery is missing or not the one of the hook's secret.
+    SignatureRefused = "signature_refused", 401, "the signature was refused";
     /// No such config at the commit asked.
     ConfigNotFound = "config_not_found", 404, "no such config";
     /// The config's file is there but could not be parsed; only its raw bytes are served.

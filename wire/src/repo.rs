@@ -130,6 +130,10 @@ pub struct RepoView {
     /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// Since when the webhooks of this repository are silent: polling found a change that no hook had announced.
+    /// Absent while hooks are well, and where none are set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hook_silence: Option<Timestamp>,
     /// Error findings of a rejected head, at most ten.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
@@ -220,4 +224,32 @@ pub struct CheckView {
     pub verdict: VerdictState,
     /// All findings, sorted.
     pub findings: Vec<Finding>,
+}
+
+/// What became of a webhook delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HookOutcome {
+    /// The repositories named are listed anew.
+    Accepted,
+    /// It was a test of the connection, which works.
+    Pong,
+    /// There is nothing to do about it.
+    Ignored,
+    /// A word this version does not know.
+    #[serde(other)]
+    Other,
+}
+
+/// Answer to `POST /hooks/{hook}`; forges show it to who looks at the delivery.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookAnswer {
+    /// What became of it.
+    pub outcome: HookOutcome,
+    /// Why there was nothing to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Repositories that are listed anew because of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repos: Vec<RepoName>,
 }

@@ -12,8 +12,8 @@ use std::path::Path;
 
 use headwater_wire::{
     AcceptRequest, BookmarkEvent, CheckView, CommitPage, ConfigList, DiffView, ExplainView, GoawayEvent,
-    HeadState, HoldList, InstancePage, InstanceReport, Problem, ProblemCode, RepoView, ReportAnswer,
-    SnapshotBody, SocketDown, SocketUp, SourceState, StatusEvent, VersionEvent,
+    HeadState, HoldList, HookAnswer, InstancePage, InstanceReport, Problem, ProblemCode, RepoView,
+    ReportAnswer, SnapshotBody, SocketDown, SocketUp, SourceState, StatusEvent, VersionEvent,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -70,6 +70,7 @@ messages! {
     "explain_view": ExplainView,
     "goaway_event": GoawayEvent,
     "hold_list": HoldList,
+    "hook_answer": HookAnswer,
     "instance_page": InstancePage,
     "instance_report": InstanceReport,
     "problem": Problem,

@@ -14,7 +14,7 @@ use super::failure::{Exit, Failure};
 use super::out::{Out, Tone};
 use super::text::{clean, count};
 use crate::process;
-use crate::settings::{Flags, KeyHelp, Mistake, Settings, key_help, load};
+use crate::settings::{Flags, KeyHelp, Mistake, Settings, Table, key_help, load};
 
 /// Follow repositories and serve their configs
 ///
@@ -68,23 +68,24 @@ Examples:
 /// Every setting, from the table that also reads them.
 fn long_help() -> String {
     let mut text = String::from("Settings, as a key of the file and as a variable:\n");
-    let (server, repo): (Vec<KeyHelp>, Vec<KeyHelp>) = key_help().into_iter().partition(|key| !key.in_repo);
-    keys(&mut text, &server);
+    keys(&mut text, Table::Server);
     text.push_str("\nIn each [[repo]] table of the file; the variables speak of the only repository:\n");
-    keys(&mut text, &repo);
+    keys(&mut text, Table::Repo);
+    text.push_str("\nIn each [[hook]] table of the file; the variables speak of the only webhook:\n");
+    keys(&mut text, Table::Hook);
     text.push('\n');
     text.push_str(EXAMPLES);
     text
 }
 
-fn keys(text: &mut String, keys: &[KeyHelp]) {
+fn keys(text: &mut String, table: Table) {
     for KeyHelp {
         name,
         variable,
         default,
         help,
         ..
-    } in keys
+    } in key_help().iter().filter(|key| key.table == table)
     {
         let default = if default.is_empty() {
             String::new()

@@ -102,6 +102,13 @@ fn print_repo(repo: &RepoView, now: Timestamp, out: &mut Out<'_>) -> io::Result<
             .as_ref()
             .map(|hint| field("hint", Tone::Hint, clean(hint))),
     );
+    rows.extend(repo.hook_silence.map(|since| {
+        let told = format!(
+            "silent since {}: polling found what no webhook told of",
+            age(now, since)
+        );
+        field("hooks", Tone::Warning, told)
+    }));
     for line in columns(&rows, out.paint()) {
         out.line(format!("  {line}"))?;
     }

@@ -13,6 +13,7 @@ mod feed;
 mod files;
 mod health;
 mod history;
+mod hooks;
 mod instances;
 mod layers;
 mod problem;
@@ -68,6 +69,7 @@ pub(crate) fn router(app: App) -> Router {
         )
         .route("/v1/repos/{repo}/accept", post(repos::accept))
         .route("/v1/repos/{repo}/holds", get(repos::holds))
+        .route("/hooks/{hook}", post(hooks::deliver))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed);
     layers::wrap(routes, app.clone()).with_state(app)

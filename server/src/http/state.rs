@@ -9,6 +9,7 @@ use headwater_wire::RepoName;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::hooks::Hooks;
 use crate::repo::Repo;
 
 /// Everything a handler may use; cheap to clone.
@@ -18,6 +19,7 @@ pub(crate) struct App(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     repos: ArcSwap<BTreeMap<RepoName, Arc<Repo>>>,
+    hooks: ArcSwap<Hooks>,
     draining: CancellationToken,
     /// Open sockets, which a stop waits for.
     sockets: TaskTracker,
@@ -32,6 +34,7 @@ impl App {
         let id_prefix = format!("{:08x}", rand::random::<u32>());
         Self(Arc::new(Inner {
             repos: ArcSwap::from_pointee(repos),
+            hooks: ArcSwap::default(),
             draining,
             sockets: TaskTracker::new(),
             id_prefix,
@@ -47,6 +50,16 @@ impl App {
     /// Answers for these repositories from now on.
     pub(crate) fn set_repos(&self, repos: BTreeMap<RepoName, Arc<Repo>>) {
         self.0.repos.store(Arc::new(repos));
+    }
+
+    /// All webhooks.
+    pub(crate) fn hooks(&self) -> Arc<Hooks> {
+        self.0.hooks.load_full()
+    }
+
+    /// Takes these webhooks from now on.
+    pub(crate) fn set_hooks(&self, hooks: Hooks) {
+        self.0.hooks.store(Arc::new(hooks));
     }
 
     /// Cancelled when the process stops taking requests.

@@ -1,12 +1,10 @@
 //! From what the rooms hold to what the API shows.
 
 use headwater_wire::{
-    BranchName, ConfigItem, ConfigList, ConfigName, HeadState, HoldList, HoldView, RepoView, SourceState,
-    Timestamp,
+    ConfigItem, ConfigList, ConfigName, HeadState, HoldList, HoldView, RepoView, SourceState, Timestamp,
 };
 
 use crate::git::history::CommitInfo;
-use crate::git::list::BranchWanted;
 use crate::pipeline::source::is_stale;
 use crate::publish::{Exposed, Published, STATUS_FINDINGS_MAX};
 use crate::repo::Repo;
@@ -18,13 +16,13 @@ pub(super) fn repo(repo: &Repo, published: &Published, now: Timestamp) -> RepoVi
     RepoView {
         name: repo.name().clone(),
         url: repo.settings().upstream.url.to_string(),
-        branch: state.branch.clone().or_else(|| wanted_branch(repo)),
+        branch: repo.branch_wanted(),
         tip: state.tip.clone(),
         head: state.head.clone(),
         head_state: state.head_state,
         source_state: source.state,
         synced_at: source.synced_at,
-        stale: source.stale || is_stale(source.synced_at, now, repo.settings().poll_interval),
+        stale: source.stale || is_stale(source.synced_at, now, repo.poll_interval()),
         configs: published
             .snapshot
             .as_ref()
@@ -38,6 +36,7 @@ pub(super) fn repo(repo: &Repo, published: &Published, now: Timestamp) -> RepoVi
                 "mend what the findings name and push again; the last good commit keeps serving".to_owned()
             })
         }),
+        hook_silence: repo.bell().silence(),
         findings: published
             .head_findings
             .iter()
@@ -45,13 +44,6 @@ pub(super) fn repo(repo: &Repo, published: &Published, now: Timestamp) -> RepoVi
             .take(STATUS_FINDINGS_MAX)
             .cloned()
             .collect(),
-    }
-}
-
-fn wanted_branch(repo: &Repo) -> Option<BranchName> {
-    match &repo.settings().branch {
-        BranchWanted::Named(branch) => Some(branch.clone()),
-        BranchWanted::Default => None,
     }
 }
 

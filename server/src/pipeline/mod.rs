@@ -5,6 +5,7 @@
 //! deliberately absent: any trust in what a wake carries.
 
 mod admit;
+pub(crate) mod bell;
 pub(crate) mod lane;
 mod raise;
 pub(crate) mod source;
@@ -29,7 +30,7 @@ use crate::publish::{Published, SourceStatus};
 use crate::repo::{Repo, StoreFailure};
 use lane::Lane;
 use source::{MissingBranch, RoundError};
-use trigger::{FORCED_PAUSE, Jitter, pause};
+use trigger::{Chase, FORCED_PAUSE, Jitter, Seen, pause};
 
 /// Every so many rounds the tags are listed, too: they come, move and go without the branch.
 const TAG_ROUNDS: u32 = 4;
@@ -90,6 +91,12 @@ pub(crate) struct Pipeline {
     rounds: u32,
     /// When fences may be raised again.
     raises: raise::Pace,
+    /// Where the last listing saw the branch.
+    seen: Option<Seen>,
+    /// What a webhook announced and no listing has shown yet.
+    chase: Option<Chase>,
+    /// Last listing that a webhook caused.
+    chased_at: Option<Instant>,
 }
 
 impl Pipeline {
@@ -106,6 +113,9 @@ impl Pipeline {
             missing: None,
             rounds: 0,
             raises: raise::Pace::default(),
+            seen: None,
+            chase: None,
+            chased_at: None,
         }
     }
 
@@ -136,8 +146,12 @@ impl Pipeline {
         let waiting = std::mem::take(&mut self.waiting);
         self.rounds = self.rounds.wrapping_add(1);
         let lists_tags = self.rounds.is_multiple_of(TAG_ROUNDS);
-        self.last_listing = Some(Instant::now());
+        let started = Instant::now();
+        self.last_listing = Some(started);
+        let before = self.seen.clone().filter(|_| self.failures == 0);
         let result = self.sync().await;
+        let now = self.seen.clone().filter(|_| result.is_ok());
+        self.compare_with_hooks(started, before, now);
         if lists_tags && result.is_ok() {
             self.list_tags().await;
         }
@@ -162,6 +176,10 @@ impl Pipeline {
             .call(deadline, move |mirror, stop| mirror.list(&wanted, stop))
             .await?;
         let synced_at = clock::now();
+        self.seen = Some(match &listing.head {
+            ListedHead::At(head) => Seen::At(head.clone()),
+            ListedHead::EmptyRepository | ListedHead::BranchMissing { .. } => Seen::Gone,
+        });
         let state = match &listing.head {
             ListedHead::EmptyRepository => SourceState::EmptyRepository,
             ListedHead::BranchMissing { branch, others } => {
@@ -289,12 +307,8 @@ impl Pipeline {
 
     /// Waits for the next reason to list: the poll, a wake, or a request. Marks the source stale when its time comes.
     async fn wait(&mut self) {
-        let poll_at = Instant::now()
-            + pause(
-                self.repo.settings().poll_interval,
-                self.failures,
-                Jitter(rand::random()),
-            );
+        let poll_at =
+            Instant::now() + pause(self.repo.poll_interval(), self.failures, Jitter(rand::random()));
         let stale_check = self.repo.settings().poll_interval.min(Duration::from_secs(5));
         let mut due = if self.judge_again && self.failures == 0 {
             Instant::now()
@@ -302,7 +316,7 @@ impl Pipeline {
             poll_at
         };
         loop {
-            due = due.min(self.asked_for());
+            due = due.min(self.asked_for()).min(self.announced());
             let tick = Instant::now() + stale_check;
             // Cancel-safe: receiving from a channel, looking whether a fence waits and sleeping lose nothing.
             tokio::select! {
@@ -310,9 +324,15 @@ impl Pipeline {
                 () = tokio::time::sleep_until(due.min(tick)) => {
                     if Instant::now() >= due { return }
                     self.mark_stale();
+                    self.repo.bell().tell_silence(self.repo.name());
                 }
+                () = self.repo.bell().rung() => self.answer_bell(),
                 request = self.requests.recv() => match request {
-                    Some(Request::Reconfigured) => return,
+                    Some(Request::Reconfigured) => {
+                        // It may be another upstream now, of which no hook could have told.
+                        self.seen = None;
+                        return;
+                    }
                     Some(Request::List(reply)) => self.waiting.push(reply),
                     Some(Request::Accept { head, reason, reply }) => {
                         if self.accept(head, reason, reply).await { return }

@@ -120,7 +120,7 @@ impl Pipeline {
     }
 
     fn is_stale(&self, synced_at: Option<Timestamp>) -> bool {
-        is_stale(synced_at, clock::now(), self.repo.settings().poll_interval)
+        is_stale(synced_at, clock::now(), self.repo.poll_interval())
     }
 
     pub(super) fn mark_stale(&self) {

@@ -12,9 +12,10 @@ use headwater_validators::document::{self, Member, Node, ParseOptions, Range, Va
 use headwater_wire::{BranchName, RepoName};
 
 use super::access;
-use super::keys::{Key, REPO_KEYS, SERVER_KEYS, repo_variable, variable};
+use super::hooks::{self, HOOK_KEYS, HookDraft};
+use super::keys::{Key, REPO_KEYS, SERVER_KEYS, hook_variable, repo_variable, variable};
 use super::source::{Flags, Mistake, Place};
-use super::{RepoSettings, Settings};
+use super::{HOOK_GRACE, RepoSettings, Settings};
 use crate::git::limits::MirrorLimits;
 use crate::git::list::BranchWanted;
 use crate::git::upstream::{ClearText, Credentials, SshSettings, TokenStyle, Upstream};
@@ -71,6 +72,7 @@ pub(super) struct RepoDraft {
     pub(super) proxy: Option<String>,
     pub(super) ssh_key_file: Option<PathBuf>,
     pub(super) known_hosts_file: Option<PathBuf>,
+    pub(super) forge_repo: Option<String>,
 }
 
 /// Reads file, environment and flags. `environment` is the list of variables, so that tests need not set any.
@@ -82,13 +84,14 @@ pub fn load(flags: &Flags, environment: &[(String, String)]) -> Result<Settings,
     loading.read_file(flags.file.as_deref());
     loading.read_environment(environment);
     loading.read_flags(flags);
-    loading.finish()
+    loading.finish(environment)
 }
 
 #[derive(Default)]
 struct Loading {
     server: ServerDraft,
     repos: Vec<RepoDraft>,
+    hooks: Vec<HookDraft>,
     mistakes: Vec<Mistake>,
 }
 
@@ -128,6 +131,8 @@ impl Loading {
         for member in members(root) {
             if &*member.key == "repo" {
                 self.read_repos(member, place);
+            } else if &*member.key == "hook" {
+                self.read_hooks(member, place);
             } else {
                 let at = place(member.key_range);
                 apply(SERVER_KEYS, &mut self.server, member, at, &mut self.mistakes);
@@ -136,13 +141,7 @@ impl Loading {
     }
 
     fn read_repos(&mut self, member: &Member, place: &dyn Fn(Range) -> Place) {
-        let Value::Arr(tables) = &member.value.value else {
-            let mistake = Mistake::new(place(member.key_range), "`repo` is not a list of tables")
-                .hint("write `[[repo]]`, once for each repository");
-            self.mistakes.push(mistake);
-            return;
-        };
-        for table in tables {
+        for table in self.tables(member, place) {
             let mut draft = RepoDraft::default();
             for member in members(table) {
                 apply(
@@ -159,6 +158,30 @@ impl Loading {
             }
             self.repos.push(draft);
         }
+    }
+
+    fn read_hooks(&mut self, member: &Member, place: &dyn Fn(Range) -> Place) {
+        for table in self.tables(member, place) {
+            let mut draft = HookDraft::at(place(table.range));
+            for member in members(table) {
+                let at = place(member.key_range);
+                apply(HOOK_KEYS, &mut draft, member, at, &mut self.mistakes);
+            }
+            self.hooks.push(draft);
+        }
+    }
+
+    /// The tables of a list of them.
+    fn tables<'a>(&mut self, member: &'a Member, place: &dyn Fn(Range) -> Place) -> &'a [Node] {
+        if let Value::Arr(tables) = &member.value.value {
+            return tables;
+        }
+        let key = &member.key;
+        let message = format!("`{key}` is not a list of tables");
+        let mistake = Mistake::new(place(member.key_range), message);
+        self.mistakes
+            .push(mistake.hint(format!("write `[[{key}]]`, once for each")));
+        &[]
     }
 
     fn read_environment(&mut self, environment: &[(String, String)]) {
@@ -184,6 +207,12 @@ impl Loading {
             let name = repo_variable(key.name);
             if let Some(text) = find(&name) {
                 self.set_only_repo(key, text, Place::Environment(name));
+            }
+        }
+        for key in HOOK_KEYS {
+            let name = hook_variable(key.name);
+            if let Some(text) = find(&name) {
+                self.set_only_hook(key, text, Place::Environment(name));
             }
         }
     }
@@ -222,13 +251,30 @@ impl Loading {
         }
     }
 
-    fn finish(mut self) -> Result<Settings, Vec<Mistake>> {
+    /// Sets a value of the one hook, which exists from the first such value on.
+    fn set_only_hook(&mut self, key: &Key<HookDraft>, text: &str, place: Place) {
+        if self.hooks.len() > 1 {
+            let message = "several hooks are set, so it is not clear which one is meant";
+            self.mistakes
+                .push(Mistake::new(place, message).hint("set it in that hook's `[[hook]]` table"));
+            return;
+        }
+        if self.hooks.is_empty() {
+            self.hooks.push(HookDraft::at(Place::Whole));
+        }
+        if let Some(draft) = self.hooks.first_mut() {
+            set(key, draft, text, place, &mut self.mistakes);
+        }
+    }
+
+    fn finish(mut self, environment: &[(String, String)]) -> Result<Settings, Vec<Mistake>> {
         self.check_whole();
         let repos: Vec<RepoSettings> = self
             .repos
             .iter()
             .filter_map(|draft| finish_repo(draft, &self.server))
             .collect();
+        let hooks = hooks::finish(&self.hooks, &repos, environment, &mut self.mistakes);
         if !self.mistakes.is_empty() {
             self.mistakes.sort();
             return Err(self.mistakes);
@@ -245,6 +291,7 @@ impl Loading {
             verdict_deadline: server.verdict_deadline,
             verdict_program: None,
             repos,
+            hooks,
         })
     }
 
@@ -337,6 +384,8 @@ fn finish_repo(draft: &RepoDraft, server: &ServerDraft) -> Option<RepoSettings> 
         poll_interval: draft.poll_interval.unwrap_or(server.poll_interval),
         rewritten_history: draft.rewritten_history,
         mirror_limits: MirrorLimits::default(),
+        forge_repo: draft.forge_repo.clone(),
+        hook_grace: HOOK_GRACE,
     })
 }
 
@@ -352,7 +401,12 @@ fn apply<D>(keys: &[Key<D>], draft: &mut D, member: &Member, place: Place, mista
         });
         return;
     };
-    match scalar(&member.value) {
+    let text = if key.takes_list() {
+        list(&member.value)
+    } else {
+        scalar(&member.value)
+    };
+    match text {
         Some(text) => set(key, draft, &text, place, mistakes),
         None => mistakes.push(Mistake::new(
             place,
@@ -377,6 +431,19 @@ fn members(node: &Node) -> &[Member] {
 
 fn table_lacks(table: &Node, key: &str) -> bool {
     !members(table).iter().any(|member| &*member.key == key)
+}
+
+/// A scalar, or a list of them, as the text a variable would hold: with commas in between.
+fn list(node: &Node) -> Option<String> {
+    match &node.value {
+        Value::Arr(elements) => {
+            let texts: Option<Vec<String>> = elements.iter().map(scalar).collect();
+            Some(texts?.join(","))
+        }
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Str(_) | Value::Obj(_) => {
+            scalar(node)
+        }
+    }
 }
 
 /// A scalar as the text a variable would hold.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use headwater_core::RewrittenHistory;
 
 use super::draft::{RepoDraft, ServerDraft};
+use super::hooks::HOOK_KEYS;
 
 /// One key: how it is named, what it means, how its text becomes a value.
 pub(super) struct Key<D> {
@@ -20,6 +21,13 @@ pub(super) struct Key<D> {
     pub(super) set: fn(&mut D, &str) -> Result<(), String>,
 }
 
+impl<D> Key<D> {
+    /// Whether the file may give several values at once. No other key does, so that a bracket too many is told.
+    pub(super) fn takes_list(&self) -> bool {
+        self.name == "repo"
+    }
+}
+
 /// Name, default and meaning of one key, for `--help` and the documentation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyHelp {
@@ -31,27 +39,38 @@ pub struct KeyHelp {
     pub default: &'static str,
     /// One line for people.
     pub help: &'static str,
-    /// Whether it stands in a `[[repo]]` table.
-    pub in_repo: bool,
+    /// Where in the file it stands.
+    pub table: Table,
+}
+
+/// A part of the settings file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Table {
+    /// The top.
+    Server,
+    /// `[[repo]]`.
+    Repo,
+    /// `[[hook]]`.
+    Hook,
 }
 
 /// All keys, in the order they are documented.
 pub fn key_help() -> Vec<KeyHelp> {
-    let server = SERVER_KEYS.iter().map(|key| KeyHelp {
+    let mut all = help(SERVER_KEYS, Table::Server, variable);
+    all.extend(help(REPO_KEYS, Table::Repo, repo_variable));
+    all.extend(help(HOOK_KEYS, Table::Hook, hook_variable));
+    all
+}
+
+fn help<D>(keys: &[Key<D>], table: Table, variable: fn(&str) -> String) -> Vec<KeyHelp> {
+    let row = |key: &Key<D>| KeyHelp {
         name: key.name,
         variable: variable(key.name),
         default: key.default,
         help: key.help,
-        in_repo: false,
-    });
-    let repo = REPO_KEYS.iter().map(|key| KeyHelp {
-        name: key.name,
-        variable: repo_variable(key.name),
-        default: key.default,
-        help: key.help,
-        in_repo: true,
-    });
-    server.chain(repo).collect()
+        table,
+    };
+    keys.iter().map(row).collect()
 }
 
 /// The variable of a server key.
@@ -66,6 +85,11 @@ pub(super) fn repo_variable(key: &str) -> String {
         "branch" => "HEADWATER_BRANCH".to_owned(),
         other => format!("HEADWATER_REPO_{}", other.to_ascii_uppercase()),
     }
+}
+
+/// The variable of a hook key; it speaks of the only hook.
+pub(super) fn hook_variable(key: &str) -> String {
+    format!("HEADWATER_HOOK_{}", key.to_ascii_uppercase())
 }
 
 pub(super) const SERVER_KEYS: &[Key<ServerDraft>] = &[
@@ -227,15 +251,21 @@ pub(super) const REPO_KEYS: &[Key<RepoDraft>] = &[
         default: "",
         set: |draft, text| put(&mut draft.known_hosts_file, path(text).map(Some)),
     },
+    Key {
+        name: "forge_repo",
+        help: "id or `owner/name` at the forge, for webhooks, where the path of `url` is not its name there",
+        default: "",
+        set: |draft, text| put(&mut draft.forge_repo, Ok(Some(text.to_owned()))),
+    },
 ];
 
 /// Puts a value that could be read; the error goes up as it is.
-fn put<T>(slot: &mut T, value: Result<T, String>) -> Result<(), String> {
+pub(super) fn put<T>(slot: &mut T, value: Result<T, String>) -> Result<(), String> {
     *slot = value?;
     Ok(())
 }
 
-fn path(text: &str) -> Result<PathBuf, String> {
+pub(super) fn path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() {
         Err("expected a path, not nothing".to_owned())
     } else {

@@ -5,6 +5,7 @@
 
 mod access;
 mod draft;
+mod hooks;
 mod keys;
 mod source;
 
@@ -14,16 +15,22 @@ use std::time::Duration;
 
 use headwater_core::RewrittenHistory;
 use headwater_validators::Limits;
-use headwater_wire::RepoName;
+use headwater_wire::{HookName, RepoName};
 
+use crate::forge::ForgeKind;
 use crate::git::limits::MirrorLimits;
 use crate::git::list::BranchWanted;
 use crate::git::upstream::Upstream;
+use crate::secret::Secret;
 use crate::telemetry::LogFormat;
 
 pub use draft::{ServerDraft, load};
-pub use keys::{KeyHelp, key_help};
+pub use keys::{KeyHelp, Table, key_help};
 pub use source::{Flags, Mistake};
+
+/// How much later than polling a webhook may come: forges queue them for some seconds, and a listing of ours may be
+/// quicker than the queue.
+pub(crate) const HOOK_GRACE: Duration = Duration::from_mins(1);
 
 /// Everything `serve` needs to know.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +55,21 @@ pub struct Settings {
     pub verdict_program: Option<PathBuf>,
     /// Repositories to follow; at least one.
     pub repos: Vec<RepoSettings>,
+    /// Webhooks to take.
+    pub hooks: Vec<HookSettings>,
+}
+
+/// One webhook to take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HookSettings {
+    /// Its name, the last part of its address.
+    pub name: HookName,
+    /// Who sends it.
+    pub forge: ForgeKind,
+    /// Repositories of this service that it wakes; at least one.
+    pub repos: Vec<RepoName>,
+    /// Secrets that sign it, each enough: one, or two while it is being replaced.
+    pub secrets: Vec<Secret>,
 }
 
 /// One repository to follow.
@@ -65,4 +87,8 @@ pub struct RepoSettings {
     pub rewritten_history: RewrittenHistory,
     /// Deadlines and sizes of the mirror.
     pub mirror_limits: MirrorLimits,
+    /// Id or full name at its forge, where the address does not tell it.
+    pub forge_repo: Option<String>,
+    /// How much later than polling a webhook may tell of a change before hooks count as silent.
+    pub hook_grace: Duration,
 }

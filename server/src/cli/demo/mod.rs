@@ -29,7 +29,7 @@ use crate::git::limits::MirrorLimits;
 use crate::git::list::BranchWanted;
 use crate::git::upstream::Upstream;
 use crate::process::ProcessError;
-use crate::settings::{RepoSettings, Settings};
+use crate::settings::{HOOK_GRACE, RepoSettings, Settings};
 use crate::telemetry::{self, LogFormat};
 use instances::Instances;
 use site::Site;
@@ -175,6 +175,8 @@ fn settings(site: &Site, listen: SocketAddr) -> Result<Settings, Failure> {
         poll_interval: POLL_INTERVAL,
         rewritten_history: RewrittenHistory::default(),
         mirror_limits: MirrorLimits::default(),
+        forge_repo: None,
+        hook_grace: HOOK_GRACE,
     };
     Ok(Settings {
         listen,
@@ -187,6 +189,7 @@ fn settings(site: &Site, listen: SocketAddr) -> Result<Settings, Failure> {
         verdict_deadline: VERDICT_DEADLINE,
         verdict_program: own_program(),
         repos: vec![repo],
+        hooks: Vec::new(),
     })
 }
 

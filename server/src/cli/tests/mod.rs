@@ -128,6 +128,7 @@ fn repo(name: &str) -> RepoView {
         configs: 12,
         error: None,
         hint: None,
+        hook_silence: None,
         findings: Vec::new(),
     }
 }

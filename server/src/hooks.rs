@@ -1,0 +1,166 @@
+//! From a verified delivery to a wake: which repositories it concerns, and whether it was here before.
+//!
+//! Invariant: whatever a delivery says, all it can cause is that configured repositories are listed anew, and that
+//! rarely. Ids are remembered only of deliveries that were verified and taken, so that nobody without the secret can
+//! fill the memory, and a delivery that was turned away may come again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use headwater_wire::{HookAnswer, HookName, HookOutcome, RepoName};
+use sha2::{Digest, Sha256};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tracing::{debug, info};
+
+use crate::cache::Cache;
+use crate::forge::{Delivery, Meaning};
+use crate::repo::Repo;
+use crate::settings::{HookSettings, Settings};
+
+/// Deliveries remembered of each hook, by id and by content: some days of a busy forge.
+const SEEN_MAX: usize = 4_096;
+/// Deliveries whose bodies may be in memory at once; each is at most 5 MiB.
+const AT_ONCE_MAX: usize = 32;
+
+/// All repositories that are followed.
+type Repos = BTreeMap<RepoName, Arc<Repo>>;
+
+/// All hooks.
+#[derive(Debug)]
+pub(crate) struct Hooks {
+    by_name: BTreeMap<HookName, Arc<Hook>>,
+    slots: Arc<Semaphore>,
+}
+
+/// One hook.
+#[derive(Debug)]
+pub(crate) struct Hook {
+    settings: HookSettings,
+    seen: Arc<Cache<Mark, ()>>,
+}
+
+/// What a delivery is known again by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Mark {
+    Id(String),
+    Content([u8; 32]),
+}
+
+impl Default for Hooks {
+    fn default() -> Self {
+        Self {
+            by_name: BTreeMap::new(),
+            slots: Arc::new(Semaphore::new(AT_ONCE_MAX)),
+        }
+    }
+}
+
+impl Hooks {
+    /// The hooks of other settings, with what is remembered of those that stay.
+    pub(crate) fn renewed(&self, settings: &Settings) -> Self {
+        let renew = |settings: &HookSettings| {
+            let known = self.by_name.get(&settings.name);
+            let seen = known.map_or_else(|| Arc::new(Cache::new(SEEN_MAX)), |hook| hook.seen.clone());
+            let hook = Hook {
+                settings: settings.clone(),
+                seen,
+            };
+            (settings.name.clone(), Arc::new(hook))
+        };
+        Self {
+            by_name: settings.hooks.iter().map(renew).collect(),
+            slots: self.slots.clone(),
+        }
+    }
+
+    /// The hook of an address.
+    pub(crate) fn find(&self, name: &str) -> Option<Arc<Hook>> {
+        self.by_name.get(name).cloned()
+    }
+
+    /// Room for one more body; none if too many are being read.
+    pub(crate) fn slot(&self) -> Option<SemaphorePermit<'_>> {
+        self.slots.try_acquire().ok()
+    }
+}
+
+impl Hook {
+    /// What the operator set.
+    pub(crate) fn settings(&self) -> &HookSettings {
+        &self.settings
+    }
+
+    /// Acts on a delivery. `body` is what it was read from.
+    pub(crate) fn take(&self, delivery: &Delivery, body: &[u8], repos: &Repos) -> HookAnswer {
+        let hook = &self.settings.name;
+        let concerned: Vec<&Arc<Repo>> = self.concerned(delivery, repos).collect();
+        debug!(%hook, id = delivery.id, event = ?delivery.event, repos = concerned.len(), "a webhook delivery");
+        if concerned.is_empty() && delivery.event.meaning(None) != Meaning::Pong {
+            return ignored("this hook tells of another repository");
+        }
+        let mut answer = HookAnswer {
+            outcome: HookOutcome::Pong,
+            reason: None,
+            repos: Vec::new(),
+        };
+        let mut wakes = Vec::new();
+        for repo in concerned {
+            match delivery.event.meaning(repo.branch_wanted().as_ref()) {
+                Meaning::Pong => {}
+                Meaning::Nothing(reason) => answer = ignored(reason),
+                Meaning::Wake(expected) => wakes.push((repo, expected)),
+            }
+        }
+        if wakes.is_empty() {
+            return answer;
+        }
+        if !self.is_new(delivery, body) {
+            return ignored("this delivery was taken before");
+        }
+        for (repo, expected) in &wakes {
+            info!(%hook, repo = %repo.name(), id = delivery.id, "{hook} told of a push to {}", repo.name());
+            repo.bell().ring(expected.clone());
+        }
+        HookAnswer {
+            outcome: HookOutcome::Accepted,
+            reason: None,
+            repos: wakes.into_iter().map(|(repo, _)| repo.name().clone()).collect(),
+        }
+    }
+
+    /// The repositories of this hook that the delivery speaks of; all of them if it does not say.
+    fn concerned<'a>(
+        &'a self,
+        delivery: &'a Delivery,
+        repos: &'a Repos,
+    ) -> impl Iterator<Item = &'a Arc<Repo>> {
+        let identity = &delivery.repository;
+        let told = self.settings.repos.iter().filter_map(|name| repos.get(name));
+        told.filter(|repo| {
+            let settings = repo.settings();
+            identity.is_unknown() || identity.is(&settings.upstream.url, settings.forge_repo.as_deref())
+        })
+    }
+
+    /// Whether this delivery was not taken before. Where its id is not signed, who replays it can give it another, so
+    /// its content counts, too.
+    fn is_new(&self, delivery: &Delivery, body: &[u8]) -> bool {
+        let id = delivery.id.clone().map(Mark::Id);
+        let content = self
+            .settings
+            .forge
+            .leaves_id_unsigned()
+            .then(|| Mark::Content(Sha256::digest(body).into()));
+        // Both are marked, also if the first was known.
+        let marks = id.into_iter().chain(content);
+        marks.fold(true, |new, mark| new & self.seen.put_new(mark, ()))
+    }
+}
+
+fn ignored(reason: &str) -> HookAnswer {
+    HookAnswer {
+        outcome: HookOutcome::Ignored,
+        reason: Some(reason.to_owned()),
+        repos: Vec::new(),
+    }
+}
