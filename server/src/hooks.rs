@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use headwater_wire::{HookAnswer, HookName, HookOutcome, RepoName};
+use headwater_wire::{BranchName, HookAnswer, HookName, HookOutcome, RepoName};
 use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::{debug, info};
@@ -105,7 +105,7 @@ impl Hook {
         };
         let mut wakes = Vec::new();
         for repo in concerned {
-            match delivery.event.meaning(repo.branch_wanted().as_ref()) {
+            match delivery.event.meaning(followed(repo).as_ref()) {
                 Meaning::Pong => {}
                 Meaning::Nothing(reason) => answer = ignored(reason),
                 Meaning::Wake(expected) => wakes.push((repo, expected)),
@@ -155,6 +155,12 @@ impl Hook {
         let marks = id.into_iter().chain(content);
         marks.fold(true, |new, mark| new & self.seen.put_new(mark, ()))
     }
+}
+
+/// The branch that matters: the one that the settings name, else the one that was found to be the default.
+fn followed(repo: &Repo) -> Option<BranchName> {
+    let named = repo.settings().branch.named().cloned();
+    named.or_else(|| repo.branch())
 }
 
 fn ignored(reason: &str) -> HookAnswer {

@@ -18,12 +18,12 @@ use tracing::warn;
 use crate::cache::Cache;
 use crate::clock;
 use crate::fence::Fences;
+use crate::forge::ForgeApi;
 use crate::git::error::GitError;
-use crate::git::list::BranchWanted;
 use crate::git::read::{ReadError, Reader};
 use crate::judge::{Judged, Rules, judge};
 use crate::pipeline::bell::Bell;
-use crate::pipeline::{Fresh, Request, trigger, versions};
+use crate::pipeline::{Fresh, Request, versions};
 use crate::publish::{Board, Exposed, Published};
 use crate::sandbox::SandboxError;
 use crate::settings::RepoSettings;
@@ -93,6 +93,8 @@ pub(crate) struct Repo {
     reader: ArcSwapOption<Reader>,
     requests: mpsc::Sender<Request>,
     bell: Bell,
+    /// The forge that holds it, if we may speak to one.
+    forge: ArcSwapOption<ForgeApi>,
     judged: Cache<CommitId, Arc<Judged>>,
     declared: Cache<CommitId, Declared>,
     versions: Cache<CommitId, Arc<BTreeMap<ConfigName, CommitId>>>,
@@ -122,6 +124,7 @@ impl Repo {
             reader: ArcSwapOption::empty(),
             requests,
             bell: Bell::default(),
+            forge: ArcSwapOption::empty(),
             judged: Cache::new(JUDGED_MAX),
             declared: Cache::new(DECLARED_MAX),
             versions: Cache::new(DECLARED_MAX),
@@ -146,14 +149,23 @@ impl Repo {
         &self.bell
     }
 
+    /// Speaks to this forge about it from now on.
+    pub(crate) fn set_forge(&self, forge: Option<Arc<ForgeApi>>) {
+        self.forge.store(forge);
+    }
+
+    /// The forge that holds it.
+    #[expect(
+        dead_code,
+        reason = "for the rollback, which opens pull requests where it may not push"
+    )]
+    pub(crate) fn forge(&self) -> Option<Arc<ForgeApi>> {
+        self.forge.load_full()
+    }
+
     /// Mean time between two listings now: longer than set while webhooks are well.
     pub(crate) fn poll_interval(&self) -> Duration {
-        let set = self.settings().poll_interval;
-        if self.bell.is_well() {
-            trigger::stretched(set)
-        } else {
-            set
-        }
+        self.bell.stretch(self.settings().poll_interval)
     }
 
     /// Takes other settings; the pipeline acts on them at once.
@@ -180,15 +192,6 @@ impl Repo {
     /// Branch followed, once it is known.
     pub(crate) fn branch(&self) -> Option<BranchName> {
         self.board.read().state.branch.clone()
-    }
-
-    /// Branch followed, or the one that the settings name before it is known.
-    pub(crate) fn branch_wanted(&self) -> Option<BranchName> {
-        let named = || match &self.settings().branch {
-            BranchWanted::Named(branch) => Some(branch.clone()),
-            BranchWanted::Default => None,
-        };
-        self.branch().or_else(named)
     }
 
     /// The view of the mirror that requests read; replaced after every fetch, and reading it never waits.

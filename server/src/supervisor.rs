@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::forge::outbound::Outbound;
 use crate::http::{App, router, serve};
 use crate::judge::Rules;
 use crate::pipeline::Pipeline;
@@ -97,6 +98,7 @@ pub async fn run_with_reloads(
         app,
         draining,
         running: BTreeMap::new(),
+        outbound: Outbound::default(),
         pipelines: JoinSet::new(),
     };
     house.furnish()?;
@@ -131,6 +133,7 @@ struct House {
     app: App,
     draining: CancellationToken,
     running: BTreeMap<RepoName, Running>,
+    outbound: Outbound,
     pipelines: JoinSet<()>,
 }
 
@@ -175,6 +178,7 @@ impl House {
             .map(|(name, running)| (name.clone(), running.repo.clone()));
         self.app.set_repos(repos.collect());
         self.hang_bells();
+        self.outbound.renew(&self.settings, &self.app.repos());
         Ok(())
     }
 
@@ -213,6 +217,8 @@ impl House {
         }
         self.settings.repos = settings.repos;
         self.settings.hooks = settings.hooks;
+        self.settings.forges = settings.forges;
+        self.settings.public_url = settings.public_url;
         self.settings.allow_write = settings.allow_write;
         match self.furnish() {
             Ok(()) => {

@@ -1,9 +1,9 @@
 //! Harness of the suite: real Git repositories, real servers on port 0, and servers that lie.
 //!
 //! `origin` is an upstream driven by the `git` program, which is also the oracle; `git_http` and `sshd` serve it;
-//! `hostile` serves what no honest server would. `server` runs the service itself; `http`, `sse` and `socket` talk to it; `wait`
-//! waits for states. Invariant: nothing here reads the settings of who runs the tests, and everything is gone when
-//! its handle is dropped.
+//! `forge` is a forge with its API; `hostile` serves what no honest server would. `server` runs the service itself;
+//! `http`, `sse` and `socket` talk to it; `wait` waits for states. Invariant: nothing here reads the settings of
+//! who runs the tests, and everything is gone when its handle is dropped.
 
 #![expect(
     clippy::missing_panics_doc,
@@ -11,6 +11,7 @@
     reason = "a harness that cannot do its part panics; that is its contract"
 )]
 
+pub mod forge;
 pub mod git_http;
 pub mod hostile;
 pub mod http;

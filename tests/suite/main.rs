@@ -20,6 +20,7 @@ mod command;
 mod compare;
 mod demo;
 mod events;
+mod forge;
 mod git_history;
 mod git_hostile;
 mod git_notes;

@@ -73,6 +73,8 @@ fn long_help() -> String {
     keys(&mut text, Table::Repo);
     text.push_str("\nIn each [[hook]] table of the file; the variables speak of the only webhook:\n");
     keys(&mut text, Table::Hook);
+    text.push_str("\nIn each [forge.NAME] table of the file; the variables speak of the only forge:\n");
+    keys(&mut text, Table::Forge);
     text.push('\n');
     text.push_str(EXAMPLES);
     text

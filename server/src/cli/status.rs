@@ -104,7 +104,7 @@ fn print_repo(repo: &RepoView, now: Timestamp, out: &mut Out<'_>) -> io::Result<
     );
     rows.extend(repo.hook_silence.map(|since| {
         let told = format!(
-            "silent since {}: polling found what no webhook told of",
+            "silent: a poll found what no webhook had told of, {}",
             age(now, since)
         );
         field("hooks", Tone::Warning, told)

@@ -1,16 +1,21 @@
-//! What the forges say to us: one small adapter for each, behind one face.
+//! What the forges say to us, one small adapter for each behind one face; and what we say to them.
 //!
 //! Invariant: nothing is read out of a delivery before its signature was verified, which the types say: only a
 //! [`Verified`] can be parsed. The forge comes from the hook's settings and is never guessed from headers, since
 //! several of them imitate each other's. What is deliberately absent: trust in file lists and addresses of a payload.
 
+mod api;
+mod ask;
 mod bitbucket;
+mod credential;
 mod delivery;
+mod desk;
 mod generic;
 mod gitea;
 mod github;
 mod gitlab;
 mod identity;
+pub(crate) mod outbound;
 mod payload;
 mod signature;
 
@@ -26,6 +31,9 @@ use serde_json::Value;
 use crate::secret::Secret;
 use gitea::Family;
 
+pub use api::{ForgeApi, ForgeError, OpenPullRequest};
+pub use ask::{ApiKind, PullRequestDraft, Status, StatusState};
+pub use credential::Credential;
 pub use delivery::{Delivery, Event, Expected, Meaning, PullRequest, Ref, RefChange};
 pub use identity::Identity;
 pub(crate) use identity::remote_path;

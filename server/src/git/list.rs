@@ -28,6 +28,16 @@ pub enum BranchWanted {
     Named(BranchName),
 }
 
+impl BranchWanted {
+    /// The branch, if it has a name.
+    pub fn named(&self) -> Option<&BranchName> {
+        match self {
+            Self::Default => None,
+            Self::Named(branch) => Some(branch),
+        }
+    }
+}
+
 /// What the upstream says about the branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing {

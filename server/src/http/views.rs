@@ -1,7 +1,8 @@
 //! From what the rooms hold to what the API shows.
 
 use headwater_wire::{
-    ConfigItem, ConfigList, ConfigName, HeadState, HoldList, HoldView, RepoView, SourceState, Timestamp,
+    BranchName, ConfigItem, ConfigList, ConfigName, HeadState, HoldList, HoldView, RepoView, SourceState,
+    Timestamp,
 };
 
 use crate::git::history::CommitInfo;
@@ -16,7 +17,7 @@ pub(super) fn repo(repo: &Repo, published: &Published, now: Timestamp) -> RepoVi
     RepoView {
         name: repo.name().clone(),
         url: repo.settings().upstream.url.to_string(),
-        branch: repo.branch_wanted(),
+        branch: state.branch.clone().or_else(|| wanted_branch(repo)),
         tip: state.tip.clone(),
         head: state.head.clone(),
         head_state: state.head_state,
@@ -45,6 +46,10 @@ pub(super) fn repo(repo: &Repo, published: &Published, now: Timestamp) -> RepoVi
             .cloned()
             .collect(),
     }
+}
+
+fn wanted_branch(repo: &Repo) -> Option<BranchName> {
+    repo.settings().branch.named().cloned()
 }
 
 fn rejection(published: &Published) -> String {

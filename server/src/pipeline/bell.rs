@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::Pipeline;
-use super::trigger::{Chase, Seen};
+use super::trigger::{Chase, Seen, stretched};
 use crate::clock;
 use crate::forge::Expected;
 
@@ -118,9 +118,13 @@ impl Bell {
         self.rung.notified().await;
     }
 
-    /// Whether polling may be slower because hooks are quicker.
-    pub(crate) fn is_well(&self) -> bool {
-        self.state().trust.is_well()
+    /// The poll interval to use instead of `set`: longer while hooks are quicker than polling.
+    pub(crate) fn stretch(&self, set: Duration) -> Duration {
+        if self.state().trust.is_well() {
+            stretched(set)
+        } else {
+            set
+        }
     }
 
     /// Since when hooks are silent.

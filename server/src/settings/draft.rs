@@ -12,9 +12,11 @@ use headwater_validators::document::{self, Member, Node, ParseOptions, Range, Va
 use headwater_wire::{BranchName, RepoName};
 
 use super::access;
+use super::forges::{self, FORGE_KEYS, ForgeDraft};
 use super::hooks::{self, HOOK_KEYS, HookDraft};
-use super::keys::{Key, REPO_KEYS, SERVER_KEYS, hook_variable, repo_variable, variable};
+use super::keys::{Key, REPO_KEYS, SERVER_KEYS, forge_variable, hook_variable, repo_variable, variable};
 use super::source::{Flags, Mistake, Place};
+use super::table::{apply, members, set, table_lacks};
 use super::{HOOK_GRACE, RepoSettings, Settings};
 use crate::git::limits::MirrorLimits;
 use crate::git::list::BranchWanted;
@@ -38,6 +40,7 @@ pub struct ServerDraft {
     pub(super) log_format: LogFormat,
     pub(super) log_filter: String,
     pub(super) limits: Limits,
+    pub(super) public_url: Option<String>,
 }
 
 impl Default for ServerDraft {
@@ -53,6 +56,7 @@ impl Default for ServerDraft {
             log_format: LogFormat::Auto,
             log_filter: "info".to_owned(),
             limits: Limits::default(),
+            public_url: None,
         }
     }
 }
@@ -92,6 +96,7 @@ struct Loading {
     server: ServerDraft,
     repos: Vec<RepoDraft>,
     hooks: Vec<HookDraft>,
+    forges: Vec<ForgeDraft>,
     mistakes: Vec<Mistake>,
 }
 
@@ -133,6 +138,8 @@ impl Loading {
                 self.read_repos(member, place);
             } else if &*member.key == "hook" {
                 self.read_hooks(member, place);
+            } else if &*member.key == "forge" {
+                self.read_forges(member, place);
             } else {
                 let at = place(member.key_range);
                 apply(SERVER_KEYS, &mut self.server, member, at, &mut self.mistakes);
@@ -168,6 +175,23 @@ impl Loading {
                 apply(HOOK_KEYS, &mut draft, member, at, &mut self.mistakes);
             }
             self.hooks.push(draft);
+        }
+    }
+
+    fn read_forges(&mut self, member: &Member, place: &dyn Fn(Range) -> Place) {
+        let Value::Obj(tables) = &member.value.value else {
+            let mistake = Mistake::new(place(member.key_range), "`forge` is not a table of tables");
+            self.mistakes
+                .push(mistake.hint("write `[forge.NAME]`, once for each"));
+            return;
+        };
+        for table in tables {
+            let mut draft = ForgeDraft::at(place(table.key_range), &table.key);
+            for member in members(&table.value) {
+                let at = place(member.key_range);
+                apply(FORGE_KEYS, &mut draft, member, at, &mut self.mistakes);
+            }
+            self.forges.push(draft);
         }
     }
 
@@ -214,6 +238,28 @@ impl Loading {
             if let Some(text) = find(&name) {
                 self.set_only_hook(key, text, Place::Environment(name));
             }
+        }
+        for key in FORGE_KEYS {
+            let name = forge_variable(key.name);
+            if let Some(text) = find(&name) {
+                self.set_only_forge(key, text, Place::Environment(name));
+            }
+        }
+    }
+
+    /// Sets a value of the one forge, which exists from the first such value on.
+    fn set_only_forge(&mut self, key: &Key<ForgeDraft>, text: &str, place: Place) {
+        if self.forges.len() > 1 {
+            let message = "several forges are set, so it is not clear which one is meant";
+            self.mistakes
+                .push(Mistake::new(place, message).hint("set it in that forge's `[forge.NAME]` table"));
+            return;
+        }
+        if self.forges.is_empty() {
+            self.forges.push(ForgeDraft::at(Place::Whole, "default"));
+        }
+        if let Some(draft) = self.forges.first_mut() {
+            set(key, draft, text, place, &mut self.mistakes);
         }
     }
 
@@ -275,6 +321,7 @@ impl Loading {
             .filter_map(|draft| finish_repo(draft, &self.server))
             .collect();
         let hooks = hooks::finish(&self.hooks, &repos, environment, &mut self.mistakes);
+        let forges = forges::finish(&self.forges, &repos, &mut self.mistakes);
         if !self.mistakes.is_empty() {
             self.mistakes.sort();
             return Err(self.mistakes);
@@ -292,6 +339,8 @@ impl Loading {
             verdict_program: None,
             repos,
             hooks,
+            forges,
+            public_url: server.public_url,
         })
     }
 
@@ -387,72 +436,4 @@ fn finish_repo(draft: &RepoDraft, server: &ServerDraft) -> Option<RepoSettings> 
         forge_repo: draft.forge_repo.clone(),
         hook_grace: HOOK_GRACE,
     })
-}
-
-/// Finds the key of a member and sets it, or says which key was probably meant.
-fn apply<D>(keys: &[Key<D>], draft: &mut D, member: &Member, place: Place, mistakes: &mut Vec<Mistake>) {
-    let Some(key) = keys.iter().find(|key| key.name == &*member.key) else {
-        let names = keys.iter().map(|key| key.name);
-        let near = headwater_validators::closest(&member.key, names);
-        let mistake = Mistake::new(place, format!("there is no setting `{}`", member.key));
-        mistakes.push(match near {
-            Some(near) => mistake.hint(format!("did you mean `{near}`?")),
-            None => mistake.hint("see `headwater serve --help` for the settings there are"),
-        });
-        return;
-    };
-    let text = if key.takes_list() {
-        list(&member.value)
-    } else {
-        scalar(&member.value)
-    };
-    match text {
-        Some(text) => set(key, draft, &text, place, mistakes),
-        None => mistakes.push(Mistake::new(
-            place,
-            format!("`{}` is not a single value", member.key),
-        )),
-    }
-}
-
-fn set<D>(key: &Key<D>, draft: &mut D, text: &str, place: Place, mistakes: &mut Vec<Mistake>) {
-    if let Err(expected) = (key.set)(draft, text) {
-        mistakes.push(Mistake::new(place, format!("`{}`: {expected}", key.name)));
-    }
-}
-
-fn members(node: &Node) -> &[Member] {
-    if let Value::Obj(members) = &node.value {
-        members
-    } else {
-        &[]
-    }
-}
-
-fn table_lacks(table: &Node, key: &str) -> bool {
-    !members(table).iter().any(|member| &*member.key == key)
-}
-
-/// A scalar, or a list of them, as the text a variable would hold: with commas in between.
-fn list(node: &Node) -> Option<String> {
-    match &node.value {
-        Value::Arr(elements) => {
-            let texts: Option<Vec<String>> = elements.iter().map(scalar).collect();
-            Some(texts?.join(","))
-        }
-        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Str(_) | Value::Obj(_) => {
-            scalar(node)
-        }
-    }
-}
-
-/// A scalar as the text a variable would hold.
-fn scalar(node: &Node) -> Option<String> {
-    match &node.value {
-        Value::Bool(value) => Some(value.to_string()),
-        Value::Int(value) => Some(value.to_string()),
-        Value::Float(value) => Some(value.to_string()),
-        Value::Str(value) => Some(value.to_string()),
-        Value::Null | Value::Arr(_) | Value::Obj(_) => None,
-    }
 }

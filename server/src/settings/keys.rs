@@ -7,6 +7,7 @@ use std::time::Duration;
 use headwater_core::RewrittenHistory;
 
 use super::draft::{RepoDraft, ServerDraft};
+use super::forges::{FORGE_KEYS, http_address};
 use super::hooks::HOOK_KEYS;
 
 /// One key: how it is named, what it means, how its text becomes a value.
@@ -52,6 +53,8 @@ pub enum Table {
     Repo,
     /// `[[hook]]`.
     Hook,
+    /// `[forge.NAME]`.
+    Forge,
 }
 
 /// All keys, in the order they are documented.
@@ -59,6 +62,7 @@ pub fn key_help() -> Vec<KeyHelp> {
     let mut all = help(SERVER_KEYS, Table::Server, variable);
     all.extend(help(REPO_KEYS, Table::Repo, repo_variable));
     all.extend(help(HOOK_KEYS, Table::Hook, hook_variable));
+    all.extend(help(FORGE_KEYS, Table::Forge, forge_variable));
     all
 }
 
@@ -90,6 +94,11 @@ pub(super) fn repo_variable(key: &str) -> String {
 /// The variable of a hook key; it speaks of the only hook.
 pub(super) fn hook_variable(key: &str) -> String {
     format!("HEADWATER_HOOK_{}", key.to_ascii_uppercase())
+}
+
+/// The variable of a forge key; it speaks of the only forge.
+pub(super) fn forge_variable(key: &str) -> String {
+    format!("HEADWATER_FORGE_{}", key.to_ascii_uppercase())
 }
 
 pub(super) const SERVER_KEYS: &[Key<ServerDraft>] = &[
@@ -150,6 +159,17 @@ pub(super) const SERVER_KEYS: &[Key<ServerDraft>] = &[
         help: "most config files in one commit",
         default: "200000",
         set: |draft, text| put(&mut draft.limits.files, number(text)),
+    },
+    Key {
+        name: "public_url",
+        help: "address at which people reach this service, for links from commit statuses",
+        default: "",
+        set: |draft, text| {
+            put(
+                &mut draft.public_url,
+                http_address(text).map(|url| Some(url.to_string())),
+            )
+        },
     },
     Key {
         name: "log_format",

@@ -5,9 +5,11 @@
 
 mod access;
 mod draft;
+mod forges;
 mod hooks;
 mod keys;
 mod source;
+mod table;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,7 +19,7 @@ use headwater_core::RewrittenHistory;
 use headwater_validators::Limits;
 use headwater_wire::{HookName, RepoName};
 
-use crate::forge::ForgeKind;
+use crate::forge::{ApiKind, Credential, ForgeKind};
 use crate::git::limits::MirrorLimits;
 use crate::git::list::BranchWanted;
 use crate::git::upstream::Upstream;
@@ -57,6 +59,33 @@ pub struct Settings {
     pub repos: Vec<RepoSettings>,
     /// Webhooks to take.
     pub hooks: Vec<HookSettings>,
+    /// Forges to speak to; at most one for each repository.
+    pub forges: Vec<ForgeSettings>,
+    /// Where people reach this service, for links to it.
+    pub public_url: Option<String>,
+}
+
+/// One forge to speak to about one repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForgeSettings {
+    /// Its name in the settings.
+    pub name: String,
+    /// Whose API it has.
+    pub kind: ApiKind,
+    /// Where the API begins.
+    pub api_url: String,
+    /// The repository there: `owner/name`, or an id at GitLab.
+    pub project: String,
+    /// The repository here.
+    pub repo: RepoName,
+    /// Who we are.
+    pub credential: Credential,
+    /// PEM file with the only certificate authorities to trust.
+    pub ca_file: Option<PathBuf>,
+    /// Proxy, as a URL.
+    pub proxy: Option<String>,
+    /// Name under which commit statuses appear.
+    pub context: String,
 }
 
 /// One webhook to take.

@@ -190,6 +190,8 @@ fn settings(site: &Site, listen: SocketAddr) -> Result<Settings, Failure> {
         verdict_program: own_program(),
         repos: vec![repo],
         hooks: Vec::new(),
+        forges: Vec::new(),
+        public_url: None,
     })
 }
 

@@ -1,0 +1,82 @@
+//! Tables of the settings file: from members to keys.
+//!
+//! Invariant: a member that is no key, or no value of one, is a mistake with its place.
+
+use headwater_validators::document::{Member, Node, Value};
+
+use super::keys::Key;
+use super::source::{Mistake, Place};
+
+/// Finds the key of a member and sets it, or says which key was probably meant.
+pub(super) fn apply<D>(
+    keys: &[Key<D>],
+    draft: &mut D,
+    member: &Member,
+    place: Place,
+    mistakes: &mut Vec<Mistake>,
+) {
+    let Some(key) = keys.iter().find(|key| key.name == &*member.key) else {
+        let names = keys.iter().map(|key| key.name);
+        let near = headwater_validators::closest(&member.key, names);
+        let mistake = Mistake::new(place, format!("there is no setting `{}`", member.key));
+        mistakes.push(match near {
+            Some(near) => mistake.hint(format!("did you mean `{near}`?")),
+            None => mistake.hint("see `headwater serve --help` for the settings there are"),
+        });
+        return;
+    };
+    let text = if key.takes_list() {
+        list(&member.value)
+    } else {
+        scalar(&member.value)
+    };
+    match text {
+        Some(text) => set(key, draft, &text, place, mistakes),
+        None => mistakes.push(Mistake::new(
+            place,
+            format!("`{}` is not a single value", member.key),
+        )),
+    }
+}
+
+pub(super) fn set<D>(key: &Key<D>, draft: &mut D, text: &str, place: Place, mistakes: &mut Vec<Mistake>) {
+    if let Err(expected) = (key.set)(draft, text) {
+        mistakes.push(Mistake::new(place, format!("`{}`: {expected}", key.name)));
+    }
+}
+
+pub(super) fn members(node: &Node) -> &[Member] {
+    if let Value::Obj(members) = &node.value {
+        members
+    } else {
+        &[]
+    }
+}
+
+pub(super) fn table_lacks(table: &Node, key: &str) -> bool {
+    !members(table).iter().any(|member| &*member.key == key)
+}
+
+/// A scalar, or a list of them, as the text a variable would hold: with commas in between.
+pub(super) fn list(node: &Node) -> Option<String> {
+    match &node.value {
+        Value::Arr(elements) => {
+            let texts: Option<Vec<String>> = elements.iter().map(scalar).collect();
+            Some(texts?.join(","))
+        }
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Str(_) | Value::Obj(_) => {
+            scalar(node)
+        }
+    }
+}
+
+/// A scalar as the text a variable would hold.
+pub(super) fn scalar(node: &Node) -> Option<String> {
+    match &node.value {
+        Value::Bool(value) => Some(value.to_string()),
+        Value::Int(value) => Some(value.to_string()),
+        Value::Float(value) => Some(value.to_string()),
+        Value::Str(value) => Some(value.to_string()),
+        Value::Null | Value::Arr(_) | Value::Obj(_) => None,
+    }
+}
