@@ -6,11 +6,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use headwater_wire::{BranchName, HookAnswer, HookName, HookOutcome, RepoName};
 use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::cache::Cache;
 use crate::forge::{Delivery, Meaning};
@@ -36,7 +37,14 @@ pub(crate) struct Hooks {
 #[derive(Debug)]
 pub(crate) struct Hook {
     settings: HookSettings,
-    seen: Arc<Cache<Mark, ()>>,
+    past: Arc<Past>,
+}
+
+/// What is kept of a hook when its settings change.
+#[derive(Debug)]
+struct Past {
+    seen: Cache<Mark, ()>,
+    refused: AtomicU64,
 }
 
 /// What a delivery is known again by.
@@ -44,6 +52,15 @@ pub(crate) struct Hook {
 enum Mark {
     Id(String),
     Content([u8; 32]),
+}
+
+impl Default for Past {
+    fn default() -> Self {
+        Self {
+            seen: Cache::new(SEEN_MAX),
+            refused: AtomicU64::new(0),
+        }
+    }
 }
 
 impl Default for Hooks {
@@ -60,10 +77,9 @@ impl Hooks {
     pub(crate) fn renewed(&self, settings: &Settings) -> Self {
         let renew = |settings: &HookSettings| {
             let known = self.by_name.get(&settings.name);
-            let seen = known.map_or_else(|| Arc::new(Cache::new(SEEN_MAX)), |hook| hook.seen.clone());
             let hook = Hook {
                 settings: settings.clone(),
-                seen,
+                past: known.map_or_else(Arc::default, |hook| hook.past.clone()),
             };
             (settings.name.clone(), Arc::new(hook))
         };
@@ -88,6 +104,18 @@ impl Hook {
     /// What the operator set.
     pub(crate) fn settings(&self) -> &HookSettings {
         &self.settings
+    }
+
+    /// Says that a delivery was refused: the first, and then ever more rarely, since anybody can send one.
+    pub(crate) fn note_refused(&self) {
+        let (hook, count) = (
+            &self.settings.name,
+            self.past.refused.fetch_add(1, Ordering::Relaxed) + 1,
+        );
+        if count.is_power_of_two() {
+            let hint = "compare the secret with the one at the forge, and `forge` with what sends it";
+            warn!(%hook, count, hint, "{hook}: the signature of a delivery is missing or wrong; refused so far: {count}");
+        }
     }
 
     /// Acts on a delivery. `body` is what it was read from.
@@ -153,7 +181,7 @@ impl Hook {
             .then(|| Mark::Content(Sha256::digest(body).into()));
         // Both are marked, also if the first was known.
         let marks = id.into_iter().chain(content);
-        marks.fold(true, |new, mark| new & self.seen.put_new(mark, ()))
+        marks.fold(true, |new, mark| new & self.past.seen.put_new(mark, ()))
     }
 }
 

@@ -27,7 +27,7 @@ use crate::pipeline::{Fresh, Request, versions};
 use crate::publish::{Board, Exposed, Published};
 use crate::sandbox::SandboxError;
 use crate::settings::RepoSettings;
-use crate::store::{Store, VerdictRecord};
+use crate::store::{Store, StoreFailure, VerdictRecord};
 use crate::task::{self, BlockingError};
 use crate::tree::{self, Contents};
 
@@ -490,15 +490,4 @@ impl Repo {
             },
         ))
     }
-}
-
-/// Why a decision could not be kept.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum StoreFailure {
-    /// What the store said.
-    #[error(transparent)]
-    Store(#[from] crate::store::StoreError),
-    /// The disk hangs.
-    #[error(transparent)]
-    Blocking(#[from] BlockingError),
 }

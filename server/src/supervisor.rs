@@ -188,7 +188,10 @@ impl House {
         for (name, running) in &self.running {
             let is_told = self.settings.hooks.iter().any(|hook| hook.repos.contains(name));
             let grace = running.repo.settings().hook_grace;
-            running.repo.bell().expect(is_told.then_some(grace));
+            if running.repo.bell().expect(is_told.then_some(grace)) {
+                // A mailbox that is full brings a listing anyway.
+                running.repo.retry().ok();
+            }
         }
         self.app.set_hooks(hooks);
     }

@@ -9,7 +9,7 @@ use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RsaKeyPair,
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use headwater_server::forge::{
-    ApiKind, Credential, ForgeApi, ForgeError, PullRequestDraft, Status, StatusState,
+    ApiKind, Credential, ForgeApi, ForgeError, ForgeKind, PullRequestDraft, Status, StatusState,
 };
 use headwater_server::settings::ForgeSettings;
 use headwater_tests::forge::{Instead, TestForge};
@@ -18,6 +18,8 @@ use headwater_tests::server::Stopped;
 use headwater_tests::wait::wait_until;
 use headwater_wire::CommitId;
 use serde_json::{Value, json};
+
+use crate::webhooks::{SECRET, hook, push_of};
 
 const KINDS: [(ApiKind, &str); 3] = [
     (ApiKind::GitHub, ""),
@@ -135,7 +137,7 @@ fn the_fate_of_a_head_is_told_to_each_forge_in_its_own_words() {
         assert_eq!(told[context], "headwater");
         let said = told[description].as_str().unwrap();
         assert!(
-            said.starts_with("rejected: 1 error; parse/toml at a.toml:1"),
+            said.starts_with("rejected: 2 errors; tree/lost-config at a.toml:1"),
             "{said}"
         );
         let link = format!("https://config.example.test/v1/repos/default/commits/{bad}");
@@ -161,6 +163,30 @@ fn a_commit_is_pending_while_it_is_judged_and_a_held_one_waits() {
     assert_eq!(
         told["description"],
         "held: history was rewritten, and a person has to accept it"
+    );
+}
+
+#[test]
+fn a_merge_is_announced_published_and_reported_without_a_poll() {
+    let ((origin, first), spoken) = (origin(), Spoken::with(KINDS[0]));
+    let server = spoken.server(&origin).each(|repo| {
+        repo.poll_interval = Duration::from_hours(1);
+        repo.forge_repo = Some("acme/config".to_owned());
+    });
+    let server = server
+        .with(|settings| settings.hooks = vec![hook("github", ForgeKind::GitHub, &["default"], &[SECRET])]);
+    let server = server.start();
+    until_told(&spoken.forge, &first, "success");
+
+    let merged = origin.commit(&[("a.toml", Some("x = 2\n"))], "Merge pull request #1");
+    push_of(&merged).to(&server).expect(202);
+
+    server.until_tip(&merged);
+    until_told(&spoken.forge, &merged, "success");
+    let states = spoken.forge.states(merged.as_str());
+    assert!(
+        states == ["pending", "success"] || states == ["success"],
+        "{states:?}"
     );
 }
 

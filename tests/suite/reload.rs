@@ -109,6 +109,39 @@ fn a_repository_whose_address_changes_keeps_serving_until_the_other_history_is_a
 }
 
 #[test]
+fn a_hook_that_is_added_is_taken_and_one_that_is_removed_is_not() {
+    use headwater_server::forge::ForgeKind;
+    use headwater_server::secret::Secret;
+    use headwater_server::settings::HookSettings;
+    let origin = origin(1);
+    let without = Stopped::of(&origin.path_url());
+    let with = without.clone().with(|settings| {
+        settings.hooks.push(HookSettings {
+            name: "forge".parse().unwrap(),
+            forge: ForgeKind::GitLab,
+            repos: vec!["default".parse().unwrap()],
+            secrets: vec![Secret::new("the secret of this test")],
+        });
+    });
+    let delivery = Ask::new("POST", "/hooks/forge")
+        .header("x-gitlab-token", "the secret of this test")
+        .body(
+            "application/json",
+            br#"{"object_kind": "push", "ref": "refs/heads/main"}"#,
+        );
+    let server = Reloading::start(without.settings().clone());
+    server.wait_for("/v1/repos/default/configs/a", 200);
+    let status = || delivery.send(server.addr).status;
+    assert_eq!(status(), 404);
+
+    server.reload(with.settings().clone());
+    wait_until("taken", || status() == 202);
+
+    server.reload(without.settings().clone());
+    wait_until("gone", || status() == 404);
+}
+
+#[test]
 fn a_shorter_poll_interval_takes_effect_at_once() {
     let origin = origin(1);
     let slow = Stopped::of(&origin.path_url()).each(|repo| repo.poll_interval = Duration::from_hours(1));

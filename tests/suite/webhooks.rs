@@ -21,7 +21,7 @@ use headwater_tests::wait::wait_until;
 use headwater_wire::CommitId;
 use serde_json::{Value, json};
 
-const SECRET: &str = "the secret of these tests";
+pub(crate) const SECRET: &str = "the secret of these tests";
 const SIGNING: &str = "whsec_dGhlIHNpZ25pbmcgdG9rZW4gb2YgdGhlc2UgdGVzdHM=";
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -35,7 +35,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn hook(name: &str, forge: ForgeKind, repos: &[&str], secrets: &[&str]) -> HookSettings {
+pub(crate) fn hook(name: &str, forge: ForgeKind, repos: &[&str], secrets: &[&str]) -> HookSettings {
     HookSettings {
         name: name.parse().unwrap(),
         forge,
@@ -46,7 +46,7 @@ fn hook(name: &str, forge: ForgeKind, repos: &[&str], secrets: &[&str]) -> HookS
 
 /// A delivery as a forge would make it.
 #[derive(Clone)]
-struct Sent {
+pub(crate) struct Sent {
     hook: String,
     forge: ForgeKind,
     event: &'static str,
@@ -165,7 +165,7 @@ impl Sent {
         self.ask_with(&self.headers().1)
     }
 
-    fn to(&self, server: &TestServer) -> Reply {
+    pub(crate) fn to(&self, server: &TestServer) -> Reply {
         server.ask(&self.ask())
     }
 }
@@ -179,7 +179,7 @@ fn push(name: &str, before: &str, after: &str) -> Vec<u8> {
     body.to_string().into_bytes()
 }
 
-fn push_of(commit: &CommitId) -> Sent {
+pub(crate) fn push_of(commit: &CommitId) -> Sent {
     let json = push("refs/heads/main", &"1".repeat(40), commit.as_str());
     Sent::new(ForgeKind::GitHub, "push", &json)
 }

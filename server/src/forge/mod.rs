@@ -132,11 +132,7 @@ pub struct Message<'a> {
 
 /// A delivery whose sender knows the secret.
 #[derive(Debug)]
-pub struct Verified<'a> {
-    message: Message<'a>,
-    /// The JSON, out of its form if it came in one.
-    json: Cow<'a, [u8]>,
-}
+pub struct Verified<'a>(Message<'a>);
 
 /// Why a delivery with a good signature could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -160,20 +156,19 @@ impl<'a> Message<'a> {
     /// The delivery, if one of `secrets` signed it.
     pub fn verify(self, secrets: &[Secret], now: Timestamp) -> Option<Verified<'a>> {
         let Self { forge, headers, body } = self;
-        let json = self.json();
         let is_signed = match forge {
             ForgeKind::GitHub => github::is_signed(secrets, headers, body),
-            // What these sign is the JSON, also where it travels in a form.
-            ForgeKind::Gitea => gitea::is_signed(Family::Gitea, secrets, headers, &json),
-            ForgeKind::Forgejo => gitea::is_signed(Family::Forgejo, secrets, headers, &json),
-            ForgeKind::Gogs => gitea::is_signed(Family::Gogs, secrets, headers, &json),
+            // What these sign is the JSON, also where it travels in a form: the one thing that is read before.
+            ForgeKind::Gitea => gitea::is_signed(Family::Gitea, secrets, headers, &self.json()),
+            ForgeKind::Forgejo => gitea::is_signed(Family::Forgejo, secrets, headers, &self.json()),
+            ForgeKind::Gogs => gitea::is_signed(Family::Gogs, secrets, headers, &self.json()),
             ForgeKind::GitLab => gitlab::is_signed(secrets, headers, body, now),
             ForgeKind::BitbucketCloud | ForgeKind::BitbucketDataCenter => {
                 bitbucket::is_signed(secrets, headers, body)
             }
             ForgeKind::Generic => generic::is_signed(secrets, headers, body, now),
         };
-        is_signed.then_some(Verified { message: self, json })
+        is_signed.then_some(Verified(self))
     }
 
     /// The bytes of the JSON; those of the body, unless it is a form.
@@ -207,15 +202,16 @@ impl<'a> Message<'a> {
 impl Verified<'_> {
     /// What it says.
     pub fn parse(&self) -> Result<Delivery, Unreadable> {
-        let Message { forge, headers, .. } = self.message;
-        match self.message.media() {
+        let Self(message) = self;
+        let Message { forge, headers, .. } = *message;
+        match message.media() {
             Media::Json => {}
             Media::Form if forge.takes_forms() => {}
             Media::Form | Media::Other => {
-                return Err(Unreadable::MediaType(self.message.media_type().to_owned()));
+                return Err(Unreadable::MediaType(message.media_type().to_owned()));
             }
         }
-        let value: Value = serde_json::from_slice(&self.json).map_err(|_| Unreadable::NotAnObject)?;
+        let value: Value = serde_json::from_slice(&message.json()).map_err(|_| Unreadable::NotAnObject)?;
         if !value.is_object() {
             return Err(Unreadable::NotAnObject);
         }

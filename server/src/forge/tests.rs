@@ -108,8 +108,7 @@ fn parse(forge: ForgeKind, event: &str, body: &[u8]) -> Result<Delivery, Unreada
         headers: &headers,
         body,
     };
-    let json = message.json();
-    Verified { message, json }.parse()
+    Verified(message).parse()
 }
 
 /// JSON whose shape is near to that of deliveries, with every kind of value in every place.

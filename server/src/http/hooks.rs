@@ -12,7 +12,6 @@ use futures_util::StreamExt;
 use headwater_wire::{HookOutcome, Problem, ProblemCode};
 use http::header::{CONTENT_LENGTH, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use tracing::info;
 
 use super::answer;
 use super::problem::{Answer, Result, bad_request};
@@ -47,7 +46,7 @@ pub(super) async fn deliver(State(app): State<App>, Path(name): Path<String>, re
         body: &body,
     };
     let Some(verified) = message.verify(&hook.settings().secrets, clock::now()) else {
-        info!(hook = %hook.settings().name, "a delivery to {name} was refused: its signature is missing or wrong");
+        hook.note_refused();
         return Ok(refused());
     };
     let delivery = verified.parse().map_err(|error| unreadable(&error))?;

@@ -94,13 +94,16 @@ impl Bell {
     }
 
     /// Whether hooks are set for this repository, and if so, how long one may be later than polling before it counts
-    /// as missing. Without any, nothing is expected of them.
-    pub(crate) fn expect(&self, grace: Option<Duration>) {
+    /// as missing. Without any, nothing is expected of them. Says whether polling has to be quicker from now on.
+    #[must_use]
+    pub(crate) fn expect(&self, grace: Option<Duration>) -> bool {
         let mut state = self.state();
+        let was_well = state.trust.is_well();
         if grace.is_none() {
             state.trust = Trust::default();
         }
         state.trust.grace = grace;
+        was_well && !state.trust.is_well()
     }
 
     /// A verified delivery says that the branch followed was pushed.

@@ -13,7 +13,8 @@ use super::lane::LaneError;
 use crate::clock;
 use crate::git::error::GitError;
 use crate::publish::SourceStatus;
-use crate::repo::{Repo, RepoError, StoreFailure};
+use crate::repo::{Repo, RepoError};
+use crate::store::StoreFailure;
 
 /// A source counts as stale when its last successful listing is older than this many poll intervals.
 const STALE_INTERVALS: u32 = 3;

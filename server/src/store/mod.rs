@@ -12,6 +12,8 @@ use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, Tab
 use serde::{Deserialize, Serialize};
 use tracing::{error, warn};
 
+use crate::task::BlockingError;
+
 /// Layout of the records. A file of a newer layout is refused: an older program would lose what it does not know.
 const FORMAT: u64 = 1;
 
@@ -48,6 +50,17 @@ pub enum StoreError {
     /// A record is not what this release writes.
     #[error("a record of the store cannot be read")]
     Record(#[source] serde_json::Error),
+}
+
+/// Why a decision could not be kept.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreFailure {
+    /// What the store said.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The disk hangs.
+    #[error(transparent)]
+    Blocking(#[from] BlockingError),
 }
 
 impl StoreError {

@@ -15,6 +15,24 @@ fn rejected() -> RepoView {
 }
 
 #[test]
+fn hooks_that_are_silent_are_told_with_the_repository() {
+    let silent = RepoView {
+        hook_silence: Some(ago(600)),
+        ..repo("default")
+    };
+    let server = serve(answering("/v1/repos", &RepoList { repos: vec![silent] }));
+    insta::assert_snapshot!(headwater(&server, &["status"]), @r"
+    exit 0
+    default  https://forge.example/acme/config.git (main)
+      tip      aaaaaaaaaa
+      head     aaaaaaaaaa  published
+      source   ok, synced 3 s ago
+      configs  12
+      hooks    silent: a poll found what no webhook had told of, 10 min ago
+    ");
+}
+
+#[test]
 fn each_repository_is_shown_on_a_few_lines() {
     let starting = RepoView {
         branch: None,
