@@ -3,15 +3,16 @@
 //! Invariant: a token is never sent in clear text to another machine, and never to an address that was not set.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use headwater_wire::{HookName, RepoName};
+use reqwest::Url;
 
 use super::keys::{Key, path, put};
 use super::source::{Mistake, Place};
 use super::{ForgeSettings, RepoSettings};
 use crate::forge::{ApiKind, Credential, ForgeKind, remote_path};
-use crate::secret::{UpstreamUrl, UrlKind};
 
 /// Context of commit statuses where none is said.
 const CONTEXT: &str = "headwater";
@@ -22,7 +23,7 @@ pub(super) struct ForgeDraft {
     place: Place,
     name: String,
     kind: Option<ForgeKind>,
-    api_url: Option<UpstreamUrl>,
+    api_url: Option<String>,
     project: Option<String>,
     repo: Option<RepoName>,
     token_file: Option<PathBuf>,
@@ -111,19 +112,29 @@ impl ForgeDraft {
     }
 }
 
-/// An address of HTTP without credentials in it.
-pub(super) fn http_address(text: &str) -> Result<UpstreamUrl, String> {
-    let address: UpstreamUrl = text
-        .trim_end_matches('/')
-        .parse()
-        .map_err(|_| "expected an address such as `https://git.example.com/api/v1`".to_owned())?;
-    match address.kind() {
-        UrlKind::Http { .. } if address.embedded().is_none() => Ok(address),
-        UrlKind::Http { .. } => Err("expected an address without user and password".to_owned()),
-        UrlKind::Ssh { .. } | UrlKind::Path(_) | UrlKind::File(_) => {
-            Err("expected an address that begins with `https://`".to_owned())
-        }
+/// An address of HTTP without credentials in it and without a slash at its end.
+pub(super) fn http_address(text: &str) -> Result<String, String> {
+    let expected = || "expected an address such as `https://config.example.com`".to_owned();
+    let url: Url = text.parse().map_err(|_| expected())?;
+    if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() {
+        return Err(expected());
     }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("expected an address without user and password".to_owned());
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// Whether a token sent there could be read on the way.
+fn is_clear_text(address: &str) -> bool {
+    let Ok(url) = address.parse::<Url>() else {
+        return true;
+    };
+    let host = url.host_str().unwrap_or_default();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let is_loopback =
+        bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    url.scheme() != "https" && !is_loopback
 }
 
 /// The forges, and what is wrong with them.
@@ -215,18 +226,15 @@ fn repo<'a>(draft: &ForgeDraft, repos: &'a [RepoSettings]) -> Result<&'a RepoSet
 
 fn api_url(draft: &ForgeDraft, kind: ApiKind) -> Result<String, Wrong> {
     let url = match (&draft.api_url, kind) {
-        (Some(url), _) => url,
-        (None, ApiKind::GitHub) => return Ok("https://api.github.com".to_owned()),
-        (None, ApiKind::GitLab) => return Ok("https://gitlab.com/api/v4".to_owned()),
-        (None, ApiKind::Gitea) => {
-            return wrong("has no `api_url`", "set it to `https://HOST/api/v1`");
-        }
+        (Some(url), _) => url.clone(),
+        (None, ApiKind::GitHub) => "https://api.github.com".to_owned(),
+        (None, ApiKind::GitLab) => "https://gitlab.com/api/v4".to_owned(),
+        (None, ApiKind::Gitea) => return wrong("has no `api_url`", "set it to `https://HOST/api/v1`"),
     };
-    let text = url.to_string();
-    if text.starts_with("http://") && !url.is_loopback() {
+    if is_clear_text(&url) {
         return wrong("would be sent a token in clear text", "use an https address");
     }
-    Ok(text)
+    Ok(url)
 }
 
 fn credential(draft: &ForgeDraft, kind: ApiKind) -> Result<Credential, Wrong> {
@@ -294,7 +302,11 @@ mod tests {
             ),
             (
                 "kind = \"gitea\"\napi_url = \"ssh://git.example.test/api/v1\"",
-                "`api_url`: expected an address that begins with `https://`",
+                "`api_url`: expected an address such as `https://config.example.com`",
+            ),
+            (
+                "kind = \"github\"\napi_url = \"https://bot:hunter2@h.example.test\"",
+                "`api_url`: expected an address without user and password",
             ),
             (
                 "kind = \"github\"\nproject = \"acme\"",

@@ -164,12 +164,7 @@ pub(super) const SERVER_KEYS: &[Key<ServerDraft>] = &[
         name: "public_url",
         help: "address at which people reach this service, for links from commit statuses",
         default: "",
-        set: |draft, text| {
-            put(
-                &mut draft.public_url,
-                http_address(text).map(|url| Some(url.to_string())),
-            )
-        },
+        set: |draft, text| put(&mut draft.public_url, http_address(text).map(Some)),
     },
     Key {
         name: "log_format",
