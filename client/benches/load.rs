@@ -7,7 +7,6 @@
 #![expect(
     clippy::print_stdout,
     clippy::unwrap_used,
-    missing_docs,
     reason = "a program that prints figures and gives up where it cannot go on"
 )]
 
@@ -112,23 +111,18 @@ fn swapped_by_a_writer<T: Send + Sync + 'static>(
     });
 }
 
-fn main() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap();
-    let handle = runtime.block_on(open());
-    let stop = Arc::new(AtomicBool::new(false));
-    let pair = |n| Arc::new(Pair { left: n, right: n });
-    let bare = Arc::new(ArcSwap::new(pair(0)));
-    swapped_by_a_writer(&bare, &stop, move |cell, n| cell.store(pair(n)));
-    let locked = Arc::new(RwLock::new(pair(0)));
-    swapped_by_a_writer(&locked, &stop, move |cell, n| *cell.write().unwrap() = pair(n));
+/// Makes a reader for one thread.
+type Way = Box<dyn Fn() -> Box<dyn FnMut() -> u64> + Sync>;
 
-    let ways: [(&str, Box<dyn Fn() -> Box<dyn FnMut() -> u64> + Sync>); 4] = [
+/// The ways to read, the floor first.
+fn ways(
+    handle: &Handle<Pair>,
+    bare: &Arc<ArcSwap<Pair>>,
+    locked: &Arc<RwLock<Arc<Pair>>>,
+) -> [(&'static str, Way); 4] {
+    [
         ("ArcSwap::load, bare", {
-            let bare = Arc::clone(&bare);
+            let bare = Arc::clone(bare);
             Box::new(move || {
                 let bare = Arc::clone(&bare);
                 Box::new(move || bare.load().left)
@@ -157,26 +151,40 @@ fn main() {
             })
         }),
         ("RwLock<Arc>, cloned", {
-            let locked = Arc::clone(&locked);
+            let locked = Arc::clone(locked);
             Box::new(move || {
                 let locked = Arc::clone(&locked);
                 Box::new(move || Arc::clone(&locked.read().unwrap()).left)
             })
         }),
-    ];
+    ]
+}
 
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let handle = runtime.block_on(open());
+    let stop = Arc::new(AtomicBool::new(false));
+    let pair = |n| Arc::new(Pair { left: n, right: n });
+    let bare = Arc::new(ArcSwap::new(pair(0)));
+    swapped_by_a_writer(&bare, &stop, move |cell, n| cell.store(pair(n)));
+    let locked = Arc::new(RwLock::new(pair(0)));
+    swapped_by_a_writer(&locked, &stop, move |cell, n| *cell.write().unwrap() = pair(n));
+
+    let ways = ways(&handle, &bare, &locked);
     let before = handle.load().left;
     let started = Instant::now();
     println!(
         "{:<22}{:>14}{:>8}{:>14}{:>8}",
         "one read, ns", "1 reader", "ratio", "2 readers", "ratio"
     );
-    let mut floor = [0.0; 2];
+    let mut floor = None;
     for (name, way) in &ways {
         let figures = [1, 2].map(|threads| median((0..ROUNDS).map(|_| measure(threads, way)).collect()));
-        if floor == [0.0; 2] {
-            floor = figures;
-        }
+        let floor = *floor.get_or_insert(figures);
         println!(
             "{name:<22}{:>14.2}{:>8.2}{:>14.2}{:>8.2}",
             figures[0],

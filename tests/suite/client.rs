@@ -54,10 +54,10 @@ async fn open(client: &Client) -> Handle<Pool> {
 
 async fn until(client: &Client, wanted: impl Fn(&ClientStatus) -> bool) -> Arc<ClientStatus> {
     let reached = client.wait_until(|status| wanted(status));
-    match tokio::time::timeout(Duration::from_secs(60), reached).await {
+    match tokio::time::timeout(Duration::from_mins(1), reached).await {
         Ok(Some(status)) => status,
         Ok(None) => panic!("the client stopped: {:?}", client.status()),
-        Err(_) => panic!("never reached: {:?}", client.status()),
+        Err(_elapsed) => panic!("never reached: {:?}", client.status()),
     }
 }
 
