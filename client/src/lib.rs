@@ -1,21 +1,40 @@
-//! Typed calls to a Headwater server: one request, an event stream, a watch that stays up, and the last known good.
+//! Configs of a Headwater server in a running program.
 //!
-//! Invariant: nothing here waits without a deadline, reads without a limit or prints a credential. What is
-//! deliberately absent: `Handle<T>`, which is the next layer and will stand on these; and any retry of a single call,
-//! since only the caller knows what may be repeated.
+//! A [`Client`] is one instance; a [`Handle`] is the value of one config, typed by serde, always the newest that was good.
+//! A value that the program cannot read, or that its own check refuses, is never seen by a reader: the old one serves,
+//! and the service is told why. With a cache directory the program starts while the service is down.
 //!
 //! ```no_run
-//! use headwater_client::{Api, ConfigQuery, Fetched};
+//! use headwater_client::{Client, Handle};
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Pool {
+//!     min: u32,
+//!     max: u32,
+//! }
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let api = Api::builder("http://127.0.0.1:7171").build()?;
-//! let repo = api.in_repo(&"default".parse()?);
-//! if let Fetched::Modified(answer) = repo.config(&"payments/prod".parse()?, &ConfigQuery::default()).await? {
-//!     println!("{}", answer.snapshot()?.document);
-//! }
+//! let client = Client::builder("http://127.0.0.1:7171")
+//!     .instance("payments-7f9c")
+//!     .label("region", "eu")
+//!     .cache_dir("/var/cache/payments")
+//!     .start()
+//!     .await?;
+//! let pool: Handle<Pool> = client
+//!     .config("payments/prod")
+//!     .check(|pool: &Pool| if pool.min <= pool.max { Ok(()) } else { Err("min is above max") })
+//!     .open()
+//!     .await?;
+//! let now = pool.load(); // a few nanoseconds, never a wait, one version's whole value
+//! println!("{} to {} connections", now.min, now.max);
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! Below that stand the layers it is made of, each of use by itself: the typed calls ([`Api`]), a [`Watch`] that stays
+//! up, the last known good on disk ([`Cache`]), and the pure [`engine`] that decides.
+//!
+//! Invariant: nothing here waits without a deadline, reads without a limit or prints a credential.
 
 mod address;
 mod answer;

@@ -54,11 +54,11 @@ async fn open(client: &Client) -> Handle<Pool> {
 
 async fn until(client: &Client, wanted: impl Fn(&ClientStatus) -> bool) -> Arc<ClientStatus> {
     let reached = client.wait_until(|status| wanted(status));
-    match tokio::time::timeout(Duration::from_mins(1), reached).await {
-        Ok(Some(status)) => status,
-        Ok(None) => panic!("the client stopped: {:?}", client.status()),
-        Err(_elapsed) => panic!("never reached: {:?}", client.status()),
-    }
+    let ended = tokio::time::timeout(Duration::from_mins(1), reached).await;
+    let Ok(Some(status)) = ended else {
+        panic!("never reached: {:?}", client.status())
+    };
+    status
 }
 
 async fn until_state(client: &Client, state: ReportState) -> Arc<ClientStatus> {
