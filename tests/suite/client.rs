@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use headwater_client::{Client, ClientBuilder, ClientStatus, Handle, OpenError};
+use headwater_client::{Client, ClientBuilder, ClientStatus, Handle, OpenError, Transport, TransportChoice};
 use headwater_tests::origin::TestOrigin;
 use headwater_tests::server::{Stopped, TestServer};
 use headwater_tests::wait::wait_for;
@@ -420,5 +420,59 @@ fn dropping_the_last_handle_ends_everything() {
         open(&client).await;
         let status = until_state(&client, ReportState::Confirmed).await;
         assert!(status.trouble.is_empty(), "{:?}", status.trouble);
+    });
+}
+
+#[test]
+fn one_socket_carries_versions_down_and_reports_up() {
+    let origin = TestOrigin::new();
+    pool(&origin, 1, 10);
+    let server = TestServer::of(&origin);
+    let cache = tempfile::tempdir().unwrap();
+    run(async {
+        let socket = builder(&server, cache.path()).transport(TransportChoice::Socket);
+        let client = socket.start().await.unwrap();
+        let handle = open(&client).await;
+        until(&client, |status| status.transport == Some(Transport::Socket)).await;
+        let second = pool(&origin, 1, 20);
+        until_max(&handle, 20).await;
+        until_state(&client, ReportState::Confirmed).await;
+        wait_for("the report over the socket", || {
+            let view = server.get("/v1/repos/default/instances/i-1").json();
+            let pool = &view["configs"]["pool"];
+            (pool["running"]["version"] == second.as_str() && pool["state"] == "confirmed").then_some(())
+        });
+        assert_eq!(client.status().transport, Some(Transport::Socket));
+    });
+}
+
+#[test]
+fn when_one_replica_goes_the_next_one_is_followed_and_a_lagging_one_takes_nobody_back() {
+    let origin = TestOrigin::new();
+    pool(&origin, 1, 10);
+    let first = TestServer::of(&origin);
+    // This replica looks at the upstream once and then not for an hour.
+    let lagging = Stopped::of(&origin.path_url())
+        .each(|repo| repo.poll_interval = Duration::from_hours(1))
+        .start();
+    lagging.until("the first commit", |repo| repo["tip"].is_string());
+    let cache = tempfile::tempdir().unwrap();
+    run(async {
+        let client = builder(&first, cache.path())
+            .server(&format!("http://{}", lagging.addr()))
+            .start()
+            .await
+            .unwrap();
+        let handle = open(&client).await;
+        let newest = pool(&origin, 1, 20);
+        until_max(&handle, 20).await;
+        tokio::task::block_in_place(|| drop(first));
+        // The question of somebody who holds more makes the replica look again; it never answers with less.
+        wait_for("the report at the other replica", || {
+            let view = lagging.get("/v1/repos/default/instances/i-1").json();
+            (view["configs"]["pool"]["running"]["version"] == newest.as_str()).then_some(())
+        });
+        lagging.until_tip(&newest);
+        assert_eq!(handle.load().version(), Some(&newest));
     });
 }
