@@ -30,7 +30,7 @@ use headwater_wire::ConfigName;
 
 pub use diff::diff;
 pub use effective::Effective;
-pub use inputs::Inputs;
+pub use inputs::{Inputs, PathChange};
 pub use limits::Limits;
 pub use manifest::rollout::{RolloutKind, RolloutPolicy, Stage};
 pub use suggest::closest;

@@ -203,6 +203,25 @@ impl Pattern {
     /// The values of the placeholders with which this pattern is `path`; `None` if it is not. A placeholder that
     /// occurs twice must have one value.
     pub(crate) fn captures(&self, path: &str) -> Option<Bindings> {
+        let mut bindings = Bindings::new();
+        for (name, value) in self.taken(path)? {
+            if bindings
+                .insert(name.to_owned(), value.to_owned())
+                .is_some_and(|before| before != value)
+            {
+                return None;
+            }
+        }
+        Some(bindings)
+    }
+
+    /// Whether `path` is this pattern with any values of its placeholders, even if one that occurs twice has two.
+    pub(crate) fn could_be(&self, path: &str) -> bool {
+        self.taken(path).is_some()
+    }
+
+    /// What each placeholder takes of `path`, in order; `None` if this pattern cannot be `path`.
+    fn taken<'a>(&'a self, path: &'a str) -> Option<Vec<(&'a str, &'a str)>> {
         if !path.starts_with(self.prefix()) {
             return None;
         }
@@ -215,19 +234,7 @@ impl Pattern {
         matcher
             .dead
             .resize((self.pieces.len() + 1) * (path.len() + 1), false);
-        if !matcher.run(0, 0) {
-            return None;
-        }
-        let mut bindings = Bindings::new();
-        for (name, value) in matcher.taken {
-            if bindings
-                .insert(name.to_owned(), value.to_owned())
-                .is_some_and(|before| before != value)
-            {
-                return None;
-            }
-        }
-        Some(bindings)
+        matcher.run(0, 0).then_some(matcher.taken)
     }
 
     fn check(&self, syntax: Syntax) -> Result<(), PatternError> {
@@ -507,6 +514,8 @@ mod tests {
         );
         assert_eq!(found("c/{a}/{a}.toml", "c/x/x.toml").as_deref(), Some("a=x"));
         assert_eq!(found("c/{a}/{a}.toml", "c/x/y.toml"), None);
+        assert!(path("c/{a}-{b}/{a}.toml").could_be("c/x-y-z/x-y.toml"));
+        assert!(!path("c/{a}/{a}.toml").could_be("c/x.toml"));
     }
 
     #[test]

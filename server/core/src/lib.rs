@@ -20,4 +20,4 @@ pub use fleet::{
     MESSAGE_BYTES_MAX, REPORT_CONFIGS_MAX, REPORTS_BYTES_MAX, SILENCE_MAX_MS, Taken,
 };
 pub use token::{RENDERER_EPOCH, Token};
-pub use version::{Known, VersionSearch};
+pub use version::{ChangedPath, Known, VersionSearch};

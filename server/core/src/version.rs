@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use headwater_validators::Inputs;
+use headwater_validators::{Inputs, PathChange};
 use headwater_wire::{CommitId, ConfigName, Digest, RepoPath};
 
 /// What is known of one commit: the digest of its configs' inputs, and the version each of them has there.
@@ -17,12 +17,22 @@ pub struct Known {
     pub configs: BTreeMap<ConfigName, (Digest, CommitId)>,
 }
 
+/// A path that differs between a commit and its parent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedPath {
+    /// Path.
+    pub path: RepoPath,
+    /// What the commit did to it.
+    pub change: PathChange,
+}
+
 /// A walk from one commit towards the root that ends when every config has its version.
 #[derive(Debug)]
 pub struct VersionSearch {
     /// Oldest commit so far at which all open configs have the inputs they are searched with.
     reached: CommitId,
     open: BTreeMap<ConfigName, Inputs>,
+    /// Configs by each path that they watch; some may be closed.
     by_path: BTreeMap<RepoPath, Vec<ConfigName>>,
     found: BTreeMap<ConfigName, CommitId>,
 }
@@ -30,16 +40,10 @@ pub struct VersionSearch {
 impl VersionSearch {
     /// Starts at `commit`, which declares `inputs`.
     pub fn new(commit: CommitId, inputs: BTreeMap<ConfigName, Inputs>) -> Self {
-        let mut by_path: BTreeMap<RepoPath, Vec<ConfigName>> = BTreeMap::new();
-        for (config, declared) in &inputs {
-            for path in declared.paths() {
-                by_path.entry(path.clone()).or_default().push(config.clone());
-            }
-        }
         Self {
             reached: commit,
+            by_path: by_path(&inputs),
             open: inputs,
-            by_path,
             found: BTreeMap::new(),
         }
     }
@@ -49,24 +53,22 @@ impl VersionSearch {
         self.open.is_empty()
     }
 
-    /// Whether the parent's declarations must be read to take it: something changed in a directory that a config takes
-    /// files from by a pattern, and only the declarations say whether it matched.
-    pub fn must_declare(&self, changed: &[RepoPath]) -> bool {
-        let parents = |path: &RepoPath| {
-            let text = path.as_str().to_owned();
-            let ends: Vec<usize> = text.match_indices('/').map(|(end, _)| end).collect();
-            ends.into_iter()
-                .filter_map(move |end| text.get(..end).map(str::to_owned))
-        };
-        changed
-            .iter()
-            .flat_map(parents)
-            .any(|directory| self.by_path.contains_key(directory.as_str()))
+    /// Whether the parent's declarations must be read to take it, since only they say what became of the configs: the
+    /// manifest changed, or names that came or went could decide which configs there are and from which files.
+    pub fn must_declare(&self, changed: &[ChangedPath]) -> bool {
+        let any = self.open.values().next();
+        changed.iter().any(|changed| {
+            any.is_some_and(|inputs| inputs.may_hang_on(&changed.path, changed.change))
+                || self
+                    .watching(&changed.path)
+                    .any(|(_, inputs)| !holds(inputs, &changed.path))
+        })
     }
 
-    /// Takes the next parent, which has the same manifest: only configs whose paths `changed` are affected.
-    pub fn step(&mut self, parent: CommitId, changed: &[RepoPath]) {
-        for path in changed {
+    /// Takes the next parent, whose declarations [`Self::must_declare`] did not ask for: of the open configs only those
+    /// that take a changed file as a layer differ there, and nobody else watches that path.
+    pub fn step(&mut self, parent: CommitId, changed: &[ChangedPath]) {
+        for ChangedPath { path, .. } in changed {
             for config in self.by_path.remove(path).unwrap_or_default() {
                 self.close(&config);
             }
@@ -74,21 +76,18 @@ impl VersionSearch {
         self.reached = parent;
     }
 
-    /// Takes the next parent, which has another manifest and therefore may declare anything; `None` if its manifest
-    /// cannot be read, which breaks every run.
+    /// Takes the next parent, which may declare anything; `None` if its manifest is invalid, which breaks every run.
     pub fn step_declared(&mut self, parent: CommitId, declared: Option<&BTreeMap<ConfigName, Inputs>>) {
-        let differs = |(config, inputs): &(&ConfigName, &Inputs)| {
-            declared.is_none_or(|declared| declared.get(*config) != Some(*inputs))
-        };
-        let changed: Vec<ConfigName> = self
-            .open
-            .iter()
-            .filter(differs)
-            .map(|(config, _)| config.clone())
-            .collect();
-        for config in changed {
-            self.close(&config);
+        let mut open = BTreeMap::new();
+        for (config, inputs) in std::mem::take(&mut self.open) {
+            // Equal inputs may hang on other paths there, and those count from there on.
+            match declared.and_then(|declared| declared.get(&config)) {
+                Some(there) if *there == inputs => drop(open.insert(config, there.clone())),
+                Some(_) | None => drop(self.found.insert(config, self.reached.clone())),
+            }
         }
+        self.by_path = by_path(&open);
+        self.open = open;
         self.reached = parent;
     }
 
@@ -121,4 +120,30 @@ impl VersionSearch {
             self.found.insert(config.clone(), self.reached.clone());
         }
     }
+
+    /// Open configs that watch `path`.
+    fn watching(&self, path: &RepoPath) -> impl Iterator<Item = (&ConfigName, &Inputs)> {
+        let configs = self.by_path.get(path).into_iter().flatten();
+        configs.filter_map(|config| self.open.get_key_value(config))
+    }
+}
+
+/// Whether the file at `path` is a layer of the config, so that any change there ends its run.
+fn holds(inputs: &Inputs, path: &RepoPath) -> bool {
+    inputs.files().binary_search(path).is_ok()
+}
+
+fn by_path(open: &BTreeMap<ConfigName, Inputs>) -> BTreeMap<RepoPath, Vec<ConfigName>> {
+    let mut by_path: BTreeMap<RepoPath, Vec<ConfigName>> = BTreeMap::new();
+    for (config, inputs) in open {
+        // A file found by a wildcard is not among the paths.
+        let found = inputs
+            .files()
+            .iter()
+            .filter(|file| inputs.paths().binary_search(file).is_err());
+        for path in inputs.paths().iter().chain(found) {
+            by_path.entry(path.clone()).or_default().push(config.clone());
+        }
+    }
+    by_path
 }

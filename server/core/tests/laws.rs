@@ -6,21 +6,34 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use headwater_core::{
-    Command, ConfigFacts, Effect, Fence, GENERATION_GAP_MAX, Known, RepoState, VersionSearch,
+    ChangedPath, Command, ConfigFacts, Effect, Fence, GENERATION_GAP_MAX, Known, RepoState, VersionSearch,
 };
-use headwater_validators::{ConfigTree, ContentId, Entry, File, Inputs, Limits, declare};
-use headwater_wire::{CommitId, ConfigName, Digest, Generation, RepoPath, Timestamp};
+use headwater_validators::{ConfigTree, ContentId, Entry, File, Inputs, Limits, PathChange, declare};
+use headwater_wire::{CommitId, ConfigName, Digest, Generation, Timestamp};
 use proptest::prelude::*;
 
-const PATHS: [&str; 4] = ["a.toml", "b.json", "dir/c.yaml", "dir/other.toml"];
+/// All paths of the histories. The last is a file where the tree mostly has a directory.
+const PATHS: [&str; 7] = [
+    "a.toml",
+    "a.json",
+    "b.json",
+    "dir/c.yaml",
+    "dir/other.toml",
+    "env/c.toml",
+    "dir",
+];
 
-/// Matches one of the paths by a pattern, so that a change beside it changes nothing.
-const PATTERN: &str = "format = 1\n[[config]]\nname = \"all\"\nlayers = [\"a.toml\", \"dir/*.yaml?\"]\n";
+/// What stands at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Node {
+    File(u8),
+    Symlink,
+}
 
-/// One commit's tree: which content each path has, if any, and which manifest.
+/// One commit's tree: what stands at each path, if anything, and which manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Tree {
-    files: [Option<u8>; 4],
+    nodes: [Option<Node>; 7],
     manifest: Manifest,
 }
 
@@ -30,20 +43,47 @@ enum Manifest {
     Broken,
     Plain,
     OneConfig,
+    /// The same config as `OneConfig`, if the files that only one of them names are absent.
+    OtherConfig,
+    /// Matches one of the paths by a pattern, so that a change beside it changes nothing.
     Pattern,
+    /// Takes files only as long as its first layer is there.
+    Bound,
+    Strict,
+    Closed,
+    Schema,
 }
 
 impl Manifest {
     fn text(self) -> Option<&'static str> {
-        match self {
-            Self::None => None,
-            Self::Broken => Some("format = "),
-            Self::Plain => Some("format = 1\n"),
-            Self::Pattern => Some(PATTERN),
-            Self::OneConfig => Some(
-                "format = 1\n[[config]]\nname = \"one\"\nlayers = [\"a.toml?\", \"b.json?\", \"dir/c.yaml?\"]\n",
-            ),
-        }
+        Some(match self {
+            Self::None => return None,
+            Self::Broken => "format = ",
+            Self::Plain => "format = 1\n",
+            Self::OneConfig => {
+                "format = 1\n[[config]]\nname = \"one\"\nlayers = [\"a.toml?\", \"b.json?\", \"dir/c.yaml?\"]\n"
+            }
+            Self::OtherConfig => {
+                "format = 1\n[[config]]\nname = \"one\"\nlayers = [\"a.toml?\", \"dir/c.yaml?\", \"env/c.toml?\"]\n"
+            }
+            Self::Pattern => {
+                "format = 1\n[[config]]\nname = \"all\"\nlayers = [\"a.toml\", \"dir/*.yaml?\"]\n"
+            }
+            Self::Bound => {
+                "format = 1\n[[config]]\nname = \"of/{x}\"\nlayers = [\"dir/{x}.yaml\", \"env/{x}.toml?\"]\n"
+            }
+            Self::Strict => {
+                "format = 1\n[defaults]\nunmatched = \"reject\"\nignore = [\"env/**\"]\n\
+                 [[config]]\nname = \"one\"\nlayers = [\"{a,b}.json\", \"dir/*.yaml?\"]\n"
+            }
+            Self::Closed => {
+                "format = 1\n[[config]]\nname = \"in\"\nlayers = [\"dir/c.yaml\"]\ndeny_unknown_layers = true\n"
+            }
+            Self::Schema => {
+                "format = 1\n[[config]]\nname = \"one\"\nlayers = [\"a.toml\"]\nschema = \"b.json\"\n\
+                 [[config.variant]]\nname = \"v\"\nwhen = { v = \"1\" }\nlayers = [\"dir/c.yaml?\"]\n"
+            }
+        })
     }
 }
 
@@ -57,12 +97,30 @@ fn file(content: &str) -> Entry {
 }
 
 impl Tree {
+    fn of<const N: usize>(manifest: Manifest, files: [(&str, u8); N]) -> Self {
+        let mut nodes = [None; 7];
+        for (path, content) in files {
+            let at = PATHS.iter().position(|known| *known == path).unwrap();
+            nodes[at] = Some(Node::File(content));
+        }
+        Self { nodes, manifest }
+    }
+
+    fn nodes(&self) -> impl Iterator<Item = (&'static str, Node)> {
+        let has_directory = self.nodes[3].or(self.nodes[4]).is_some();
+        let nodes = PATHS.into_iter().zip(self.nodes);
+        let nodes = nodes.filter(move |(path, _)| *path != "dir" || !has_directory);
+        nodes.filter_map(|(path, node)| Some((path, node?)))
+    }
+
     fn declared(&self) -> Option<BTreeMap<ConfigName, Inputs>> {
         let mut tree = ConfigTree::new();
-        for (path, content) in PATHS.iter().zip(self.files) {
-            if let Some(content) = content {
-                tree.insert(path.as_bytes(), file(&format!("content {content}")));
-            }
+        for (path, node) in self.nodes() {
+            let entry = match node {
+                Node::File(content) => file(&format!("content {content}")),
+                Node::Symlink => Entry::Symlink,
+            };
+            tree.insert(path.as_bytes(), entry);
         }
         if let Some(text) = self.manifest.text() {
             tree.insert(b"headwater.toml", file(text));
@@ -70,17 +128,31 @@ impl Tree {
         declare(&tree, &Limits::default())
     }
 
-    fn changed(&self, parent: &Self) -> Vec<RepoPath> {
-        let files = PATHS
-            .iter()
-            .enumerate()
-            .filter(|(i, _)| self.files[*i] != parent.files[*i]);
-        let mut changed: Vec<RepoPath> = files.map(|(_, path)| path.parse().unwrap()).collect();
+    fn changed(&self, parent: &Self) -> Vec<ChangedPath> {
+        let (old, new): (BTreeMap<_, _>, BTreeMap<_, _>) = (parent.nodes().collect(), self.nodes().collect());
+        let paths = PATHS.into_iter().filter(|path| old.get(path) != new.get(path));
+        let change = |path: &str| match (old.get(path), new.get(path)) {
+            (Some(Node::File(_)), Some(Node::File(_))) => PathChange::Edited,
+            (None, _) => PathChange::Added,
+            (_, None) => PathChange::Removed,
+            (Some(_), Some(_)) => PathChange::Retyped,
+        };
+        let mut changed: Vec<_> = paths.map(|path| changed_path(path, change(path))).collect();
         if self.manifest != parent.manifest {
-            changed.push("headwater.toml".parse().unwrap());
+            let change = match (parent.manifest.text(), self.manifest.text()) {
+                (None, _) => PathChange::Added,
+                (_, None) => PathChange::Removed,
+                (Some(_), Some(_)) => PathChange::Edited,
+            };
+            changed.push(changed_path("headwater.toml", change));
         }
         changed
     }
+}
+
+fn changed_path(path: &str, change: PathChange) -> ChangedPath {
+    let path = path.parse().unwrap();
+    ChangedPath { path, change }
 }
 
 fn tree() -> impl Strategy<Value = Tree> {
@@ -89,27 +161,76 @@ fn tree() -> impl Strategy<Value = Tree> {
         3 => Just(Manifest::None),
         1 => Just(Manifest::Broken),
         2 => Just(Manifest::OneConfig),
+        2 => Just(Manifest::OtherConfig),
         2 => Just(Manifest::Pattern),
+        2 => Just(Manifest::Bound),
+        2 => Just(Manifest::Strict),
+        2 => Just(Manifest::Closed),
+        2 => Just(Manifest::Schema),
     ];
-    let content = proptest::option::weighted(0.8, 0..3_u8);
-    (
-        [content.clone(), content.clone(), content.clone(), content],
-        manifest,
-    )
-        .prop_map(|(files, manifest)| Tree { files, manifest })
+    let node = || {
+        prop_oneof![
+            4 => Just(None),
+            12 => (0..3_u8).prop_map(|content| Some(Node::File(content))),
+            1 => Just(Some(Node::Symlink)),
+        ]
+    };
+    let nodes = [node(), node(), node(), node(), node(), node(), node()];
+    (nodes, manifest).prop_map(|(nodes, manifest)| Tree { nodes, manifest })
+}
+
+/// Histories in which one commit changes little, and often leaves the manifest as it was.
+fn history(length: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Tree>> {
+    let keeps = proptest::array::uniform7(proptest::bool::weighted(0.7));
+    let step = (tree(), keeps, proptest::bool::weighted(0.75));
+    proptest::collection::vec(step, length).prop_map(|steps| {
+        let mut trees: Vec<Tree> = Vec::new();
+        for (mut tree, keeps, keeps_manifest) in steps {
+            if let Some(parent) = trees.last() {
+                for (node, (old, _)) in tree
+                    .nodes
+                    .iter_mut()
+                    .zip(parent.nodes.iter().zip(keeps))
+                    .filter(|(_, (_, keeps))| *keeps)
+                {
+                    *node = *old;
+                }
+                if keeps_manifest {
+                    tree.manifest = parent.manifest;
+                }
+            }
+            trees.push(tree);
+        }
+        trees
+    })
 }
 
 fn commit(number: usize) -> CommitId {
     format!("{number:040x}").parse().unwrap()
 }
 
+/// A commit's tree and what it declares, which is worked out once.
+struct Commit {
+    tree: Tree,
+    declared: Option<BTreeMap<ConfigName, Inputs>>,
+}
+
+fn commits(trees: impl IntoIterator<Item = Tree>) -> Vec<Commit> {
+    let commit = |tree: Tree| Commit {
+        declared: tree.declared(),
+        tree,
+    };
+    trees.into_iter().map(commit).collect()
+}
+
 /// The definition: the oldest commit of the unbroken run with equal inputs.
-fn naive(history: &[Tree], config: &ConfigName) -> CommitId {
+fn naive(history: &[Commit], config: &ConfigName) -> CommitId {
     let tip = history.len() - 1;
     let inputs = |at: usize| {
         history[at]
-            .declared()
-            .and_then(|declared| declared.get(config).cloned())
+            .declared
+            .as_ref()
+            .and_then(|declared| declared.get(config))
     };
     let mut oldest = tip;
     while oldest > 0 && inputs(oldest - 1) == inputs(tip) {
@@ -118,9 +239,9 @@ fn naive(history: &[Tree], config: &ConfigName) -> CommitId {
     commit(oldest)
 }
 
-fn search(history: &[Tree], known: Option<&(usize, Known)>) -> BTreeMap<ConfigName, CommitId> {
+fn search(history: &[Commit], known: Option<&(usize, Known)>) -> BTreeMap<ConfigName, CommitId> {
     let tip = history.len() - 1;
-    let mut search = VersionSearch::new(commit(tip), history[tip].declared().unwrap_or_default());
+    let mut search = VersionSearch::new(commit(tip), history[tip].declared.clone().unwrap_or_default());
     for at in (0..=tip).rev() {
         if let Some((met, known)) = known
             && *met == at
@@ -130,9 +251,10 @@ fn search(history: &[Tree], known: Option<&(usize, Known)>) -> BTreeMap<ConfigNa
         if search.is_done() || at == 0 {
             break;
         }
-        let changed = history[at].changed(&history[at - 1]);
-        if changed.iter().any(|path| path.as_str() == "headwater.toml") || search.must_declare(&changed) {
-            search.step_declared(commit(at - 1), history[at - 1].declared().as_ref());
+        let (here, parent) = (&history[at], &history[at - 1]);
+        let changed = here.tree.changed(&parent.tree);
+        if search.must_declare(&changed) {
+            search.step_declared(commit(at - 1), parent.declared.as_ref());
         } else {
             search.step(commit(at - 1), &changed);
         }
@@ -140,8 +262,8 @@ fn search(history: &[Tree], known: Option<&(usize, Known)>) -> BTreeMap<ConfigNa
     search.finish()
 }
 
-fn known(history: &[Tree]) -> Known {
-    let declared = history.last().unwrap().declared().unwrap_or_default();
+fn known(history: &[Commit]) -> Known {
+    let declared = history.last().unwrap().declared.clone().unwrap_or_default();
     let versions = search(history, None);
     let configs = declared
         .into_iter()
@@ -155,7 +277,8 @@ fn known(history: &[Tree]) -> Known {
 
 proptest! {
     #[test]
-    fn a_version_is_the_oldest_commit_of_the_unbroken_run(history in proptest::collection::vec(tree(), 1..12)) {
+    fn a_version_is_the_oldest_commit_of_the_unbroken_run(history in history(1..12)) {
+        let history = commits(history);
         for (config, version) in search(&history, None) {
             prop_assert_eq!(version, naive(&history, &config));
         }
@@ -163,9 +286,10 @@ proptest! {
 
     #[test]
     fn a_search_that_meets_what_is_known_finds_the_same(
-        history in proptest::collection::vec(tree(), 2..12),
+        history in history(2..12),
         at in any::<proptest::sample::Index>(),
     ) {
+        let history = commits(history);
         let at = at.index(history.len() - 1);
         let known = known(&history[..=at]);
         prop_assert_eq!(search(&history, Some(&(at, known))), search(&history, None));
@@ -389,4 +513,100 @@ fn an_acceptance_said_twice_is_answered_the_same_way() {
         at: Timestamp(3),
     };
     assert!(state.apply(other).is_err());
+}
+
+/// That the search names what the definition names, for every config of the last commit.
+fn assert_versions<const N: usize>(history: [Tree; N], expected: &[(&str, usize)]) {
+    let history = commits(history);
+    let found = search(&history, None);
+    let found: Vec<_> = found
+        .iter()
+        .map(|(config, version)| (config.as_str(), version.clone()))
+        .collect();
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|(config, at)| (*config, commit(*at)))
+        .collect();
+    assert_eq!(found, expected);
+    for (config, version) in &expected {
+        assert_eq!(
+            *version,
+            naive(&history, &config.parse::<ConfigName>().unwrap()),
+            "{config}"
+        );
+    }
+}
+
+#[test]
+fn a_run_ends_where_another_configs_layer_is_missing() {
+    let without = Tree::of(Manifest::Pattern, [("dir/other.toml", 1)]);
+    let with = Tree::of(Manifest::Pattern, [("a.toml", 1), ("dir/other.toml", 1)]);
+    assert_versions([without, with], &[("all", 1), ("dir/other", 1)]);
+}
+
+#[test]
+fn a_run_ends_where_another_configs_schema_is_missing() {
+    let files = [("a.toml", 1), ("env/c.toml", 1)];
+    let without = Tree::of(Manifest::Schema, files);
+    let with = Tree::of(Manifest::Schema, [("b.json", 1), files[0], files[1]]);
+    assert_versions([without, with], &[("env/c", 1), ("one", 1)]);
+}
+
+#[test]
+fn a_run_ends_where_a_file_that_went_made_the_tree_invalid() {
+    let files = [("a.json", 1), ("dir/c.yaml", 1)];
+    for (manifest, extra, config) in [
+        (Manifest::Strict, "dir/other.toml", "one"),
+        (Manifest::Plain, "a.toml", "dir/c"),
+    ] {
+        let with = Tree::of(manifest, [files[0], files[1], (extra, 1)]);
+        let without = Tree::of(manifest, files);
+        let version = search(&commits([with, without]), None)[&config.parse::<ConfigName>().unwrap()].clone();
+        assert_eq!(version, commit(1), "{config}");
+    }
+}
+
+#[test]
+fn a_run_ends_where_another_config_took_the_file() {
+    let taken = Tree::of(Manifest::Bound, [("dir/c.yaml", 1), ("env/c.toml", 1)]);
+    let free = Tree::of(Manifest::Bound, [("env/c.toml", 1)]);
+    assert_versions([taken, free], &[("env/c", 1)]);
+}
+
+#[test]
+fn a_run_goes_on_under_the_manifest_of_the_older_commit() {
+    let files = [("a.toml", 1), ("b.json", 1)];
+    let history = [
+        Tree::of(Manifest::OtherConfig, [("a.toml", 1), ("env/c.toml", 1)]),
+        Tree::of(Manifest::OtherConfig, [files[0]]),
+        Tree::of(Manifest::OneConfig, [files[0]]),
+    ];
+    assert_versions(history, &[("one", 1)]);
+}
+
+#[test]
+fn a_run_is_not_broken_by_a_file_where_a_layers_directory_would_be() {
+    let history = [
+        Tree::of(Manifest::Pattern, [("a.toml", 1), ("dir", 1)]),
+        Tree::of(Manifest::Pattern, [("a.toml", 1), ("dir", 2)]),
+        Tree::of(Manifest::Pattern, [("a.toml", 1)]),
+    ];
+    assert_versions(history, &[("all", 0)]);
+}
+
+#[test]
+fn files_that_nobody_names_come_without_a_new_version_of_others() {
+    let history = [
+        Tree::of(Manifest::OneConfig, [("a.toml", 1)]),
+        Tree::of(Manifest::OneConfig, [("a.toml", 1), ("dir/other.toml", 1)]),
+        Tree::of(
+            Manifest::OneConfig,
+            [("a.toml", 1), ("dir/other.toml", 1), ("dir/c.yaml", 1)],
+        ),
+        Tree::of(
+            Manifest::OneConfig,
+            [("a.toml", 1), ("dir/other.toml", 2), ("dir/c.yaml", 1)],
+        ),
+    ];
+    assert_versions(history, &[("dir/other", 3), ("one", 2)]);
 }

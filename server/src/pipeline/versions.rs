@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use headwater_core::{Known, VersionSearch};
-use headwater_validators::{Inputs, Limits};
-use headwater_wire::{CommitId, ConfigName, RepoPath};
+use headwater_core::{ChangedPath, Known, VersionSearch};
+use headwater_validators::{Inputs, Limits, PathChange};
+use headwater_wire::{CommitId, ConfigName};
 
 use crate::git::error::GitError;
 use crate::git::history::{ChangedEntry, Side, SideKind};
@@ -38,9 +38,8 @@ pub(crate) fn versions_at(
             break;
         };
         let changed = changed_paths(reader, &parent, &at)?;
-        if changed.iter().any(|path| path.as_str() == tree::MANIFEST) || search.must_declare(&changed) {
-            let tree = tree::read(reader, &parent, limits, Contents::Manifest)?;
-            let declared = headwater_validators::declare(&tree, limits);
+        if search.must_declare(&changed) {
+            let declared = declared(reader, &parent, limits)?;
             search.step_declared(parent.clone(), declared.as_ref());
         } else {
             search.step(parent.clone(), &changed);
@@ -50,29 +49,42 @@ pub(crate) fn versions_at(
     Ok(search.finish())
 }
 
-/// Paths whose content differs between a commit and its parent. Names that are no valid paths are left out, since no
-/// config can be made of them; so is a mere change of the executable bit, which changes no content.
-pub(crate) fn changed_paths(
+/// What an old commit declares. One that is too large to be read declares nothing, as when it is judged.
+fn declared(
     reader: &Reader,
-    from: &CommitId,
-    to: &CommitId,
-) -> Result<Vec<RepoPath>, GitError> {
+    commit: &CommitId,
+    limits: &Limits,
+) -> Result<Option<BTreeMap<ConfigName, Inputs>>, GitError> {
+    match tree::read(reader, commit, limits, Contents::Manifest) {
+        Ok(tree) => Ok(headwater_validators::declare(&tree, limits)),
+        Err(GitError::TooLarge { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Paths that differ between a commit and its parent. Names that are no valid paths are left out, since no config can
+/// be made of them.
+fn changed_paths(reader: &Reader, from: &CommitId, to: &CommitId) -> Result<Vec<ChangedPath>, GitError> {
     let changed = reader.changed(Some(from), to)?;
-    let paths = changed
-        .iter()
-        .filter(|entry| changes_content(entry))
-        .filter_map(|entry| {
-            let path = std::str::from_utf8(&entry.path).ok()?;
-            path.parse().ok()
-        });
+    let paths = changed.iter().filter_map(|entry| {
+        let path = std::str::from_utf8(&entry.path).ok()?.parse().ok()?;
+        let change = path_change(entry)?;
+        Some(ChangedPath { path, change })
+    });
     Ok(paths.collect())
 }
 
-fn changes_content(entry: &ChangedEntry) -> bool {
+/// `None` for what changes no content: the executable bit, and where a link or a submodule leads, which nobody follows.
+fn path_change(entry: &ChangedEntry) -> Option<PathChange> {
     let is_file = |side: &Side| matches!(side.kind, SideKind::File | SideKind::Executable);
     match (&entry.old, &entry.new) {
-        (Some(old), Some(new)) => !(is_file(old) && is_file(new) && old.id == new.id),
-        (None, _) | (_, None) => true,
+        (None, None) => None,
+        (None, Some(_)) => Some(PathChange::Added),
+        (Some(_), None) => Some(PathChange::Removed),
+        (Some(old), Some(new)) if is_file(old) && is_file(new) => {
+            (old.id != new.id).then_some(PathChange::Edited)
+        }
+        (Some(old), Some(new)) => (old.kind != new.kind).then_some(PathChange::Retyped),
     }
 }
 

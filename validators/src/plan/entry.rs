@@ -1,11 +1,12 @@
 //! One `[[config]]` of the manifest, turned into the configs it yields.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use headwater_wire::{ConfigName, RepoPath, Severity};
 
 use super::layer::{self, Resolved};
-use super::{Planned, PlannedVariant, Planner};
+use super::{Planned, PlannedVariant, Planner, Watched};
 use crate::manifest;
 use crate::manifest::model::{ConfigEntry, Spanned, UnknownLayers};
 use crate::pattern::{Bindings, Pattern};
@@ -148,13 +149,12 @@ impl Planner<'_> {
                 .chain(variants.iter().flat_map(|variant| &variant.layers))
                 .cloned(),
         );
-        let inputs = super::inputs(
-            self.tree,
-            &self.manifest.defaults,
-            &files.layers,
-            &variants,
-            files.watched,
-        );
+        let watched = Watched {
+            paths: files.watched,
+            names: Arc::clone(&self.names),
+        };
+        let defaults = &self.manifest.defaults;
+        let inputs = super::inputs(self.tree, defaults, &files.layers, &variants, watched);
         let owners = entry
             .owners
             .iter()

@@ -5,9 +5,11 @@
 
 mod entry;
 mod layer;
+pub(crate) mod names;
 mod rest;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use globset::GlobMatcher;
 use headwater_wire::{ConfigName, Finding, RepoPath};
@@ -21,6 +23,7 @@ use crate::manifest::model::{Defaults, Manifest};
 use crate::manifest::rollout::RolloutPolicy;
 use crate::merge::Nulls;
 use crate::tree::{ConfigTree, Entry, File};
+use names::Names;
 
 /// Most findings that are made with a suggestion.
 const SUGGESTED_FINDINGS: usize = 200;
@@ -151,6 +154,13 @@ struct Planner<'a> {
     /// Directories in which every config file must be claimed, with the paths that would be claimed there.
     closed: BTreeMap<String, BTreeSet<String>>,
     documents: usize,
+    names: Arc<Names>,
+}
+
+/// What can change the inputs of a config besides the content of its files.
+struct Watched {
+    paths: Vec<RepoPath>,
+    names: Arc<Names>,
 }
 
 impl<'a> Planner<'a> {
@@ -167,6 +177,7 @@ impl<'a> Planner<'a> {
             claimed: BTreeSet::new(),
             closed: BTreeMap::new(),
             documents: 0,
+            names: Arc::new(Names::of(manifest)),
         }
     }
 
@@ -200,7 +211,7 @@ fn inputs(
     defaults: &Defaults,
     layers: &[RepoPath],
     variants: &[PlannedVariant],
-    watched: Vec<RepoPath>,
+    watched: Watched,
 ) -> Inputs {
     let ids = |paths: &[RepoPath]| -> Vec<(String, String)> {
         let id = |path: &RepoPath| match tree.get(path) {
@@ -209,6 +220,8 @@ fn inputs(
         };
         paths.iter().map(|path| (path.to_string(), id(path))).collect()
     };
+    let of_variants = variants.iter().flat_map(|variant| &variant.layers);
+    let files = layers.iter().chain(of_variants).cloned().collect();
     let variants: Vec<_> = variants
         .iter()
         .map(|variant| (&variant.name, &variant.when, ids(&variant.layers)))
@@ -219,5 +232,5 @@ fn inputs(
         defaults.toml == TomlVersion::V1_0,
     );
     let canonical = serde_json::json!([1, ids(layers), variants, options]).to_string();
-    Inputs::new(&canonical, watched)
+    Inputs::new(&canonical, files, watched.paths, watched.names)
 }

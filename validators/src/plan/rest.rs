@@ -1,10 +1,12 @@
 //! Config files that no `[[config]]` claims, and trees without any manifest.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use headwater_wire::{ConfigName, Finding, RepoPath, Severity, Span};
 
-use super::{Plan, Planned, Planner, inputs};
+use super::names::Names;
+use super::{Plan, Planned, Planner, Watched, inputs};
 use crate::limits::Limits;
 use crate::manifest;
 use crate::manifest::model::{Defaults, Unmatched};
@@ -18,6 +20,7 @@ const EXTENSIONS: [&str; 4] = ["toml", "json", "yaml", "yml"];
 /// Every config file is a config.
 pub(super) fn without_manifest(tree: &ConfigTree, server: &Limits) -> Plan {
     let mut plan = Plan::empty(Defaults::without_manifest(), server.clone());
+    let names = Arc::new(Names::default());
     let mut others: BTreeMap<ConfigName, RepoPath> = BTreeMap::new();
     let mut files: BTreeMap<ConfigName, Vec<&RepoPath>> = BTreeMap::new();
     for (path, entry) in tree.iter().filter(|(path, _)| Format::of(path).is_some()) {
@@ -33,7 +36,8 @@ pub(super) fn without_manifest(tree: &ConfigTree, server: &Limits) -> Plan {
     }
     for (name, paths) in files {
         if let [path] = paths.as_slice() {
-            plan.configs.insert(name, single(tree, &plan.defaults, path));
+            plan.configs
+                .insert(name, single(tree, &plan.defaults, path, &names));
         } else {
             plan.findings.extend(same_name(&name, &paths));
             plan.blocked
@@ -160,19 +164,22 @@ impl Planner<'_> {
             let findings = same_name(&name, &paths);
             self.plan.findings.extend(findings);
         } else {
-            let planned = single(self.tree, &self.manifest.defaults, path);
+            let planned = single(self.tree, &self.manifest.defaults, path, &self.names);
             self.plan.configs.insert(name, planned);
         }
     }
 }
 
 /// A config of one file. Its inputs change too when a second file takes its name, or a manifest claims it.
-fn single(tree: &ConfigTree, defaults: &Defaults, path: &RepoPath) -> Planned {
+fn single(tree: &ConfigTree, defaults: &Defaults, path: &RepoPath, names: &Arc<Names>) -> Planned {
     let stem = path.without_extension();
     let siblings = EXTENSIONS
         .iter()
         .filter_map(|extension| format!("{stem}.{extension}").parse::<RepoPath>().ok());
-    let watched = siblings.chain(manifest::PATH.parse::<RepoPath>()).collect();
+    let watched = Watched {
+        paths: siblings.chain(manifest::PATH.parse::<RepoPath>()).collect(),
+        names: Arc::clone(names),
+    };
     let layers = vec![path.clone()];
     let inputs = inputs(tree, defaults, &layers, &[], watched);
     Planned {
