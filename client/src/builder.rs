@@ -37,6 +37,9 @@ pub struct Deadlines {
     pub body: Duration,
     /// Between two pieces of an event stream; the server says something every 15 s ± 20 %.
     pub stream_idle: Duration,
+    /// How long the server is asked to hold a long poll. Less than what a proxy in between allows a request that says
+    /// nothing, which is often a minute.
+    pub long_poll: Duration,
 }
 
 impl Default for Deadlines {
@@ -47,6 +50,7 @@ impl Default for Deadlines {
             body_idle: Duration::from_secs(10),
             body: Duration::from_mins(1),
             stream_idle: Duration::from_secs(40),
+            long_poll: Duration::from_secs(50),
         }
     }
 }

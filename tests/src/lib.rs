@@ -4,6 +4,9 @@
 //! `forge` is a forge with its API; `hostile` serves what no honest server would. `server` runs the service itself;
 //! `http`, `sse` and `socket` talk to it; `wait` waits for states. Invariant: nothing here reads the settings of
 //! who runs the tests, and everything is gone when its handle is dropped.
+//! `hostile` serves what no honest server would. `server` runs the service itself; `http`, `sse` and `socket` talk to it; `program`
+//! is one that lives on it; `wait` waits for states. Invariant: nothing here reads the settings of who runs the tests, and everything is gone when
+//! its handle is dropped.
 
 #![expect(
     clippy::missing_panics_doc,
@@ -16,6 +19,7 @@ pub mod git_http;
 pub mod hostile;
 pub mod http;
 pub mod origin;
+pub mod program;
 pub mod scrub;
 pub mod served;
 pub mod server;

@@ -23,9 +23,14 @@ pub struct Served {
 impl Served {
     /// Starts `program` (the suite's own `served`) and waits until it listens, or has ended.
     pub fn start(program: &str, url: &str, data_dir: &Path) -> Self {
-        let mut child = Command::new(program)
-            .arg(url)
-            .arg(data_dir)
+        let mut command = Command::new(program);
+        command.arg(url).arg(data_dir);
+        Self::start_by(command)
+    }
+
+    /// Starts it by a command that says all: where to listen, or inside which network.
+    pub fn start_by(mut command: Command) -> Self {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

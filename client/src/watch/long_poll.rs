@@ -14,8 +14,6 @@ use crate::answer::Fetched;
 use crate::backoff::Pace;
 use crate::error::{ApiError, Stage};
 
-/// Hold of one long poll. Proxies often cut at 60 s.
-const WAIT: Duration = Duration::from_secs(50);
 /// Pause before a config that is refused, because it is gone, is asked for again.
 const REFUSED_PAUSE: Duration = Duration::from_mins(1);
 
@@ -87,8 +85,9 @@ impl Watcher {
         pace: Pace,
         pause: Duration,
     ) -> impl Future<Output = Polled> + Send + 'static {
-        let query = self.session.query(&config, Some(WAIT));
         let repo = self.repo();
+        let wait = repo.connection().deadlines.long_poll;
+        let query = self.session.query(&config, Some(wait));
         async move {
             sleep(pause).await;
             let started = Instant::now();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use headwater_wire::ConfigName;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::ladder::{Ladder, PROVEN, Seen};
 use super::report::Uplink;
@@ -19,10 +19,15 @@ use crate::backoff::{Backoff, Jitter};
 use crate::error::{ApiError, Stage};
 use crate::events::Heard;
 use crate::pulse::Pulse;
+use crate::query::EventsQuery;
 use crate::servers::{Attempt, Rotation, Servers};
 
 /// Life after which a connection counts as good, so that one which always ends at once is not taken up at once again.
 const SETTLED: Duration = Duration::from_secs(10);
+
+/// How long the first connection may take to open before the values are asked for plainly; well below the patience of
+/// a start.
+const FIRST_OPENING: Duration = Duration::from_secs(1);
 
 pub(super) struct Watcher {
     pub(super) session: Session,
@@ -138,6 +143,26 @@ impl Watcher {
             }
         }
         Ok(())
+    }
+
+    /// Opens a connection by `open`. If the very first one does not come to be soon, something in between may hold it
+    /// back, and a program that starts has no time for that: it is given its values by plain requests, and then the
+    /// connection is opened anew, so that it goes on from these.
+    pub(super) async fn opened<T>(
+        &mut self,
+        open: impl AsyncFn(RepoApi, EventsQuery) -> Result<T, ApiError>,
+    ) -> Result<Result<T, ApiError>, Stop> {
+        if !self.session.answered {
+            let opening = open(self.repo(), self.session.events_query());
+            if let Ok(opened) = timeout(FIRST_OPENING, opening).await {
+                return Ok(opened);
+            }
+            for config in self.session.request.configs.clone() {
+                self.ask(&config).await?;
+            }
+            self.session.answered = true;
+        }
+        Ok(open(self.repo(), self.session.events_query()).await)
     }
 
     /// One plain request for a config.

@@ -21,7 +21,7 @@ struct Pending {
 impl Watcher {
     pub(super) async fn follow_socket(&mut self) -> Result<(), Stop> {
         self.compare().await?;
-        let opened = self.repo().socket(&self.session.events_query()).await;
+        let opened = self.opened(async |repo, query| repo.socket(&query).await).await?;
         let mut socket = match opened {
             Ok(socket) => socket.with_pulse(&self.session.pulse),
             Err(error) => {

@@ -10,7 +10,7 @@ use crate::events::EventStream;
 impl Watcher {
     pub(super) async fn follow_stream(&mut self) -> Result<(), Stop> {
         self.compare().await?;
-        let opened = self.repo().events(&self.session.events_query()).await;
+        let opened = self.opened(async |repo, query| repo.events(&query).await).await?;
         let mut stream = match opened {
             Ok(stream) => stream.with_pulse(&self.session.pulse),
             Err(error) => {

@@ -1,6 +1,6 @@
-//! The service as a process that a test can kill: `served URL DATA_DIR`.
+//! The service as a process that a test can kill: `served URL DATA_DIR [LISTEN]`.
 //!
-//! Its address is the first line on standard output. What is deliberately absent: everything that `headwater serve`
+//! It listens on a free port of loopback unless told otherwise, which only a network of the test's own should be. Its address is the first line on standard output. What is deliberately absent: everything that `headwater serve`
 //! reads from files and the environment.
 
 use std::process::ExitCode;
@@ -17,13 +17,24 @@ use headwater_server::settings::{Flags, load};
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let (Some(url), Some(data_dir)) = (args.next(), args.next()) else {
-        eprintln!("usage: served URL DATA_DIR");
+        eprintln!("usage: served URL DATA_DIR [LISTEN]");
         return ExitCode::from(2);
     };
+    let listen = args.next();
+    let is_reached_by_others = listen.is_some();
     let values = vec![
         ("--repo", "url", url),
         ("--data-dir", "data_dir", data_dir),
-        ("--listen", "listen", "127.0.0.1:0".to_owned()),
+        (
+            "--listen",
+            "listen",
+            listen.unwrap_or_else(|| "127.0.0.1:0".to_owned()),
+        ),
+        (
+            "--insecure-no-auth",
+            "insecure_no_auth",
+            is_reached_by_others.to_string(),
+        ),
     ];
     let mut settings = match load(
         &Flags {
