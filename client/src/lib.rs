@@ -36,6 +36,9 @@
 //!
 //! Invariant: nothing here waits without a deadline, reads without a limit or prints a credential.
 
+#[cfg(feature = "agent")]
+pub mod agent;
+
 mod address;
 mod answer;
 mod api;
