@@ -2,11 +2,9 @@
 //!
 //! `origin` is an upstream driven by the `git` program, which is also the oracle; `git_http` and `sshd` serve it;
 //! `forge` is a forge with its API; `hostile` serves what no honest server would. `server` runs the service itself;
-//! `http`, `sse` and `socket` talk to it; `wait` waits for states. Invariant: nothing here reads the settings of
-//! who runs the tests, and everything is gone when its handle is dropped.
-//! `hostile` serves what no honest server would. `server` runs the service itself; `http`, `sse` and `socket` talk to it; `program`
-//! is one that lives on it; `wait` waits for states. Invariant: nothing here reads the settings of who runs the tests, and everything is gone when
-//! its handle is dropped.
+//! `http`, `sse` and `socket` talk to it; `program` is one that lives on it; `relay` is an address that outlives it; `wait`
+//! waits for states. Invariant: nothing here reads the settings of who runs the tests, and everything is gone when its
+//! handle is dropped.
 
 #![expect(
     clippy::missing_panics_doc,
@@ -20,6 +18,7 @@ pub mod hostile;
 pub mod http;
 pub mod origin;
 pub mod program;
+pub mod relay;
 pub mod scrub;
 pub mod served;
 pub mod server;

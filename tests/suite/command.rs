@@ -157,6 +157,11 @@ impl Running {
         &self.out.seen
     }
 
+    /// Everything on standard error, to its end.
+    pub(crate) fn err_seen(&mut self) -> String {
+        self.err.rest().to_owned()
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill")
             .arg(name)

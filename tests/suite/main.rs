@@ -10,6 +10,9 @@
 )]
 
 mod admission;
+mod agent;
+mod agent_bench;
+mod agent_program;
 mod branches;
 mod check;
 mod check_hostile;
