@@ -5,7 +5,8 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-RUN cargo build --release --locked -p headwater-server --bin headwater
+RUN cargo build --release --locked -p headwater-server --bin headwater \
+    && cargo build --profile release-small --locked -p headwater-client --features agent
 
 # Run stage. `git` serves local paths and compacts the mirror, `openssh-client` fetches over ssh; https needs neither.
 FROM debian:bookworm-slim
@@ -13,7 +14,7 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates git openssh-client \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --create-home --home-dir /var/lib/headwater headwater
-COPY --from=build /src/target/release/headwater /usr/local/bin/headwater
+COPY --from=build /src/target/release/headwater /src/target/release-small/headwater-agent /usr/local/bin/
 USER headwater
 WORKDIR /var/lib/headwater
 VOLUME /var/lib/headwater
