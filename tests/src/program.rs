@@ -64,14 +64,18 @@ impl Program {
 
     /// Asks it to end, as a service manager does, and waits for that.
     #[track_caller]
-    pub fn interrupt(mut self) -> ExitStatus {
+    pub fn terminate(mut self) -> ExitStatus {
         let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-INT", &pid]).status();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status();
         assert!(sent.expect("kill runs").success());
         wait_for("the end of the program", || self.child.try_wait().ok().flatten())
     }
 }
 
+#[expect(
+    clippy::print_stderr,
+    reason = "who reads a test that failed wants to see what the program said"
+)]
 impl Drop for Program {
     fn drop(&mut self) {
         // It may have ended by itself.

@@ -199,7 +199,7 @@ fn the_rust_example_is_the_program_that_is_built_and_it_follows_refuses_and_repo
     let origin = TestOrigin::new();
     // Its minute of probation is not waited for; `client` has what comes after.
     let (server, running) = lives(&example, &origin, &["applied"]);
-    let program = example.start(server.addr());
-    until_listed(&server, &running, &["applied"]);
-    assert!(program.interrupt().success(), "it ends in order");
+    let mut program = example.start(server.addr());
+    program.until("a value", |line| line.starts_with(&format!("version={running} ")));
+    assert!(program.terminate().success(), "it ends in order");
 }

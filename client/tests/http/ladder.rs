@@ -28,24 +28,30 @@ fn unchanged(token: &str) -> Step {
 }
 
 #[tokio::test(start_paused = true)]
-async fn behind_a_proxy_that_holds_back_whole_answers_the_watch_polls_within_half_a_minute() {
+async fn behind_a_proxy_that_holds_back_whole_answers_a_start_has_its_value_at_once_and_the_watch_polls_soon()
+{
     let scripts = vec![
-        vec![Step::Hang],
         vec![Step::Hang],
         vec![snapshot("t1", A)],
         vec![Step::Hang],
+        vec![unchanged("t1")],
+        vec![Step::Hang],
+        vec![unchanged("t1")],
+        vec![Step::Hang],
     ];
-    let (mut watch, _requests) = start(request(), scripts).await;
+    let (mut watch, mut requests) = start(request(), scripts).await;
     let started = Instant::now();
+    assert_eq!(words(&mut watch, 1).await, ["version t1"]);
+    let waited = started.elapsed();
+    assert!(waited < Duration::from_secs(2), "{waited:?}");
     assert_eq!(
-        words(&mut watch, 4).await,
-        ["broken", "broken", "long_poll", "version t1"]
+        words(&mut watch, 5).await,
+        ["broken", "bookmark t1", "broken", "bookmark t1", "long_poll"]
     );
-    assert!(
-        started.elapsed() < Duration::from_secs(30),
-        "{:?}",
-        started.elapsed()
-    );
+    let waited = started.elapsed();
+    assert!(waited < Duration::from_secs(30), "{waited:?}");
+    let lines = first_lines(&mut requests);
+    assert_eq!(lines[1], "configs/a ");
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use headwater_client::{Client, Held};
 use serde::Deserialize;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// What this program wants of the config: unknown keys are left alone, a missing one refuses the value.
 #[derive(Debug, Deserialize)]
@@ -38,6 +39,7 @@ fn show(held: &Held<Service>) {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut asked_to_end = signal(SignalKind::terminate())?;
     let server = std::env::var("HEADWATER_SERVER").unwrap_or("http://127.0.0.1:7171".to_owned());
     let client = Client::builder(&server)
         .repo("default")
@@ -45,7 +47,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .program("pool/1.0")
         .label("region", "eu") // chooses variants
         .cache_dir(std::env::var("CACHE_DIR")?) // survives restarts; may be shared with other programs
-        .probation(Duration::from_secs(60)) // longer than the slowest crash that a bad value can cause
+        .probation(Duration::from_mins(1)) // longer than the slowest crash that a bad value can cause
         .start()
         .await?;
     let service = client
@@ -62,7 +64,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     loop {
         tokio::select! {
             Some(change) = changes.next() => show(&change.new),
-            _ = tokio::signal::ctrl_c() => break,
+            _ = asked_to_end.recv() => break,
         }
     }
     // An orderly end: without it, what is on probation is taken to have crashed the program.
