@@ -255,7 +255,7 @@ pub struct ClientStatus {
     pub error: Option<String>,
     /// Each open config, in the words of the report.
     pub configs: BTreeMap<ConfigName, ConfigReport>,
-    /// What is wrong with the cache on disk; nothing of it stops the program.
+    /// What is wrong with the cache on disk, until a write makes up for it; nothing of it stops the program.
     pub trouble: BTreeSet<String>,
     /// Another process reports under the same instance name.
     pub superseded: bool,

@@ -205,7 +205,8 @@ impl TestServer {
             .expect("a running server");
         move || {
             runtime.block_on(ended).expect("the server ends without a panic");
-            runtime.shutdown_background();
+            // What still holds the store and the port goes with the last task.
+            runtime.shutdown_timeout(Duration::from_secs(10));
         }
     }
 
@@ -217,13 +218,17 @@ impl TestServer {
 
     fn shut_down(&mut self) {
         if let Some(Running { runtime, stop, ended }) = self.running.take() {
+            if std::thread::panicking() {
+                // Perhaps inside of another runtime, where nothing may be waited for.
+                runtime.shutdown_background();
+                return;
+            }
             // It may have stopped by itself.
             stop.send(()).ok();
             let result = runtime.block_on(ended);
-            runtime.shutdown_background();
-            if !std::thread::panicking() {
-                result.expect("the server ends without a panic");
-            }
+            // What still holds the store and the port goes with the last task.
+            runtime.shutdown_timeout(Duration::from_secs(10));
+            result.expect("the server ends without a panic");
         }
     }
 

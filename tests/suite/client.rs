@@ -418,8 +418,8 @@ fn dropping_the_last_handle_ends_everything() {
         // Nobody holds the cache any more.
         let client = builder(&server, cache.path()).start().await.unwrap();
         open(&client).await;
-        let status = until_state(&client, ReportState::Confirmed).await;
-        assert!(status.trouble.is_empty(), "{:?}", status.trouble);
+        until_state(&client, ReportState::Confirmed).await;
+        until(&client, |status| status.trouble.is_empty()).await;
     });
 }
 
@@ -455,7 +455,9 @@ fn when_one_replica_goes_the_next_one_is_followed_and_a_lagging_one_takes_nobody
     let lagging = Stopped::of(&origin.path_url())
         .each(|repo| repo.poll_interval = Duration::from_hours(1))
         .start();
-    lagging.until("the first commit", |repo| repo["tip"].is_string());
+    for server in [&first, &lagging] {
+        server.until("the first commit", |repo| repo["tip"].is_string());
+    }
     let cache = tempfile::tempdir().unwrap();
     run(async {
         let client = builder(&first, cache.path())

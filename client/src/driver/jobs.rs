@@ -35,7 +35,10 @@ impl Driver {
                 });
             }
             Done::Saved { config, id, trouble } => {
-                self.trouble.extend(trouble);
+                if let Some(entry) = self.entries.get_mut(&config) {
+                    // What was written whole makes up for what was found broken.
+                    entry.trouble = trouble.into_iter().collect();
+                }
                 self.event(Event::Saved { config, id });
             }
             Done::Reported(Ok(answer)) => self.event(Event::Reported(answer)),
@@ -51,8 +54,7 @@ impl Driver {
         };
         let mut saved = SavedState::default();
         if let Some((cache, restored)) = opened {
-            self.trouble
-                .extend(restored.trouble.iter().map(ToString::to_string));
+            entry.trouble = restored.trouble.iter().map(ToString::to_string).collect();
             entry.documents.extend(restored.documents);
             saved = restored.state;
             entry.cache = Some(Arc::new(cache));

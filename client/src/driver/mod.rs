@@ -77,6 +77,8 @@ struct Entry {
     cache: Option<Arc<Cache>>,
     /// Documents that are still needed.
     documents: BTreeMap<Digest, Arc<str>>,
+    /// What is wrong with its cache.
+    trouble: BTreeSet<String>,
 }
 
 impl Entry {
@@ -123,6 +125,7 @@ pub(crate) struct Driver {
     jobs: JoinSet<Done>,
     transport: Option<Transport>,
     error: Option<String>,
+    /// What is wrong with the note of earlier lives.
     trouble: BTreeSet<String>,
 }
 
@@ -222,6 +225,7 @@ impl Driver {
             slot,
             cache: None,
             documents: BTreeMap::new(),
+            trouble: BTreeSet::new(),
         };
         self.entries.insert(config.clone(), entry);
         let Some(dir) = self.place.cache_dir.clone() else {
@@ -311,11 +315,16 @@ impl Driver {
     }
 
     fn publish(&self) {
+        let troubles = self
+            .entries
+            .values()
+            .flat_map(|entry| entry.trouble.iter().cloned())
+            .collect();
         let status = ClientStatus {
             transport: self.transport,
             error: self.error.clone(),
             configs: self.engine.standing(),
-            trouble: self.trouble.clone(),
+            trouble: self.trouble.union(&troubles).cloned().collect(),
             superseded: self.engine.is_superseded(),
         };
         self.status.send_if_modified(|current| {
