@@ -54,6 +54,7 @@ mod events;
 mod fetch;
 mod handle;
 mod http;
+mod lock;
 mod open;
 mod pulse;
 mod query;

@@ -13,6 +13,7 @@ use std::time::Duration;
 use headwater_wire::{CommitId, ConfigName, Digest};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::net::unix::pipe::Receiver;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
@@ -120,10 +121,10 @@ impl fmt::Display for Tail {
 impl Hook {
     /// Runs the command by `sh -c`. What it printed is the answer.
     pub(crate) async fn run(&self, subject: &Subject) -> Result<Tail, CommandError> {
-        let mut child = self.start(subject).map_err(CommandError::Start)?;
+        let (mut child, printed) = self.start(subject).map_err(CommandError::Start)?;
         let group = Group::of(&child);
         let mut output = Tail::default();
-        let ended = timeout(self.deadline, wait(&mut child, &mut output)).await;
+        let ended = timeout(self.deadline, wait(&mut child, printed, &mut output)).await;
         match ended {
             Ok(Ok(status)) if status.success() => {
                 // What it left in the background is meant to stay.
@@ -149,14 +150,16 @@ impl Hook {
         }
     }
 
-    fn start(&self, subject: &Subject) -> io::Result<Child> {
+    /// What it prints comes through one pipe, so that its two outputs keep their order.
+    fn start(&self, subject: &Subject) -> io::Result<(Child, Receiver)> {
+        let (printed, writer) = io::pipe()?;
         let mut command = Command::new("sh");
         command
             .arg("-c")
             .arg(&self.command)
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stdout(writer.try_clone()?)
+            .stderr(writer)
             .process_group(0)
             // The token is for the agent alone.
             .env_remove("HEADWATER_TOKEN")
@@ -187,20 +190,19 @@ impl Hook {
                 None => command.env_remove(name),
             };
         }
-        command.spawn()
+        let child = command.spawn()?;
+        Ok((child, Receiver::from_owned_fd(printed.into())?))
     }
 }
 
 /// Reads everything the child prints until it has ended.
-async fn wait(child: &mut Child, output: &mut Tail) -> io::Result<ExitStatus> {
-    let mut out = Source::of(child.stdout.take());
-    let mut err = Source::of(child.stderr.take());
+async fn wait(child: &mut Child, printed: Receiver, output: &mut Tail) -> io::Result<ExitStatus> {
+    let mut printed = Source(Some(printed));
     let mut ended = None;
     loop {
         // Cancel-safe: reads lose nothing, and waiting for a child can be repeated.
         tokio::select! {
-            bytes = out.read() => output.push(&bytes),
-            bytes = err.read() => output.push(&bytes),
+            bytes = printed.read() => output.push(&bytes),
             status = child.wait(), if ended.is_none() => {
                 ended = Some((status?, tokio::time::Instant::now() + OUTPUT_GRACE));
             }
@@ -209,8 +211,7 @@ async fn wait(child: &mut Child, output: &mut Tail) -> io::Result<ExitStatus> {
             }
         }
         if let Some((status, _)) = ended
-            && out.0.is_none()
-            && err.0.is_none()
+            && printed.0.is_none()
         {
             return Ok(status);
         }
@@ -228,10 +229,6 @@ async fn grace(until: Option<tokio::time::Instant>) {
 struct Source<R>(Option<R>);
 
 impl<R: AsyncRead + Unpin> Source<R> {
-    fn of(pipe: Option<R>) -> Self {
-        Self(pipe)
-    }
-
     async fn read(&mut self) -> Vec<u8> {
         let Some(pipe) = &mut self.0 else {
             return std::future::pending().await;

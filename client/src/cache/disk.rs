@@ -4,14 +4,11 @@
 //! link in place of a file is replaced and never written through. Each step is a place where a test can pull the plug.
 
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
-use std::time::Duration;
 
-/// How often and how long to wait for a lock that may only be on its way through a fork.
-const FORK_TRIES: u32 = 5;
-const FORK_PAUSE: Duration = Duration::from_millis(5);
+use crate::lock::{self, Owner};
 
 /// Bytes of a regular file; more than `limit` is [`io::ErrorKind::FileTooLarge`].
 pub(super) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
@@ -112,16 +109,10 @@ pub(super) fn try_lock(path: &Path) -> io::Result<Option<File>> {
         made => made?,
     };
     step()?;
-    // A child of another process that is just being started holds every lock of its parent until it runs its own
-    // program, which is a matter of microseconds and no second owner.
-    for _ in 0..FORK_TRIES {
-        match file.try_lock() {
-            Ok(()) => return Ok(Some(file)),
-            Err(TryLockError::WouldBlock) => std::thread::sleep(FORK_PAUSE),
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
+    match lock::take(&file)? {
+        Owner::Us => Ok(Some(file)),
+        Owner::Other => Ok(None),
     }
-    Ok(None)
 }
 
 /// A config may hold what not every user of the machine should read.

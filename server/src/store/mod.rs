@@ -5,6 +5,7 @@
 //! What is deliberately absent: configuration content, which lives in Git alone, and anything a client reports.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use headwater_core::RepoState;
 use headwater_wire::{CommitId, Finding, RepoName, Timestamp, VerdictState};
@@ -19,6 +20,10 @@ const FORMAT: u64 = 1;
 
 /// Verdicts kept per data directory; older ones are worked out again when asked for.
 const VERDICTS_MAX: u64 = 20_000;
+
+/// How often and how long to wait for the lock of the file.
+const LOCK_TRIES: u32 = 20;
+const LOCK_RETRY: Duration = Duration::from_millis(25);
 
 /// Raised when the validators may say something else about the same bytes, so that kept verdicts are not used.
 pub(crate) const VALIDATOR_EPOCH: u32 = 1;
@@ -132,14 +137,20 @@ impl Store {
         })
     }
 
-    fn open_file(path: &Path) -> Result<Self, StoreError> {
-        let database = Database::create(path).map_err(|error| {
-            if matches!(error, redb::DatabaseError::DatabaseAlreadyOpen) {
-                StoreError::InUse(path.to_owned())
-            } else {
-                error.into()
+    /// A child that is just being started holds every lock of its parent until it runs its own program: that is a
+    /// moment, and no other service.
+    fn own(path: &Path) -> Result<Database, StoreError> {
+        for _ in 0..LOCK_TRIES {
+            match Database::create(path) {
+                Err(redb::DatabaseError::DatabaseAlreadyOpen) => std::thread::sleep(LOCK_RETRY),
+                opened => return Ok(opened?),
             }
-        })?;
+        }
+        Err(StoreError::InUse(path.to_owned()))
+    }
+
+    fn open_file(path: &Path) -> Result<Self, StoreError> {
+        let database = Self::own(path)?;
         let write = database.begin_write()?;
         {
             let mut meta = write.open_table(META)?;

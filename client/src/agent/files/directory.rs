@@ -6,7 +6,7 @@
 //! resolved `..data` can read on.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,7 @@ use headwater_wire::{ConfigName, RepoPath};
 use super::access::{Access, sync_directory};
 use super::layout::Layout;
 use super::{FileError, FileSet, Owns, Staged, fingerprint, read_text};
+use crate::lock::{self, Owner};
 
 /// The link that names the version in use.
 const DATA: &str = "..data";
@@ -42,8 +43,7 @@ impl Directory {
     pub(crate) fn open(root: &Path, layout: Layout, access: Access) -> Result<Self, FileError> {
         fs::create_dir_all(root).map_err(FileError::io("make", root))?;
         let root = fs::canonicalize(root).map_err(FileError::io("find", root))?;
-        let lock =
-            lock(&root.join(LOCK)).map_err(|error| error.unwrap_or(FileError::Locked(root.clone())))?;
+        let lock = own(&root.join(LOCK)).map_err(|error| error.unwrap_or(FileError::Locked(root.clone())))?;
         let directory = Self {
             root,
             layout,
@@ -262,17 +262,17 @@ impl Directory {
 }
 
 /// Opens and locks a file, or tells why not; `None` means that another process holds it.
-fn lock(path: &Path) -> Result<File, Option<FileError>> {
+fn own(path: &Path) -> Result<File, Option<FileError>> {
     let file = File::options()
         .create(true)
         .truncate(false)
         .write(true)
         .open(path)
         .map_err(|error| Some(FileError::io("make", path)(error)))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(None),
-        Err(TryLockError::Error(error)) => Err(Some(FileError::io("lock", path)(error))),
+    match lock::take(&file) {
+        Ok(Owner::Us) => Ok(file),
+        Ok(Owner::Other) => Err(None),
+        Err(error) => Err(Some(FileError::io("lock", path)(error))),
     }
 }
 
