@@ -86,7 +86,7 @@ pub(crate) struct Rotation {
 
 /// The next attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Attempt {
+pub(crate) struct NextTry {
     pub(crate) index: usize,
     pub(crate) pause: Duration,
 }
@@ -105,7 +105,7 @@ impl Rotation {
         rest: Option<Duration>,
         backoff: &mut Backoff,
         now: Instant,
-    ) -> Attempt {
+    ) -> NextTry {
         let count = self.rest_until.len();
         if let Some(slot) = self.rest_until.get_mut(failed) {
             *slot = rest.map(|rest| now + rest.min(RETRY_AFTER_MAX));
@@ -120,12 +120,12 @@ impl Rotation {
             .find(|(index, ready)| *index != failed && *ready <= now);
         if let Some((index, _)) = next.filter(|_| self.tried < count) {
             let pause = backoff.spread(HAND_OVER);
-            return Attempt { index: *index, pause };
+            return NextTry { index: *index, pause };
         }
         self.tried = 0;
         let soonest = ring.into_iter().min_by_key(|(_, ready)| *ready);
         let (index, ready) = soonest.unwrap_or((failed, now));
-        Attempt {
+        NextTry {
             index,
             pause: ready - now + backoff.next_delay(None),
         }

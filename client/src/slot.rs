@@ -124,6 +124,8 @@ pub(crate) struct TypedSlot<T> {
     /// The value that was checked last, ready to be switched to.
     staged: Mutex<Option<(Digest, Arc<T>)>>,
     first: watch::Sender<First>,
+    /// The program's hooks run one at a time, also where a value was given up while its hook still ran.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl<T> fmt::Debug for TypedSlot<T> {
@@ -140,6 +142,7 @@ pub(crate) trait Slot: Send + Sync + fmt::Debug {
     fn prepare(
         self: Arc<Self>,
         target: Target,
+        source: ValueSource,
         document: Arc<str>,
     ) -> BoxFuture<'static, Result<(), ReportError>>;
     /// Switches to a document that was prepared for, or reads it again if another one was since.
@@ -173,6 +176,7 @@ impl<T: DeserializeOwned + Send + Sync + 'static> TypedSlot<T> {
             cell: OnceLock::new(),
             staged: Mutex::new(None),
             first: watch::Sender::new(First::Waiting),
+            turn: tokio::sync::Mutex::default(),
         }
     }
 
@@ -285,12 +289,14 @@ impl<T: DeserializeOwned + Send + Sync + 'static> Slot for TypedSlot<T> {
     fn prepare(
         self: Arc<Self>,
         target: Target,
+        source: ValueSource,
         document: Arc<str>,
     ) -> BoxFuture<'static, Result<(), ReportError>> {
         async move {
+            let _turn = self.turn.lock().await;
             let value = self.read(document).await?;
             if let Some(hook) = &self.guards.prepare {
-                let candidate = self.candidate(&target, ValueSource::Server, &value);
+                let candidate = self.candidate(&target, source, &value);
                 self.run_hook(hook, candidate, FailPhase::Prepare).await?;
             }
             *self.staged() = Some((target.digest, value));
@@ -306,6 +312,7 @@ impl<T: DeserializeOwned + Send + Sync + 'static> Slot for TypedSlot<T> {
         document: Arc<str>,
     ) -> BoxFuture<'static, Result<(), ReportError>> {
         async move {
+            let _turn = self.turn.lock().await;
             let staged = self.staged().take_if(|(digest, _)| *digest == target.digest);
             let value = match staged {
                 Some((_, value)) => value,

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use headwater_client::engine::Directive;
 use headwater_core::{
-    Answer, Command, Comparison, ConfigFacts, Fence, Fleet, Freshness, Relation, RepoState, Token, compare,
+    Answer, Command, Comparison, ConfigFacts, FenceCheck, Fleet, Freshness, Relation, RepoState, Token,
+    compare,
 };
 use headwater_wire::{
     ChangeKind, CommitId, ConfigName, FailPhase, Generation, InstanceId, InstanceReport, Phase, ReportAnswer,
@@ -141,9 +142,9 @@ impl Replica {
             .as_ref()
             .is_some_and(|error| error.phase == FailPhase::Fence);
         let raise = match self.state.fence(&config(), seen) {
-            Fence::Overtaken => true,
-            Fence::Equal => refused,
-            Fence::Above | Fence::Absurd => false,
+            FenceCheck::Overtaken => true,
+            FenceCheck::Equal => refused,
+            FenceCheck::Above | FenceCheck::Absurd => false,
         };
         if raise {
             let command = Command::RaiseGeneration {

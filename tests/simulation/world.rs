@@ -324,6 +324,7 @@ impl World {
                 config,
                 attempt,
                 target,
+                ..
             } => {
                 let refused = self.story.nature_of(&target.digest) == Nature::Refused;
                 let outcome = if refused {

@@ -220,6 +220,28 @@ fn a_config_that_is_not_there_and_a_value_that_is_no_good_are_told_apart_at_the_
 }
 
 #[test]
+fn a_config_that_runs_on_its_default_keeps_no_other_one_waiting() {
+    let origin = TestOrigin::new();
+    pool(&origin, 1, 10);
+    let server = TestServer::of(&origin);
+    server.until("the first commit", |repo| repo["tip"].is_string());
+    let cache = tempfile::tempdir().unwrap();
+    run(async {
+        let client = builder(&server, cache.path()).start().await.unwrap();
+        let default = Pool { min: 0, max: 1 };
+        let missing = client
+            .config("missing")
+            .default_value(default)
+            .open()
+            .await
+            .unwrap();
+        assert_eq!(missing.load().source(), ValueSource::Default);
+        let handle = open(&client).await;
+        assert_eq!(handle.load().source(), ValueSource::Server);
+    });
+}
+
+#[test]
 fn a_hook_that_fails_refuses_a_value_before_or_takes_it_back_after() {
     let origin = TestOrigin::new();
     pool(&origin, 1, 10);

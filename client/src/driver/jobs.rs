@@ -59,7 +59,9 @@ impl Driver {
             saved = restored.state;
             entry.cache = Some(Arc::new(cache));
         }
-        self.watch_at.get_or_insert(Instant::now() + GATHER);
+        // Sooner than a watch that waits because it was refused: what is asked for now may be there.
+        let soon = Instant::now() + GATHER;
+        self.watch_at = Some(self.watch_at.map_or(soon, |planned| planned.min(soon)));
         self.event(Event::Opened { config, saved });
     }
 
@@ -87,12 +89,18 @@ impl Driver {
         None
     }
 
-    pub(super) fn prepare(&mut self, config: ConfigName, attempt: Attempt, target: Target) -> Option<Event> {
+    pub(super) fn prepare(
+        &mut self,
+        config: ConfigName,
+        attempt: Attempt,
+        target: Target,
+        source: ValueSource,
+    ) -> Option<Event> {
         let entry = self.entries.get(&config)?;
         let (slot, document) = (Arc::clone(&entry.slot), entry.document(&target.digest));
         self.jobs.spawn(async move {
             let outcome = match document {
-                Ok(document) => slot.prepare(target, document).await,
+                Ok(document) => slot.prepare(target, source, document).await,
                 Err(fault) => Err(fault),
             };
             Done::Event(Event::Prepared {

@@ -286,7 +286,8 @@ impl Driver {
                 config,
                 attempt,
                 target,
-            } => self.prepare(config, attempt, target),
+                source,
+            } => self.prepare(config, attempt, target, source),
             Action::Activate {
                 config,
                 attempt,

@@ -192,6 +192,8 @@ pub enum Action {
         attempt: Attempt,
         /// Content.
         target: Target,
+        /// Where it came from.
+        source: ValueSource,
     },
     /// Switch to it.
     Activate {

@@ -147,6 +147,7 @@ impl Bench {
                 config,
                 attempt,
                 target,
+                ..
             } => Some(Event::Prepared {
                 outcome: self.outcome(&target, &[FailPhase::Validate, FailPhase::Prepare]),
                 config,

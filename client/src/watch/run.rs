@@ -20,7 +20,7 @@ use crate::error::{ApiError, Stage};
 use crate::events::Heard;
 use crate::pulse::Pulse;
 use crate::query::EventsQuery;
-use crate::servers::{Attempt, Rotation, Servers};
+use crate::servers::{NextTry, Rotation, Servers};
 
 /// Life after which a connection counts as good, so that one which always ends at once is not taken up at once again.
 const SETTLED: Duration = Duration::from_secs(10);
@@ -105,7 +105,7 @@ impl Watcher {
         self.servers.current()
     }
 
-    fn after_fault(&mut self, error: &ApiError) -> Attempt {
+    fn after_fault(&mut self, error: &ApiError) -> NextTry {
         let retry_after = error.retry_after();
         if is_of_the_address(error) {
             self.leave(retry_after.or(self.session.retry))
@@ -114,14 +114,14 @@ impl Watcher {
         }
     }
 
-    fn leave(&mut self, rest: Option<Duration>) -> Attempt {
+    fn leave(&mut self, rest: Option<Duration>) -> NextTry {
         let failed = self.servers.index();
         self.rotation
             .leave(failed, rest, &mut self.backoff, Instant::now())
     }
 
-    fn stay(&mut self, retry_after: Option<Duration>) -> Attempt {
-        Attempt {
+    fn stay(&mut self, retry_after: Option<Duration>) -> NextTry {
+        NextTry {
             index: self.servers.index(),
             pause: self.backoff.next_delay(retry_after),
         }

@@ -146,7 +146,7 @@ pub enum Command {
 
 /// How the target of a config stands to a generation that an instance has seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fence {
+pub enum FenceCheck {
     /// The target is above it, or there is none.
     Above,
     /// The target is the one the instance has seen, or another one of the same number.
@@ -241,21 +241,21 @@ impl RepoState {
     }
 
     /// How the target of `config` stands to a generation that an instance has seen.
-    pub fn fence(&self, config: &ConfigName, seen: Generation) -> Fence {
+    pub fn fence(&self, config: &ConfigName, seen: Generation) -> FenceCheck {
         match self.targets.get(config) {
-            None => Fence::Above,
-            Some(target) if target.generation > seen => Fence::Above,
-            Some(_) if seen.0.saturating_sub(self.generation.0) > GENERATION_GAP_MAX => Fence::Absurd,
-            Some(target) if target.generation == seen => Fence::Equal,
-            Some(_) => Fence::Overtaken,
+            None => FenceCheck::Above,
+            Some(target) if target.generation > seen => FenceCheck::Above,
+            Some(_) if seen.0.saturating_sub(self.generation.0) > GENERATION_GAP_MAX => FenceCheck::Absurd,
+            Some(target) if target.generation == seen => FenceCheck::Equal,
+            Some(_) => FenceCheck::Overtaken,
         }
     }
 
     /// The version stays: only its number changes, and with it the newest number given out.
     fn raise(&mut self, config: ConfigName, above: Generation) -> Vec<Effect> {
         match self.fence(&config, above) {
-            Fence::Above | Fence::Absurd => return Vec::new(),
-            Fence::Equal | Fence::Overtaken => {}
+            FenceCheck::Above | FenceCheck::Absurd => return Vec::new(),
+            FenceCheck::Equal | FenceCheck::Overtaken => {}
         }
         let Some(target) = self.targets.get_mut(&config) else {
             return Vec::new();

@@ -13,7 +13,7 @@ mod version;
 pub use admission::{Admission, AdmissionPolicy, Candidate, Descent, RewrittenHistory, VerdictKind, decide};
 pub use change::{Answer, Comparison, Freshness, Relation, compare};
 pub use control::{
-    Accepted, Command, ConfigFacts, Effect, Fence, GENERATION_GAP_MAX, Hold, Refusal, RepoState, Target,
+    Accepted, Command, ConfigFacts, Effect, FenceCheck, GENERATION_GAP_MAX, Hold, Refusal, RepoState, Target,
 };
 pub use fleet::{
     CLIENT_BYTES_MAX, Fleet, FleetFull, INSTANCES_MAX, InstanceFilter, LISTING_SCAN_MAX, Listing,

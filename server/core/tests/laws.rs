@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use headwater_core::{
-    ChangedPath, Command, ConfigFacts, Effect, Fence, GENERATION_GAP_MAX, Known, RepoState, VersionSearch,
+    ChangedPath, Command, ConfigFacts, Effect, FenceCheck, GENERATION_GAP_MAX, Known, RepoState,
+    VersionSearch,
 };
 use headwater_validators::{ConfigTree, ContentId, Entry, File, Inputs, Limits, PathChange, declare};
 use headwater_wire::{CommitId, ConfigName, Digest, Generation, Timestamp};
@@ -350,7 +351,11 @@ fn raised_as_it_should(
     if let Some(target) = after.targets.get(config) {
         let absurd = above.0 > before.generation.0 + GENERATION_GAP_MAX;
         prop_assert_eq!(target.generation > *above, !absurd);
-        let expected = if absurd { Fence::Absurd } else { Fence::Above };
+        let expected = if absurd {
+            FenceCheck::Absurd
+        } else {
+            FenceCheck::Above
+        };
         prop_assert_eq!(after.fence(config, *above), expected);
     }
     // Put the numbers back, and nothing else has changed.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use headwater_core::{Answer as Compared, Fence, Freshness, REPORT_CONFIGS_MAX, Taken, Token};
+use headwater_core::{Answer as Compared, FenceCheck, Freshness, REPORT_CONFIGS_MAX, Taken, Token};
 use headwater_wire::{
     ConfigName, ConfigReport, FailPhase, Generation, InstanceId, InstanceReport, Problem, ProblemCode,
     ReportAnswerWith, VersionEventWith,
@@ -123,7 +123,7 @@ async fn raise_fences(repo: &Repo, instance: &InstanceId, configs: &BTreeMap<Con
         loop {
             let published = news.borrow_and_update().clone();
             let is_above = |(config, seen): &(ConfigName, Generation)| {
-                published.state.fence(config, *seen) == Fence::Above
+                published.state.fence(config, *seen) == FenceCheck::Above
             };
             if overtaken.iter().all(is_above) || news.changed().await.is_err() {
                 return;
@@ -151,10 +151,10 @@ fn overtaken(
             .as_ref()
             .is_some_and(|error| error.phase == FailPhase::Fence);
         match published.state.fence(config, seen) {
-            Fence::Overtaken => overtaken.push((config.clone(), seen)),
-            Fence::Equal if refused => overtaken.push((config.clone(), seen)),
-            Fence::Above | Fence::Equal => {}
-            Fence::Absurd => {
+            FenceCheck::Overtaken => overtaken.push((config.clone(), seen)),
+            FenceCheck::Equal if refused => overtaken.push((config.clone(), seen)),
+            FenceCheck::Above | FenceCheck::Equal => {}
+            FenceCheck::Absurd => {
                 if repo.fences.is_first_absurdity() {
                     warn!(
                         %instance, %config, generation = seen.0,

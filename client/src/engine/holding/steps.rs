@@ -20,13 +20,14 @@ impl Holding {
         match outcome {
             Ok(()) => {
                 work.step = Step::Check;
-                let (attempt, target) = (work.attempt, work.target.clone());
+                let (attempt, target, source) = (work.attempt, work.target.clone(), work.source);
                 self.trouble = None;
                 self.fetching.reset();
                 out.push(Action::Prepare {
                     config: self.config.clone(),
                     attempt,
                     target,
+                    source,
                 });
             }
             Err(error) => self.fetch_again(error, now),
