@@ -14,7 +14,12 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The program in a directory, without anything of the environment but the path to other programs.
 pub(crate) fn program(dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_command"));
+    outside(dir, env!("CARGO_BIN_EXE_command"))
+}
+
+/// The same for another program.
+pub(crate) fn outside(dir: &Path, program: &str) -> Command {
+    let mut command = Command::new(program);
     command.env_clear().current_dir(dir).stdin(Stdio::null());
     if let Some(path) = std::env::var_os("PATH") {
         command.env("PATH", path);
