@@ -17,7 +17,7 @@ use crate::api::{Api, RepoApi};
 use crate::builder::{Deadlines, SetupError};
 use crate::cache::Life;
 use crate::driver::{Command, Driver, Place};
-use crate::engine::{Engine, Identity, Rules};
+use crate::engine::{CrashSign, Engine, Identity, Rules};
 use crate::open::ConfigBuilder;
 use crate::query::Labels;
 use crate::secret::BearerToken;
@@ -149,6 +149,14 @@ impl ClientBuilder {
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {
         self.rules.patience = patience;
+        self
+    }
+
+    /// What tells that the program died while content was on probation: that it begins again without [`Client::stop`],
+    /// if not said.
+    #[must_use]
+    pub fn crash_sign(mut self, sign: CrashSign) -> Self {
+        self.rules.sign = sign;
         self
     }
 

@@ -180,6 +180,17 @@ impl ApiError {
         matches!(self, Self::Problem { .. })
     }
 
+    /// Whether something in front of the server wants to know who asks, and turns us away.
+    pub(crate) fn is_turned_away(&self) -> bool {
+        matches!(
+            self,
+            Self::Status {
+                status: 401 | 403,
+                ..
+            }
+        )
+    }
+
     /// Whether the same request can only fail again: the request is wrong, or not allowed.
     pub fn is_permanent(&self) -> bool {
         match self {

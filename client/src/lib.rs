@@ -72,6 +72,7 @@ pub use backoff::{Backoff, Jitter, Pace};
 pub use builder::{ApiBuilder, Deadlines, SetupError};
 pub use cache::{Cache, CacheError, CacheKey, CacheTrouble, Incarnation, Life, Restored};
 pub use client::{Client, ClientBuilder, ClientStatus};
+pub use engine::CrashSign;
 pub use error::{ApiError, Stage};
 pub use events::{Event, EventStream, Frame};
 pub use handle::{Change, Changes, Handle, Listener, Loaded, Reader};

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use headwater_wire::{ConfigName, IdError, ReportError};
+use headwater_wire::{ConfigName, FailPhase, IdError, ReportError};
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
 use crate::client::Client;
 use crate::driver::Command;
-use crate::engine::NoValue;
+use crate::engine::{NoValue, Spare};
 use crate::handle::Handle;
 use crate::slot::{Candidate, Guards, TypedSlot};
 
@@ -30,7 +30,7 @@ pub enum OpenError {
     #[error("`{0}` is open already")]
     AlreadyOpen(ConfigName),
     /// No server was reached, and nothing usable is on disk.
-    #[error("no value for `{config}`: the server was not reached and there is no last known good{}", because(.detail.as_deref()))]
+    #[error("no value for `{config}`: the server was not reached and there is no last known good of this server, repository and instance{}", because(.detail.as_deref()))]
     Unreachable {
         /// Config.
         config: ConfigName,
@@ -40,6 +40,14 @@ pub enum OpenError {
     /// The server has no such config, and nothing usable is on disk.
     #[error("no value for `{config}`: the server has no such config{}", because(.detail.as_deref()))]
     NotFound {
+        /// Config.
+        config: ConfigName,
+        /// What the server said.
+        detail: Option<String>,
+    },
+    /// The server was reached and does not hand the config out, and nothing usable is on disk.
+    #[error("no value for `{config}`: the server says no{}", because(.detail.as_deref()))]
+    Denied {
         /// Config.
         config: ConfigName,
         /// What the server said.
@@ -69,12 +77,30 @@ impl OpenError {
             Self::Name(_) => "a config name is a path such as `payments/prod`",
             Self::AlreadyOpen(_) => "clone the handle that you have",
             Self::Unreachable { .. } => {
-                "check the address; to start without the server give a `cache_dir` that survives restarts, or a `default`"
+                "check the address; a cache directory that survives restarts lets it start without the server"
             }
-            Self::NotFound { .. } => "`GET /v1/repos/{repo}/configs` lists the configs",
-            Self::Refused { .. } => "correct the value in Git, or the type and the check in the program",
+            Self::NotFound { .. } => "look at the name; `GET …/configs` lists the configs of a repository",
+            Self::Denied { .. } => {
+                "do what the server asks for: another token, repository or name, or a correction in Git"
+            }
+            Self::Refused { error, .. } => refused(error.phase),
             Self::Stopped => "start another client",
         }
+    }
+}
+
+/// What to do about a value that was refused there.
+fn refused(phase: FailPhase) -> &'static str {
+    match phase {
+        FailPhase::Validate => "correct the value in Git, or the type and the check in the program",
+        FailPhase::Verify => "something between the server and here changes answers; look for a proxy",
+        FailPhase::Prepare | FailPhase::Activate => {
+            "mend what it names, in Git or on this machine, and start again"
+        }
+        FailPhase::Crash | FailPhase::Health => {
+            "look at what the program said before; then correct it or the value"
+        }
+        FailPhase::Fence | FailPhase::Fetch | FailPhase::Other => "look at the log of the server",
     }
 }
 
@@ -84,6 +110,7 @@ pub struct ConfigBuilder<T> {
     name: String,
     guards: Guards<T>,
     default: Option<T>,
+    spare: Spare,
 }
 
 impl<T> fmt::Debug for ConfigBuilder<T> {
@@ -106,6 +133,7 @@ impl<T: DeserializeOwned + Send + Sync + 'static> ConfigBuilder<T> {
                 hook_deadline: HOOK_DEADLINE,
             },
             default: None,
+            spare: Spare::Nothing,
         }
     }
 
@@ -162,13 +190,27 @@ impl<T: DeserializeOwned + Send + Sync + 'static> ConfigBuilder<T> {
     #[must_use]
     pub fn default_value(mut self, value: T) -> Self {
         self.default = Some(value);
+        self.spare = Spare::Default;
+        self
+    }
+
+    /// Keeps the config open while there is no value for it. Unlike a default it is nothing to run.
+    #[cfg(feature = "agent")]
+    #[must_use]
+    pub(crate) fn placeholder(mut self, value: T) -> Self {
+        self.default = Some(value);
         self
     }
 
     /// Waits for the first value: the server's, else the last known good, else the default.
     pub async fn open(self) -> Result<Handle<T>, OpenError> {
         let config: ConfigName = self.name.parse()?;
-        let slot = Arc::new(TypedSlot::new(config.clone(), self.guards, self.default));
+        let slot = Arc::new(TypedSlot::new(
+            config.clone(),
+            self.guards,
+            self.default,
+            self.spare,
+        ));
         let (reply, opened) = oneshot::channel();
         let command = Command::Open {
             config: config.clone(),
@@ -188,6 +230,7 @@ impl<T: DeserializeOwned + Send + Sync + 'static> ConfigBuilder<T> {
             }
             Err((NoValue::Unreachable, detail)) => Err(OpenError::Unreachable { config, detail }),
             Err((NoValue::NotFound, detail)) => Err(OpenError::NotFound { config, detail }),
+            Err((NoValue::Denied, detail)) => Err(OpenError::Denied { config, detail }),
             Err((NoValue::Refused(error), _)) => Err(OpenError::Refused { config, error }),
         }
     }
@@ -206,5 +249,70 @@ impl Drop for CloseUnlessOpen {
         if let Some((client, config)) = self.0.take() {
             client.post(Command::Close(config));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(error: &OpenError) -> String {
+        format!("{error}\n  hint: {}", error.hint())
+    }
+
+    #[test]
+    fn an_error_says_why_there_is_no_value_and_what_to_do() {
+        let config: ConfigName = "a".parse().unwrap();
+        let refused = |phase, message: &str| OpenError::Refused {
+            config: config.clone(),
+            error: ReportError {
+                phase,
+                message: message.to_owned(),
+            },
+        };
+        let errors = [
+            OpenError::AlreadyOpen(config.clone()),
+            OpenError::Unreachable {
+                config: config.clone(),
+                detail: Some("cannot reach the server at `http://c:7171`".to_owned()),
+            },
+            OpenError::NotFound {
+                config: config.clone(),
+                detail: None,
+            },
+            OpenError::Denied {
+                config: config.clone(),
+                detail: Some("the config `a` cannot be read".to_owned()),
+            },
+            refused(FailPhase::Validate, "min 5 is above max 2"),
+            refused(FailPhase::Verify, "the document is another one"),
+            refused(FailPhase::Prepare, "`--check` ended with exit code 1"),
+            refused(FailPhase::Activate, "cannot write `/etc/app`"),
+            refused(FailPhase::Crash, "the program ended 2 times on probation"),
+            OpenError::Stopped,
+        ];
+        let told: Vec<String> = errors.iter().map(told).collect();
+        insta::assert_snapshot!(told.join("\n"), @"
+        `a` is open already
+          hint: clone the handle that you have
+        no value for `a`: the server was not reached and there is no last known good of this server, repository and instance (cannot reach the server at `http://c:7171`)
+          hint: check the address; a cache directory that survives restarts lets it start without the server
+        no value for `a`: the server has no such config
+          hint: look at the name; `GET …/configs` lists the configs of a repository
+        no value for `a`: the server says no (the config `a` cannot be read)
+          hint: do what the server asks for: another token, repository or name, or a correction in Git
+        no value for `a`: refused in phase validate: min 5 is above max 2
+          hint: correct the value in Git, or the type and the check in the program
+        no value for `a`: refused in phase verify: the document is another one
+          hint: something between the server and here changes answers; look for a proxy
+        no value for `a`: refused in phase prepare: `--check` ended with exit code 1
+          hint: mend what it names, in Git or on this machine, and start again
+        no value for `a`: refused in phase activate: cannot write `/etc/app`
+          hint: mend what it names, in Git or on this machine, and start again
+        no value for `a`: refused in phase crash: the program ended 2 times on probation
+          hint: look at what the program said before; then correct it or the value
+        the client was stopped
+          hint: start another client
+        ");
     }
 }

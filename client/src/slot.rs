@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::decode::{clip, decode};
-use crate::engine::{NoValue, Target};
+use crate::engine::{NoValue, Spare, Target};
 
 /// A value and where it comes from.
 #[derive(Debug)]
@@ -120,6 +120,7 @@ pub(crate) struct TypedSlot<T> {
     config: ConfigName,
     guards: Guards<T>,
     default: Mutex<Option<T>>,
+    spare: Spare,
     cell: OnceLock<Arc<Cell<T>>>,
     /// The value that was checked last, ready to be switched to.
     staged: Mutex<Option<(Digest, Arc<T>)>>,
@@ -152,27 +153,21 @@ pub(crate) trait Slot: Send + Sync + fmt::Debug {
         source: ValueSource,
         document: Arc<str>,
     ) -> BoxFuture<'static, Result<(), ReportError>>;
+    /// What is left if nothing else is.
+    fn spare(&self) -> Spare;
     /// The value goes by another name.
     fn rename(&self, target: &Target);
     /// There is no value; whether the program's own default stands in.
-    fn no_value(&self, why: NoValue, detail: Option<String>) -> Fallback;
-}
-
-/// What stands in for a value that is not there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fallback {
-    /// The program's own default.
-    Default,
-    /// Nothing.
-    Nothing,
+    fn no_value(&self, why: NoValue, detail: Option<String>) -> Spare;
 }
 
 impl<T: DeserializeOwned + Send + Sync + 'static> TypedSlot<T> {
-    pub(crate) fn new(config: ConfigName, guards: Guards<T>, default: Option<T>) -> Self {
+    pub(crate) fn new(config: ConfigName, guards: Guards<T>, default: Option<T>, spare: Spare) -> Self {
         Self {
             config,
             guards,
             default: Mutex::new(default),
+            spare,
             cell: OnceLock::new(),
             staged: Mutex::new(None),
             first: watch::Sender::new(First::Waiting),
@@ -329,6 +324,10 @@ impl<T: DeserializeOwned + Send + Sync + 'static> Slot for TypedSlot<T> {
         .boxed()
     }
 
+    fn spare(&self) -> Spare {
+        self.spare
+    }
+
     fn rename(&self, target: &Target) {
         let Some(cell) = self.cell.get() else { return };
         let held = cell.current.load_full();
@@ -339,7 +338,7 @@ impl<T: DeserializeOwned + Send + Sync + 'static> Slot for TypedSlot<T> {
         }));
     }
 
-    fn no_value(&self, why: NoValue, detail: Option<String>) -> Fallback {
+    fn no_value(&self, why: NoValue, detail: Option<String>) -> Spare {
         let default = self.default.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(value) = default {
             self.show(Arc::new(Held {
@@ -347,10 +346,10 @@ impl<T: DeserializeOwned + Send + Sync + 'static> Slot for TypedSlot<T> {
                 target: None,
                 source: ValueSource::Default,
             }));
-            Fallback::Default
+            Spare::Default
         } else {
             self.first.send_replace(First::None(why, detail));
-            Fallback::Nothing
+            Spare::Nothing
         }
     }
 }

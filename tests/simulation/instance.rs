@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use headwater_client::engine::{Engine, Event, Identity, Rules, SavedState, Target};
+use headwater_client::engine::{Engine, Event, Identity, Rules, SavedState, Spare, Target};
 use headwater_wire::{Digest, Generation, InstanceId, ReportState, ValueSource};
 
 use crate::replica::config;
@@ -29,6 +29,8 @@ pub(crate) struct Instance {
     fence: Generation,
     /// Contents that ran through a whole probation in one life.
     proven: Vec<Digest>,
+    /// What it died of last, and how often in a row while something else was known to be good.
+    deaths: Option<(Digest, u32)>,
 }
 
 impl Instance {
@@ -45,6 +47,7 @@ impl Instance {
             runs: None,
             fence: Generation(0),
             proven: Vec::new(),
+            deaths: None,
         }
     }
 
@@ -67,6 +70,7 @@ impl Instance {
         Event::Opened {
             config: config(),
             saved: self.disk.clone(),
+            spare: Spare::Nothing,
         }
     }
 
@@ -100,7 +104,38 @@ impl Instance {
             );
         }
         self.prove(now);
+        self.deaths.take_if(|(digest, _)| *digest != target.digest);
         self.runs = Some((target, now));
+    }
+
+    /// It dies of what it runs. Checks that this does not go on while there is something else to run.
+    pub(crate) fn dies_of_it(&mut self) {
+        let Some((target, _)) = &self.runs else { return };
+        let (_, times) = self.deaths.get_or_insert_with(|| (target.digest.clone(), 0));
+        *times = if self.disk.confirmed.is_some() {
+            *times + 1
+        } else {
+            0
+        };
+        assert!(
+            *times <= Rules::default().starts_max,
+            "{}: dies of the same content again and again",
+            self.id
+        );
+    }
+
+    /// A person has everything tried again that was refused.
+    pub(crate) fn forgive(&mut self) {
+        self.deaths = None;
+    }
+
+    /// Whether all it ever had is a content that kills it: it dies of it again and again, since the alternative is
+    /// nothing.
+    pub(crate) fn has_only_what_kills_it(&self, story: &Story) -> bool {
+        let trial = self.disk.trial.as_ref().map(|trial| &trial.target.digest);
+        self.disk.confirmed.is_none()
+            && trial.is_some_and(|digest| story.nature_of(digest) == Nature::Deadly)
+            && story.nature_of(&story.digest(story.len() - 1)) != Nature::Good
     }
 
     /// The disk gets a new state. Checks what a last known good must be.
@@ -142,8 +177,10 @@ impl Instance {
 
     /// When all is quiet: what runs is what was told, or the program has said why not.
     pub(crate) fn check_settled(&self, story: &Story) {
+        let only_deadly = self.has_only_what_kills_it(story);
         let Some(engine) = &self.engine else {
-            panic!("{}: not running at the end", self.id)
+            assert!(only_deadly, "{}: not running at the end", self.id);
+            return;
         };
         let report = engine.standing().remove(&config()).unwrap();
         let wanted = story.digest(story.len() - 1);
@@ -158,6 +195,9 @@ impl Instance {
             Nature::Good => {
                 assert_eq!(runs, Some(&wanted), "{}: a version was lost: {report:?}", self.id);
                 assert_eq!(report.state, ReportState::Confirmed, "{}: {report:?}", self.id);
+            }
+            Nature::Refused | Nature::Deadly if only_deadly => {
+                assert_ne!(report.state, ReportState::Confirmed, "{}: {report:?}", self.id);
             }
             Nature::Refused | Nature::Deadly => {
                 assert_ne!(runs, Some(&wanted), "{}: runs what kills it", self.id);

@@ -6,6 +6,7 @@ use headwater_client::engine::{Directive, Event};
 use headwater_core::Token;
 use headwater_wire::{ChangeKind, InstanceReport, Timestamp};
 
+use crate::instance::Instance;
 use crate::replica::{Watcher, config};
 use crate::story::place;
 use crate::world::{COMMITS, Happening, INSTANCES, REPLICAS, TROUBLED, What, World};
@@ -172,7 +173,9 @@ impl World {
 
     /// What the service says of an instance is what the instance does.
     pub(crate) fn check_fleet(&self) {
-        for instance in &self.instances {
+        // Who dies all the time is known as it was in one of its lives.
+        let alive = |instance: &&Instance| !instance.has_only_what_kills_it(&self.story);
+        for instance in self.instances.iter().filter(alive) {
             let view = self.replicas[instance.replica].fleet.get(&instance.id);
             let Some(view) = view else {
                 panic!("{}: its replica never heard of it", instance.id)

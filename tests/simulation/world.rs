@@ -184,7 +184,10 @@ impl World {
             Happening::Boot { instance } => self.boot(instance),
             Happening::Death { instance } => self.die(instance),
             Happening::Stop { instance } => self.stop(instance),
-            Happening::Retry { instance } => self.event(instance, Event::Retry(config())),
+            Happening::Retry { instance } => {
+                self.instances[instance].forgive();
+                self.event(instance, Event::Retry(config()));
+            }
             Happening::Cut { instance } => self.cut(instance),
             Happening::Arrive {
                 instance,
@@ -210,7 +213,10 @@ impl World {
     fn process(&mut self, instance: usize, what: What) {
         match what {
             What::Connect => self.connect(instance),
-            What::Dies => self.die(instance),
+            What::Dies => {
+                self.instances[instance].dies_of_it();
+                self.die(instance);
+            }
             What::Tick => self.event(instance, Event::Tick),
             What::Told {
                 connection,

@@ -125,6 +125,8 @@ fn once_writes_and_says_by_its_exit_code_what_became_of_it() {
     assert_eq!(bench.once(&["--check", "exit 1"]), 1);
     assert_eq!(bench.value("a.json"), None);
     assert_eq!(bench.once(&["--file", "x"]), 2);
+    // It is there, and says no.
+    assert_eq!(bench.once(&["--repo", "elsewhere"]), 1);
     assert_eq!(bench.once(&[]), 0);
     bench.until_both("1");
     bench.down();

@@ -74,6 +74,40 @@ fn a_program_that_dies_of_each_new_version_comes_up_a_third_time_with_the_last_g
 }
 
 #[test]
+fn an_agent_that_is_killed_and_started_again_does_not_hold_that_against_a_version() {
+    let bench = Bench::start();
+    // It ends with the agent, however that ends.
+    let script =
+        "echo \"$(tr -d '{}\" \\n' <config/a.json)\" >>lives; while kill -0 $PPID; do sleep 0.02; done";
+    let mut agent = supervised(&bench, &["--probation", "50ms"], script);
+    bench.until_report("a", |report| report["state"] == "confirmed");
+    bench.until_report("b/c", |report| report["state"] == "confirmed");
+    agent.signal("-TERM");
+    agent.end();
+    bench.commit(&[("a.json", "{\"value\": \"2\"}")]);
+    for life in 2..6 {
+        let mut agent = supervised(&bench, &["--probation", "1h"], script);
+        assert_eq!(bench.until_lines("lives", life)[life - 1], "value:2");
+        bench.until_report("a", |report| report["state"] == "applied");
+        agent.signal("-KILL");
+        agent.end();
+    }
+}
+
+#[test]
+fn a_program_that_dies_of_the_only_version_there_is_is_started_with_it_by_the_next_agent() {
+    let mut bench = Bench::start();
+    let script = "echo start >>lives; sleep 0.1; exit 9";
+    let mut agent = supervised(&bench, &[], script);
+    assert_eq!(agent.end().code(), Some(9));
+    let lives = bench.lines("lives").len();
+    bench.down();
+    let mut agent = supervised(&bench, &[], script);
+    assert_eq!(agent.end().code(), Some(9));
+    assert!(bench.lines("lives").len() > lives);
+}
+
+#[test]
 fn a_program_never_sees_the_token() {
     let bench = Bench::start();
     let mut command = bench.agent();

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use headwater_client::{Client, ClientBuilder, ClientStatus, Handle, OpenError, Transport, TransportChoice};
+use headwater_tests::hostile::{Hostile, Script};
 use headwater_tests::origin::TestOrigin;
 use headwater_tests::server::{Stopped, TestServer};
 use headwater_tests::wait::wait_for;
@@ -216,6 +217,36 @@ fn a_config_that_is_not_there_and_a_value_that_is_no_good_are_told_apart_at_the_
         assert_eq!(handle.load().min, 5);
         let twice = client.config::<Pool>("pool").open().await.unwrap_err();
         assert_eq!(twice, OpenError::AlreadyOpen(config()));
+    });
+}
+
+#[test]
+fn a_server_that_does_not_hand_a_config_out_is_told_apart_from_one_that_is_away() {
+    let origin = TestOrigin::new();
+    pool(&origin, 1, 10);
+    let server = TestServer::of(&origin);
+    let cache = tempfile::tempdir().unwrap();
+    run(async {
+        // A repository that the service does not follow.
+        let elsewhere = builder(&server, cache.path()).repo("elsewhere");
+        let client = elsewhere.start().await.unwrap();
+        let denied = client.config::<Pool>("pool").open().await.unwrap_err();
+        assert!(matches!(denied, OpenError::Denied { .. }), "{denied}");
+        assert!(
+            denied.to_string().contains("follows no repository `elsewhere`"),
+            "{denied}"
+        );
+        client.stop().await;
+        // A gateway that wants to know who asks.
+        let answer = b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n";
+        let gateway = Hostile::start(Script::Raw(answer.to_vec()));
+        let client = Client::builder(&gateway.url())
+            .instance("i-1")
+            .start()
+            .await
+            .unwrap();
+        let denied = client.config::<Pool>("pool").open().await.unwrap_err();
+        assert!(matches!(denied, OpenError::Denied { .. }), "{denied}");
     });
 }
 

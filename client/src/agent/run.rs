@@ -27,7 +27,7 @@ use super::settings::{Environment, Place, Settings, Stay, TransportWord, setting
 use super::supervise::Program;
 use super::switch::{Notify, Supervised, SwitchSpec, chain};
 use super::{init, listen, switch};
-use crate::{Client, SetupError, TransportChoice};
+use crate::{Client, CrashSign, SetupError, TransportChoice};
 use keeper::{Keeper, judge_crash, on_the_way, watch_client};
 use signals::Signals;
 
@@ -146,10 +146,14 @@ async fn run(settings: Settings) -> u8 {
     match started {
         Ok(mut agent) => match agent.keeper.settings.stay {
             // Cancel-safe: what was begun is swept at the next start.
-            Stay::Once { timeout } => tokio::select! {
-                code = once::run(&agent.keeper, timeout) => code,
-                signal = agent.signals.stop() => signals::exit_code(signal),
-            },
+            Stay::Once { timeout } => {
+                let code = tokio::select! {
+                    code = once::run(&agent.keeper, timeout) => code,
+                    signal = agent.signals.stop() => signals::exit_code(signal),
+                };
+                agent.keeper.client.stop().await;
+                code
+            }
             Stay::UntilStopped => agent.stay().await,
         },
         Err(error) => {
@@ -294,6 +298,7 @@ async fn client(settings: &Settings) -> Result<Client, SetupError> {
         .ca_pem(settings.ca_pem.clone())
         .cache_dir(&settings.cache_dir)
         .probation(settings.probation)
+        .crash_sign(CrashSign::Word)
         .transport(match settings.transport {
             TransportWord::Auto => TransportChoice::Auto,
             TransportWord::Socket => TransportChoice::Socket,

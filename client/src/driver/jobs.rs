@@ -52,6 +52,7 @@ impl Driver {
         let Some(entry) = self.entries.get_mut(&config) else {
             return;
         };
+        let spare = entry.slot.spare();
         let mut saved = SavedState::default();
         if let Some((cache, restored)) = opened {
             entry.trouble = restored.trouble.iter().map(ToString::to_string).collect();
@@ -62,7 +63,7 @@ impl Driver {
         // Sooner than a watch that waits because it was refused: what is asked for now may be there.
         let soon = Instant::now() + GATHER;
         self.watch_at = Some(self.watch_at.map_or(soon, |planned| planned.min(soon)));
-        self.event(Event::Opened { config, saved });
+        self.event(Event::Opened { config, saved, spare });
     }
 
     pub(super) fn fetch(&mut self, config: ConfigName, attempt: Attempt, target: Target) -> Option<Event> {

@@ -18,13 +18,13 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::cache::{Cache, CacheKey, Restored};
 use crate::client::ClientStatus;
-use crate::engine::{Action, Engine, Event, Moment, SaveId};
+use crate::engine::{Action, Engine, Event, Moment, SaveId, Spare};
 use crate::error::ApiError;
 use crate::fetch::{self, Wanted};
 use crate::open::OpenError;
 use crate::query::Labels;
 use crate::servers::Servers;
-use crate::slot::{Fallback, Slot};
+use crate::slot::Slot;
 use crate::watch::{Transport, TransportChoice, Watch, WatchEvent};
 
 /// Configs that are opened one after the other are watched by one stream: so long the first waits for the next.
@@ -302,7 +302,7 @@ impl Driver {
             Action::NoValue { config, why } => {
                 let detail = self.error.clone();
                 let fallback = self.entries.get(&config)?.slot.no_value(why, detail);
-                (fallback == Fallback::Default).then_some(Event::Defaulted(config))
+                (fallback == Spare::Default).then_some(Event::Defaulted(config))
             }
             Action::Report(report) => {
                 let reporting = match &self.watch {

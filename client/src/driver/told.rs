@@ -61,11 +61,11 @@ impl Driver {
             Some(WatchEvent::Disconnected { error, .. }) => {
                 self.transport = None;
                 self.error = error.as_ref().map(one_line).or(self.error.take());
-                // A server that answers, if only that it is not ready yet, is worth the patience of a start.
-                if error.is_some_and(|error| !error.is_refusal()) {
-                    self.event(Event::Offline);
-                } else {
-                    self.publish();
+                match error {
+                    Some(error) if error.is_turned_away() => self.each(Event::Denied),
+                    // A server that answers, if only that it is not ready yet, is worth the patience of a start.
+                    Some(error) if !error.is_refusal() => self.event(Event::Offline),
+                    Some(_) | None => self.publish(),
                 }
             }
             Some(WatchEvent::Refused(error)) => self.refused(&error),
@@ -81,12 +81,18 @@ impl Driver {
         self.error = Some(one_line(error));
         self.watch = None;
         self.watch_at = Some(Instant::now() + REFUSED_PAUSE);
-        if error.code() == Some(ProblemCode::ConfigNotFound) {
-            for config in self.entries.keys().cloned().collect::<Vec<_>>() {
-                self.event(Event::Removed(config));
-            }
-        } else {
-            self.event(Event::Offline);
+        match error.code() {
+            Some(ProblemCode::ConfigNotFound) => self.each(Event::Removed),
+            Some(_) => self.each(Event::Denied),
+            // The request could not even be written.
+            None => self.event(Event::Offline),
+        }
+    }
+
+    /// Each open config hears of it.
+    fn each(&mut self, event: impl Fn(ConfigName) -> Event) {
+        for config in self.entries.keys().cloned().collect::<Vec<_>>() {
+            self.event(event(config));
         }
     }
 }

@@ -47,8 +47,29 @@ pub struct Rules {
     pub verify_attempts_max: u32,
     /// How long a start waits for the server before it takes what an earlier life left.
     pub patience: Duration,
+    /// What tells that the program died.
+    pub sign: CrashSign,
     /// Whether the instance reports, which is how a service that lost count learns of the fence.
     pub reports: bool,
+}
+
+/// What tells that the program died while content was on probation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CrashSign {
+    /// It begins again without having stopped in order.
+    #[default]
+    Restart,
+    /// Somebody says so: what runs the program is not the program, as with an agent, whose own end says nothing.
+    Word,
+}
+
+/// What a config falls back to when nothing else is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spare {
+    /// The program's own default.
+    Default,
+    /// Nothing.
+    Nothing,
 }
 
 impl Default for Rules {
@@ -58,6 +79,7 @@ impl Default for Rules {
             starts_max: 2,
             verify_attempts_max: 3,
             patience: Duration::from_secs(5),
+            sign: CrashSign::Restart,
             reports: true,
         }
     }
@@ -81,6 +103,8 @@ pub enum NoValue {
     Unreachable,
     /// The server has no such config.
     NotFound,
+    /// The server was reached and says no.
+    Denied,
     /// What the server has was refused, and nothing usable is on disk.
     Refused(ReportError),
 }
@@ -94,6 +118,8 @@ pub enum Event {
         config: ConfigName,
         /// State of earlier lives.
         saved: SavedState,
+        /// What is left if nothing else is.
+        spare: Spare,
     },
     /// The program no longer wants it.
     Closed(ConfigName),
@@ -108,6 +134,8 @@ pub enum Event {
     },
     /// The server has no such config.
     Removed(ConfigName),
+    /// The server was reached and says no: it does not hand out the config, or not to us.
+    Denied(ConfigName),
     /// A connection to the server began.
     Connected,
     /// No server was reached.
@@ -267,9 +295,9 @@ impl Engine {
 
     fn take(&mut self, event: Event, now: Moment, out: &mut Vec<Action>) {
         match event {
-            Event::Opened { config, saved } => {
+            Event::Opened { config, saved, spare } => {
                 let jitter = self.jitter.split();
-                let holding = Holding::open(config.clone(), saved, self.rules, jitter, now);
+                let holding = Holding::open(config.clone(), (saved, spare), self.rules, jitter, now);
                 let holding = self.configs.entry(config).insert_entry(holding).into_mut();
                 holding.tick(now, out);
             }
@@ -283,6 +311,7 @@ impl Engine {
             }
             Event::Current { config, token } => self.with(&config, |h| h.current(&token, now, out)),
             Event::Removed(config) => self.with(&config, |h| h.removed(now, out)),
+            Event::Denied(config) => self.with(&config, |h| h.denied(now, out)),
             Event::Connected => self.configs.values_mut().for_each(Holding::connected),
             Event::Offline => self.each(|h| h.offline(now, out)),
             Event::Fetched {

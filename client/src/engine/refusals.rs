@@ -38,6 +38,10 @@ impl Refusals {
         self.0.retain(|(refused, _)| refused != digest);
     }
 
+    pub(super) fn retain(&mut self, keep: impl Fn(&Digest) -> bool) {
+        self.0.retain(|(refused, _)| keep(refused));
+    }
+
     pub(super) fn get(&self, digest: &Digest) -> Option<&ReportError> {
         self.0
             .iter()

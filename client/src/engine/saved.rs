@@ -14,7 +14,7 @@ pub struct SavedState {
     /// The last known good: content that survived its probation.
     #[serde(default)]
     pub confirmed: Option<Target>,
-    /// Content that runs, or is about to run, on probation.
+    /// Content that runs, or is about to run, on probation; or that was given up where there was nothing else.
     #[serde(default)]
     pub trial: Option<Trial>,
     /// Content that is ready to be activated.
@@ -39,6 +39,6 @@ impl SavedState {
 pub struct Trial {
     /// The content.
     pub target: Target,
-    /// Lives of the program that began to run it and did not end in order.
+    /// Starts of the program with it that have not come to a good end.
     pub starts: u32,
 }

@@ -69,29 +69,44 @@ struct Bench {
     no_value: Vec<NoValue>,
     /// Actions of this kind are not performed.
     hold_saves: bool,
+    hold_activations: bool,
     held: Vec<Action>,
+    sign: CrashSign,
+    spare: Spare,
 }
 
 impl Bench {
     fn new(disk: SavedState) -> Self {
+        Self::with(disk, CrashSign::Restart, Spare::Nothing)
+    }
+
+    fn with(disk: SavedState, sign: CrashSign, spare: Spare) -> Self {
+        let rules = Rules {
+            sign,
+            ..Rules::default()
+        };
         let identity = Identity {
             incarnation: 1,
             labels: BTreeMap::new(),
             client: "bench".to_owned(),
         };
         let mut bench = Self {
-            engine: Engine::new(Rules::default(), Some(identity), 7),
+            engine: Engine::new(rules, Some(identity), 7),
             now: Moment::ZERO,
             disk: disk.clone(),
             bad: Vec::new(),
             switched: Vec::new(),
             no_value: Vec::new(),
             hold_saves: false,
+            hold_activations: false,
             held: Vec::new(),
+            sign,
+            spare,
         };
         bench.send(Event::Opened {
             config: config(),
             saved: disk,
+            spare,
         });
         bench
     }
@@ -100,14 +115,35 @@ impl Bench {
         Self::new(SavedState::default())
     }
 
+    /// An agent, whose own end says nothing of the program it runs.
+    fn agent() -> Self {
+        Self::with(SavedState::default(), CrashSign::Word, Spare::Nothing)
+    }
+
+    /// A program that has a default.
+    fn defaulting() -> Self {
+        Self::with(SavedState::default(), CrashSign::Restart, Spare::Default)
+    }
+
     /// The next life of the same program, after this one ended without a word.
     fn dies(self) -> Self {
-        Self::new(self.disk)
+        Self {
+            bad: self.bad,
+            ..Self::with(self.disk, self.sign, self.spare)
+        }
     }
 
     fn stops(mut self) -> Self {
         self.send(Event::Stopping);
-        Self::new(self.disk)
+        self.dies()
+    }
+
+    /// Content `a` survives its probation.
+    fn proving_a(mut self) -> Self {
+        self.told(active(1, "a"));
+        self.after(PROBATION);
+        assert_eq!(self.confirmed().as_deref(), Some("a"));
+        self
     }
 
     fn bad(mut self, name: &'static str, phase: FailPhase) -> Self {
@@ -159,6 +195,9 @@ impl Bench {
                 target,
                 ..
             } => {
+                if self.hold_activations {
+                    return None;
+                }
                 let outcome = self.outcome(&target, &[FailPhase::Activate]);
                 if outcome.is_ok() {
                     self.switched.push(target.token.to_string());
@@ -583,4 +622,170 @@ fn who_lost_everything_but_the_fence_takes_any_word_rather_than_none() {
     });
     bench.told(active(2, "a"));
     assert_eq!(bench.runs().as_deref(), Some("a"));
+}
+
+#[test]
+fn a_hook_that_fails_over_many_lives_is_never_taken_for_a_crash() {
+    for phase in [FailPhase::Validate, FailPhase::Prepare, FailPhase::Activate] {
+        let mut bench = Bench::fresh().proving_a().bad("b", phase);
+        for _ in 0..5 {
+            bench.told(active(2, "b"));
+            assert_eq!(bench.state(), (ReportState::Failed, Some(phase)));
+            bench = bench.dies();
+        }
+        assert_eq!(bench.disk.crashed, []);
+        bench.bad.clear();
+        bench.told(active(2, "b"));
+        assert_eq!(bench.runs().as_deref(), Some("b"), "{phase:?}");
+    }
+}
+
+#[test]
+fn the_only_content_there_is_is_tried_again_and_again() {
+    let mut bench = Bench::fresh();
+    for _ in 0..5 {
+        bench.told(active(1, "a"));
+        assert_eq!(
+            (bench.runs().as_deref(), bench.state()),
+            (Some("a"), (ReportState::Applied, None))
+        );
+        bench = bench.dies();
+    }
+    bench.send(Event::Offline);
+    assert_eq!(
+        (bench.runs().as_deref(), bench.report().source),
+        (Some("a"), ValueSource::Unconfirmed)
+    );
+}
+
+#[test]
+fn what_was_given_up_with_nothing_else_to_run_is_what_the_next_life_begins_with() {
+    let mut bench = Bench::agent();
+    bench.told(active(1, "a"));
+    for _ in 0..2 {
+        bench.send(Event::Crashed(config()));
+    }
+    assert_eq!(
+        (bench.runs().as_deref(), bench.state()),
+        (Some("a"), (ReportState::Failed, Some(FailPhase::Crash)))
+    );
+    let mut bench = bench.dies();
+    bench.send(Event::Offline);
+    assert_eq!(
+        (bench.runs().as_deref(), bench.state()),
+        (Some("a"), (ReportState::Applied, None))
+    );
+}
+
+#[test]
+fn a_program_with_a_default_runs_that_rather_than_what_it_died_of() {
+    let mut bench = Bench::defaulting();
+    for _ in 0..2 {
+        bench.told(active(1, "a"));
+        assert_eq!(bench.runs().as_deref(), Some("a"));
+        bench = bench.dies();
+    }
+    for _ in 0..3 {
+        bench.told(active(1, "a"));
+        assert_eq!(
+            (bench.runs(), bench.state()),
+            (None, (ReportState::Failed, Some(FailPhase::Crash)))
+        );
+        assert!(matches!(bench.no_value[..], [NoValue::Refused(_)]));
+        bench = bench.dies();
+    }
+}
+
+#[test]
+fn only_the_refusals_for_which_nothing_else_is_left_are_dropped() {
+    let crashed = SavedState {
+        crashed: vec![digest("b"), digest("c")],
+        ..SavedState::default()
+    };
+    let with_a = SavedState {
+        confirmed: Some(target(1, "a")),
+        ..crashed.clone()
+    };
+    let with_b = SavedState {
+        confirmed: Some(target(1, "b")),
+        ..crashed.clone()
+    };
+    let refused = |saved: &SavedState, spare: Spare| -> Vec<&str> {
+        let is_refused = |name: &&str| {
+            let mut bench = Bench::with(saved.clone(), CrashSign::Restart, spare);
+            bench.told(active(2, name));
+            bench.state().0 == ReportState::Failed
+        };
+        ["b", "c"].into_iter().filter(is_refused).collect()
+    };
+    assert_eq!(refused(&crashed, Spare::Nothing), <[&str; 0]>::default());
+    assert_eq!(refused(&crashed, Spare::Default), ["b", "c"]);
+    assert_eq!(refused(&with_a, Spare::Nothing), ["b", "c"]);
+    assert_eq!(refused(&with_b, Spare::Nothing), ["c"]);
+}
+
+#[test]
+fn the_end_of_an_agent_is_no_crash_of_what_it_runs() {
+    let mut bench = Bench::agent().proving_a();
+    for _ in 0..5 {
+        bench.told(active(2, "b"));
+        assert_eq!(bench.runs().as_deref(), Some("b"));
+        bench = bench.dies();
+    }
+    for _ in 0..5 {
+        bench.told(active(2, "b"));
+        assert_eq!(bench.runs().as_deref(), Some("b"));
+        bench = bench.stops();
+    }
+}
+
+#[test]
+fn two_crashes_under_an_agent_count_also_if_it_is_started_anew_in_between() {
+    let mut bench = Bench::agent().proving_a();
+    bench.told(active(2, "b"));
+    bench.send(Event::Crashed(config()));
+    for stops in [true, false] {
+        bench = if stops { bench.stops() } else { bench.dies() };
+        bench.told(active(2, "b"));
+        assert_eq!(bench.runs().as_deref(), Some("b"));
+    }
+    bench.send(Event::Crashed(config()));
+    assert_eq!(
+        (bench.runs().as_deref(), bench.state()),
+        (Some("a"), (ReportState::Failed, Some(FailPhase::Crash)))
+    );
+    let mut bench = bench.dies();
+    bench.told(active(2, "b"));
+    assert_eq!(
+        (bench.runs().as_deref(), bench.state()),
+        (Some("a"), (ReportState::Failed, Some(FailPhase::Crash)))
+    );
+}
+
+#[test]
+fn a_stop_in_the_middle_of_an_activation_is_not_counted() {
+    let mut bench = Bench::fresh().proving_a();
+    for _ in 0..5 {
+        bench.hold_activations = true;
+        bench.told(active(2, "b"));
+        assert_ne!(bench.runs().as_deref(), Some("b"));
+        assert_eq!(bench.disk.trial.as_ref().map(|trial| trial.starts), Some(1));
+        bench = bench.stops();
+    }
+    bench.told(active(2, "b"));
+    assert_eq!(bench.runs().as_deref(), Some("b"));
+}
+
+#[test]
+fn a_server_that_says_no_is_not_taken_for_one_that_is_away() {
+    let mut bench = Bench::fresh();
+    bench.send(Event::Denied(config()));
+    assert_eq!(bench.no_value, [NoValue::Denied]);
+
+    let mut bench = Bench::fresh().proving_a().stops();
+    bench.send(Event::Denied(config()));
+    assert_eq!(
+        (bench.runs().as_deref(), bench.report().source),
+        (Some("a"), ValueSource::LastKnownGood)
+    );
 }

@@ -73,7 +73,7 @@ impl Keeper {
                 }
             });
         match default {
-            Some(value) => builder.default_value(value).open().await,
+            Some(value) => builder.placeholder(value).open().await,
             None => builder.open().await,
         }
     }

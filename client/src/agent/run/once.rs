@@ -53,7 +53,6 @@ pub(super) async fn run(keeper: &Keeper, patience: Duration) -> u8 {
     });
     // Without the note the next start without a server tries it as unconfirmed.
     timeout(NOTE_DEADLINE, noted).await.ok();
-    keeper.client.stop().await;
     if code == 0 {
         info!("all files are written");
     }

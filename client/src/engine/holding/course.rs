@@ -23,9 +23,7 @@ impl Holding {
 
     /// An activation cannot be called back: whatever comes meanwhile waits for its end.
     pub(super) fn is_switching(&self) -> bool {
-        self.work
-            .as_ref()
-            .is_some_and(|work| matches!(work.step, Step::Activate | Step::Trial(_)))
+        self.work.as_ref().is_some_and(Work::is_switching)
     }
 
     pub(super) fn pursue(&mut self, out: &mut Vec<Action>) {
@@ -110,6 +108,7 @@ impl Holding {
         match refused {
             Some(error) => NoValue::Refused(error.clone()),
             None if self.removed => NoValue::NotFound,
+            None if self.denied => NoValue::Denied,
             None => NoValue::Unreachable,
         }
     }
@@ -146,6 +145,9 @@ impl Holding {
         if self.holds_prepared(&work.target.digest) {
             self.prepared = None;
         }
+        // It was refused alive: earlier lives did not die of it.
+        self.unfinished
+            .take_if(|trial| trial.target.digest == work.target.digest);
         self.refusals.add(work.target.digest, error);
         self.durable.want();
     }
@@ -192,11 +194,18 @@ impl Holding {
     }
 
     pub(super) fn state_to_save(&self) -> SavedState {
-        let on_trial = self.work.as_ref().filter(|work| {
-            matches!(work.step, Step::Trial(_) | Step::Activate) && !self.is_confirmed(&work.target.digest)
-        });
+        let on_trial = self
+            .work
+            .as_ref()
+            .filter(|work| work.is_switching() && !self.is_confirmed(&work.target.digest));
         let running = self.running.as_ref().and_then(|running| {
-            let starts = running.probation?.starts;
+            let digest = &running.target.digest;
+            let starts = match running.probation {
+                Some(probation) => probation.starts,
+                // It was given up, and is what the next life has to begin with all the same.
+                None if !self.is_confirmed(digest) && self.is_all_there_is(digest) => 0,
+                None => return None,
+            };
             let target = running.target.clone();
             Some(Trial { target, starts })
         });

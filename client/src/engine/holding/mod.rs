@@ -19,7 +19,7 @@ use super::durable::{Durable, SaveId};
 use super::refusals::Refusals;
 use super::saved::{SavedState, Trial};
 use super::target::{Directive, Fence, Passage, Target};
-use super::{Action, Attempt, Moment, Rules};
+use super::{Action, Attempt, CrashSign, Moment, Rules, Spare};
 use crate::backoff::{Backoff, Jitter};
 
 /// What runs.
@@ -76,6 +76,13 @@ struct Work {
     starts: u32,
 }
 
+impl Work {
+    /// On trial from here on: what cannot be called back has begun, or is about to.
+    fn is_switching(&self) -> bool {
+        matches!(self.step, Step::Activate | Step::Trial(_))
+    }
+}
+
 /// What an earlier life left, as long as nothing runs.
 #[derive(Debug, Default)]
 struct Boot {
@@ -92,6 +99,7 @@ struct Boot {
 pub(in crate::engine) struct Holding {
     config: ConfigName,
     rules: Rules,
+    spare: Spare,
     fence: Option<Fence>,
     wanted: Option<Directive>,
     running: Option<Running>,
@@ -112,6 +120,8 @@ pub(in crate::engine) struct Holding {
     stale: Option<ReportError>,
     /// The tip has no such config.
     removed: bool,
+    /// The server was reached and said no.
+    denied: bool,
     /// The program runs a value of its own.
     defaulted: bool,
 }
@@ -120,7 +130,7 @@ impl Holding {
     /// A config that was just opened, with what the disk had of it.
     pub(in crate::engine) fn open(
         config: ConfigName,
-        saved: SavedState,
+        (saved, spare): (SavedState, Spare),
         rules: Rules,
         jitter: Jitter,
         now: Moment,
@@ -128,6 +138,7 @@ impl Holding {
         let mut holding = Self {
             config,
             rules,
+            spare,
             fence: saved.fence,
             wanted: None,
             running: None,
@@ -144,6 +155,7 @@ impl Holding {
             trouble: None,
             stale: None,
             removed: false,
+            denied: false,
             defaulted: false,
         };
         holding.judge_unfinished();
@@ -151,10 +163,15 @@ impl Holding {
         holding
     }
 
-    /// What earlier lives did not live through is not tried a third time.
+    /// What earlier lives did not live through is not tried a third time, if there is something else to run. Without, it
+    /// is tried again and again: the deaths may have another cause, and the alternative is nothing.
     fn judge_unfinished(&mut self) {
+        let mut refusals = std::mem::take(&mut self.refusals);
+        refusals.retain(|digest| !self.is_all_there_is(digest));
+        self.refusals = refusals;
         if let Some(trial) = self.unfinished.take() {
-            if trial.starts >= self.rules.starts_max {
+            let counted = self.rules.sign == CrashSign::Restart && trial.starts >= self.rules.starts_max;
+            if counted && !self.is_all_there_is(&trial.target.digest) {
                 let message = format!(
                     "the program ended {} times while {} was on probation",
                     trial.starts,
@@ -177,6 +194,7 @@ impl Holding {
 
     pub(in crate::engine) fn told(&mut self, directive: Directive, now: Moment, out: &mut Vec<Action>) {
         self.removed = false;
+        self.denied = false;
         match self.passage(&directive) {
             Passage::Stale => self.refuse_word(&directive),
             Passage::Again => {
@@ -239,6 +257,7 @@ impl Holding {
         out: &mut Vec<Action>,
     ) {
         self.removed = false;
+        self.denied = false;
         if let Some(target) = self.running().filter(|target| target.token == *token).cloned() {
             self.rename(&target, out);
         } else if self.running.is_none() && self.wanted.is_none() {
@@ -260,6 +279,13 @@ impl Holding {
     /// The tip has no such config.
     pub(in crate::engine) fn removed(&mut self, now: Moment, out: &mut Vec<Action>) {
         self.removed = true;
+        self.boot.patience = None;
+        self.step_on(now, out);
+    }
+
+    /// The server says no: waiting for it is over.
+    pub(in crate::engine) fn denied(&mut self, now: Moment, out: &mut Vec<Action>) {
+        self.denied = true;
         self.boot.patience = None;
         self.step_on(now, out);
     }
@@ -330,6 +356,15 @@ impl Holding {
 
     fn runs(&self, digest: &Digest) -> bool {
         self.running().is_some_and(|target| target.digest == *digest)
+    }
+
+    /// Whether without this content there is nothing to run: no other one is known to be good, and there is no default.
+    fn is_all_there_is(&self, digest: &Digest) -> bool {
+        let other = self
+            .confirmed
+            .as_ref()
+            .is_some_and(|known| known.digest != *digest);
+        self.spare == Spare::Nothing && !other
     }
 
     fn holds_prepared(&self, digest: &Digest) -> bool {

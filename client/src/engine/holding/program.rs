@@ -4,7 +4,7 @@ use headwater_wire::{FailPhase, ReportError, ValueSource};
 
 use super::{Goal, Holding, fault};
 use crate::engine::refusals::Refusals;
-use crate::engine::{Action, Moment};
+use crate::engine::{Action, CrashSign, Moment};
 
 impl Holding {
     /// The program died. On probation that counts against the content.
@@ -61,13 +61,20 @@ impl Holding {
         self.step_on(now, out);
     }
 
-    /// The program ends in order: this life does not count against what is on probation.
+    /// The program ends in order: this life does not count against what is on probation, or was about to be.
     pub(in crate::engine) fn stop(&mut self, out: &mut Vec<Action>) {
-        if let Some(running) = &mut self.running
-            && let Some(probation) = &mut running.probation
-        {
-            probation.starts = probation.starts.saturating_sub(1);
-            self.durable.want();
+        if self.rules.sign == CrashSign::Restart {
+            let probation = self
+                .running
+                .as_mut()
+                .and_then(|running| running.probation.as_mut());
+            let running = probation.map(|probation| &mut probation.starts);
+            let switching = self.work.as_mut().filter(|work| work.is_switching());
+            let switching = switching.map(|work| &mut work.starts);
+            for starts in running.into_iter().chain(switching) {
+                *starts = starts.saturating_sub(1);
+                self.durable.want();
+            }
         }
         self.save(out);
     }

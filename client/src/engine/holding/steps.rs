@@ -4,7 +4,7 @@ use headwater_wire::{Digest, FailPhase, ReportError, ValueSource};
 
 use super::{Boot, Goal, Holding, Probation, Running, Step};
 use crate::engine::durable::SaveId;
-use crate::engine::{Action, Attempt, Moment};
+use crate::engine::{Action, Attempt, CrashSign, Moment};
 
 impl Holding {
     pub(in crate::engine) fn fetched(
@@ -85,7 +85,11 @@ impl Holding {
                 Step::Keep(self.durable.want())
             }
             Goal::Running => {
-                work.starts = 1 + self.unfinished_starts(&work.target.digest);
+                let before = self.unfinished_starts(&work.target.digest);
+                work.starts = match self.rules.sign {
+                    CrashSign::Restart => before.saturating_add(1),
+                    CrashSign::Word => before.max(1),
+                };
                 Step::Trial(self.durable.want())
             }
         };
