@@ -81,7 +81,7 @@ impl SetupError {
         match self {
             Self::Address(error) => error.hint(),
             Self::Name(_) => {
-                "a repository has lower-case letters, digits, `.`, `_`, `-`; an instance letters, digits, `.`, `_`, `:`, `-`"
+                "a repository has lower-case letters, digits, `.`, `_`, `-`; an instance letters, digits, `.`, `_`, `:`, `-`, and is not `.` or `..`"
             }
             Self::Authority(_) => {
                 "the file must hold PEM blocks that begin with `-----BEGIN CERTIFICATE-----`"

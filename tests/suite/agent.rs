@@ -1,6 +1,7 @@
 //! `headwater-agent` against a real server: files, commands, refusals, restarts.
 
 use std::fs;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use headwater_tests::http::Ask;
@@ -138,6 +139,45 @@ fn once_writes_and_says_by_its_exit_code_what_became_of_it() {
     }
     fs::remove_dir_all(bench.path("cache")).unwrap();
     assert_eq!(bench.once(&["--timeout", "1s"]), 3);
+}
+
+#[test]
+fn once_is_content_with_the_last_known_good_and_says_so() {
+    let bench = Bench::start();
+    assert_eq!(bench.once(&[]), 0);
+    bench.commit(&[("a.json", "{\"value\": \"bad\"}")]);
+    let output = bench
+        .agent()
+        .args(["--once", "--check", NOT_BAD])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    bench.until_both("1");
+    let told = String::from_utf8(output.stderr).unwrap();
+    let last = told.lines().last().unwrap();
+    assert!(
+        last.ends_with("all files are written, but `a` as last known good and not as newest"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_file_that_is_too_large_for_its_limits_is_an_error_and_no_end() {
+    let bench = Bench::start();
+    bench.both(&"x".repeat(10_000));
+    let agent = bench.agent();
+    let mut limited = Command::new("sh");
+    limited
+        .args(["-c", "ulimit -f 1; exec \"$0\" \"$@\""])
+        .arg(agent.get_program())
+        .args(agent.get_args())
+        .arg("--once")
+        .current_dir(bench.path(""));
+    let output = limited.output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("a cannot take"), "{told}");
+    assert!(!told.contains("tries again"), "{told}");
 }
 
 #[test]

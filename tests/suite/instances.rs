@@ -234,6 +234,11 @@ fn what_is_no_report_is_refused_with_what_is_wrong() {
     ] {
         assert_eq!(code(body), "bad_request", "{body}");
     }
+    let list = put_text(&server, "i", "[]").expect(400).json();
+    assert_eq!(
+        list["detail"],
+        "the report cannot be read: it is a list, and should be an object"
+    );
     assert_eq!(code(&"[".repeat(100_000)), "bad_request");
     let configs: serde_json::Map<String, Value> = (0..257)
         .map(|n| (format!("c{n}"), json!({"state": "pending"})))
@@ -251,11 +256,12 @@ fn what_is_no_report_is_refused_with_what_is_wrong() {
         put_text(&server, "a%2Fb", &good).expect(400).code(),
         "bad_request"
     );
-    let longest = "i".repeat(129);
-    assert_eq!(
-        put_text(&server, &longest, &good).expect(400).code(),
-        "bad_request"
-    );
+    for instance in ["i".repeat(129), ".".to_owned(), "..".to_owned()] {
+        assert_eq!(
+            put_text(&server, &instance, &good).expect(400).code(),
+            "bad_request"
+        );
+    }
     assert_eq!(
         server.ask(&Ask::new("DELETE", &target)).expect(405).code(),
         "method_not_allowed"

@@ -123,7 +123,7 @@ fn every_problem_tells_what_is_wrong_and_what_to_do() {
     400 bad_request: the request is not valid: not a wait: `1000`
       hint: whole seconds, from 1 to 300
     400 bad_request: the request is not valid: not an instance id: `a/b`
-      hint: an instance id has letters, digits, `.`, `_`, `:`, `-`, at most 128
+      hint: an instance id has letters, digits, `.`, `_`, `:`, `-`, at most 128, and is not `.` or `..`
     400 bad_request: the request is not valid: not a label: ``
       hint: at most 64 labels, each `label.KEY=VALUE` with up to 256 bytes
     400 bad_request: the request is not valid: not a full commit id: `main`
@@ -150,9 +150,9 @@ fn every_problem_tells_what_is_wrong_and_what_to_do() {
       hint: GET /v1/repos/{repo}/holds lists what waits for a person
     400 bad_request: the request is not valid: the reason is missing or too long
       hint: say in 1 to 1024 bytes why this history is taken; it is kept for the audit
-    400 bad_request: the request is not valid: the body cannot be read: not a full commit id: `abc` at line 1 column 13
+    400 bad_request: the request is not valid: the body cannot be read: not a full commit id: `abc`, at line 1 column 13
       hint: send {"head": "<full hash>", "reason": "…"}
-    400 bad_request: the request is not valid: the body cannot be read: missing field `rev` at line 1 column 2
+    400 bad_request: the request is not valid: the body cannot be read: `rev` is missing, at line 1 column 2
       hint: send {"rev": "HEAD"}, or a tar of files
     415 unsupported_media_type: unsupported media type: `text/html` is not taken here
       hint: send {"rev": "…"} as application/json, or a tar of files as application/x-tar

@@ -115,6 +115,42 @@ fn a_message_that_cannot_be_taken_is_answered_and_the_socket_stays() {
 }
 
 #[test]
+fn what_is_no_message_ends_the_socket_with_the_code_of_that() {
+    let (_origin, server, _) = served();
+    // Frames of a client, whose mask is 0; the last one only says how long it will be.
+    let frames: [(&[u8], u16); 5] = [
+        (&[0x81, 0x01, b'a'], 1002),
+        (&[0x83, 0x80, 0, 0, 0, 0], 1002),
+        (&[0xc1, 0x80, 0, 0, 0, 0], 1002),
+        (&[0x81, 0x81, 0, 0, 0, 0, 0xff], 1007),
+        (&[0x82, 0xff, 0, 0, 0, 0, 0, 0x40, 0, 0, 0, 0, 0, 0], 1009),
+    ];
+    for (frame, code) in frames {
+        let mut socket = mute(server.addr(), "config=app&instance=i-1");
+        socket.get_mut().write_all(frame).unwrap();
+        let mut told = Vec::new();
+        // A reset after the goodbye is as good as an end.
+        socket.read_to_end(&mut told).ok();
+        assert_eq!(goodbye(&told), Some(code), "{frame:x?}");
+    }
+}
+
+/// The code of the close frame at the end of what a server said.
+fn goodbye(mut told: &[u8]) -> Option<u16> {
+    while let [head, length, rest @ ..] = told {
+        let (length, rest) = match (*length, rest) {
+            (126, [high, low, rest @ ..]) => (usize::from(u16::from_be_bytes([*high, *low])), rest),
+            (length, rest) => (usize::from(length), rest),
+        };
+        if *head == 0x88 {
+            return Some(u16::from_be_bytes([*rest.first()?, *rest.get(1)?]));
+        }
+        told = rest.get(length..)?;
+    }
+    None
+}
+
+#[test]
 fn a_socket_of_no_instance_cannot_report() {
     let (_origin, server, first) = served();
     let socket = Socket::open(server.addr(), "config=app");

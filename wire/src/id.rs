@@ -22,7 +22,7 @@ pub enum IdError {
     /// A hook name that could not stand in an address.
     #[error("not a hook name: `{0}`")]
     HookName(String),
-    /// An instance id with characters outside `[A-Za-z0-9._:-]` or longer than 128 bytes.
+    /// An instance id with characters outside `[A-Za-z0-9._:-]`, longer than 128 bytes, or a step in a path.
     #[error("not an instance id: `{0}`")]
     InstanceId(String),
     /// A config name that is no relative path.
@@ -122,9 +122,11 @@ text_id!(
 );
 
 text_id!(
-    /// Name of one running client: `[A-Za-z0-9._:-]`, 1 to 128 bytes.
+    /// Name of one running client: `[A-Za-z0-9._:-]`, 1 to 128 bytes. Not `.` or `..`, which an address cannot end with:
+    /// whoever follows it takes them for steps.
     InstanceId, InstanceId, |text| {
         (1..=128).contains(&text.len())
+            && !matches!(text, "." | "..")
             && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | ':' | '-'))
     }
 );
@@ -234,7 +236,29 @@ mod tests {
         for bad in ["", ".", "..", "a/b", "../a", "A", "-x", "a..b", "a\0"] {
             assert!(bad.parse::<RepoName>().is_err(), "{bad:?} was accepted");
         }
-        for bad in ["", "/a", "a/", "a//b", "a/../b", ".git/config", "a\nb", "a\\b"] {
+        for bad in ["", ".", "..", "a/b", "a b", "ü"] {
+            assert!(bad.parse::<InstanceId>().is_err(), "{bad:?} was accepted");
+        }
+        for good in ["a", "...", ".a", "web-1.example.org:80"] {
+            assert!(good.parse::<InstanceId>().is_ok(), "{good:?} was refused");
+        }
+        for bad in ["", ".", "..", "-x", "a/b"] {
+            assert!(bad.parse::<HookName>().is_err(), "{bad:?} was accepted");
+        }
+        for bad in [
+            "",
+            ".",
+            "..",
+            "./a",
+            "a/..",
+            "/a",
+            "a/",
+            "a//b",
+            "a/../b",
+            ".git/config",
+            "a\nb",
+            "a\\b",
+        ] {
             assert!(bad.parse::<ConfigName>().is_err(), "{bad:?} was accepted");
         }
     }

@@ -11,7 +11,7 @@ use clap::Parser;
 const AFTER_HELP: &str = "\
 Examples:
   # Two configs as JSON files below /etc/app, checked before and announced after each change
-  headwater-agent --server http://config:7171 --config payments/prod --config flags \\
+  headwater-agent --server http://config:7171 --config payments/prod --config feature-flags \\
       --dir /etc/app --check 'app --test \"$HEADWATER_FILE\"' --on-change 'systemctl reload app'
 
   # One file, and a signal to the process that reads it
@@ -24,15 +24,17 @@ Examples:
   # Init container: write and exit
   headwater-agent --config payments/prod --dir /config --once --timeout 30s
 
-  # No files: ask http://127.0.0.1:7172/v1/configs/flags
-  headwater-agent --config flags --listen 127.0.0.1:7172
+  # No files: ask http://127.0.0.1:7172/v1/configs/feature-flags
+  headwater-agent --config feature-flags --listen 127.0.0.1:7172
 
 A config `payments/prod` is written as `payments/prod.json` (by format) below --dir. Commands are
 run by `sh -c` with HEADWATER_FILE, HEADWATER_DIR, HEADWATER_CONFIG, HEADWATER_VERSION and
 HEADWATER_DIGEST. SIGHUP tries again what was refused; SIGTERM ends the agent and its program.
 
-Exit codes: 0 fine, 1 refused or failed, 2 wrong usage, 3 server unreachable and nothing on disk;
-with a program, its own exit code, or 128 and the number of the signal that ended it.";
+Exit codes: 0 fine, also with --once where the newest version was refused or not to be had and the
+last known good one is written; 1 refused or failed, and there is none; 2 wrong usage; 3 the server
+was not reached, and there is nothing on disk. With a program, its own exit code, or 128 and the
+number of the signal that ended it.";
 
 /// Keeps the configs of a program on its machine: files, a command on change, a local HTTP address
 ///

@@ -66,7 +66,13 @@ fn connection(old: &ClientStatus, new: &ClientStatus) -> Option<Line> {
         }
         (_, None) if new.error.is_some() && (old.transport.is_some() || old.error.is_none()) => {
             let why = new.error.as_deref().unwrap_or_default();
-            let text = format!("the server is not reached, and what is here stays in use: {why}");
+            let is_here = new.configs.values().any(|report| report.running.is_some());
+            let stays = if is_here {
+                ", and what is here stays in use"
+            } else {
+                ""
+            };
+            let text = format!("the server is not reached{stays}: {why}");
             Some(Line::new(Level::WARN, text))
         }
         _ => None,
@@ -154,6 +160,7 @@ mod tests {
         let stream = Some(Transport::Stream);
         let steps = [
             ClientStatus::default(),
+            status(None, None),
             status(stream, None),
             status(stream, Some(report(ReportState::Prepared, None))),
             status(stream, Some(report(ReportState::Applied, None))),
@@ -186,6 +193,7 @@ mod tests {
             }
         }
         insta::assert_snapshot!(told.join("\n"), @"
+        WARN the server is not reached: cannot reach the server at `http://c:7171`
         INFO the server is reached, and changes come at once
         INFO payments/prod is ready for 2222222222, and waits for the word to use it
         INFO payments/prod counts 1111111111 as good

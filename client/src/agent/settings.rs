@@ -165,7 +165,7 @@ impl Draft {
         let token = self.token(options, environment);
         let ca_pem = self.file("--ca-file", options.ca_file.as_deref());
         let transport = self.transport(&options.transport);
-        let configs = self.configs(&options.configs);
+        let configs = self.configs(&options.configs, &options.repo);
         let format = self.format(options);
         let place = self.place(options, &configs, format.as_ref());
         let access = self.access(options);
@@ -228,7 +228,8 @@ impl Draft {
     }
 
     fn instance(&mut self, options: &Options, environment: &Environment) -> Option<InstanceId> {
-        const HINT: &str = "use letters, digits, `.`, `_`, `:` and `-`, at most 128 of them";
+        const HINT: &str =
+            "use letters, digits, `.`, `_`, `:` and `-`, at most 128 of them, and not `.` or `..`";
         if let Some(text) = &options.instance {
             return self.parsed("--instance", text, text.parse(), HINT);
         }
@@ -317,11 +318,14 @@ impl Draft {
         )
     }
 
-    fn configs(&mut self, texts: &[String]) -> Vec<ConfigName> {
+    fn configs(&mut self, texts: &[String], repo: &str) -> Vec<ConfigName> {
         if texts.is_empty() {
             self.mistake(
                 "no config is named",
-                "name one with `--config payments/prod`; `headwater get` lists them",
+                format!(
+                    "name one with `--config payments/prod`; GET /v1/repos/{}/configs lists them",
+                    clip(repo)
+                ),
             );
         }
         let mut configs: Vec<ConfigName> = Vec::new();

@@ -50,12 +50,8 @@ pub(super) async fn check(
 }
 
 async fn check_revision(repo: &Repo, body: &Bytes) -> Result {
-    let request: CheckRequest = serde_json::from_slice(body).map_err(|error| {
-        bad_request(
-            format!("the body cannot be read: {error}"),
-            "send {\"rev\": \"HEAD\"}, or a tar of files",
-        )
-    })?;
+    let form = "send {\"rev\": \"HEAD\"}, or a tar of files";
+    let request: CheckRequest = super::body::read(body, ("the body", form))?;
     let commit = history::resolve(repo, &request.rev).await?;
     commits::reachable(repo, &commit).await?;
     let judged = repo.judged(&commit).await?;

@@ -142,7 +142,8 @@ fn unreadable() -> Answer {
 }
 
 /// What an instance id looks like.
-pub(super) const INSTANCE_HINT: &str = "an instance id has letters, digits, `.`, `_`, `:`, `-`, at most 128";
+pub(super) const INSTANCE_HINT: &str =
+    "an instance id has letters, digits, `.`, `_`, `:`, `-`, at most 128, and is not `.` or `..`";
 
 /// Who asks.
 #[derive(Debug, Clone, Default)]

@@ -4,6 +4,7 @@
 //! [`crate::repo::Repo::fresh_listing`].
 
 mod answer;
+mod body;
 mod checks;
 mod commits;
 mod configs;

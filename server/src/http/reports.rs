@@ -36,12 +36,8 @@ const NUMBER_MAX: u64 = (1 << 53) - 1;
 
 /// Reads a report.
 pub(super) fn read(body: &[u8]) -> Result<InstanceReport> {
-    let report = serde_json::from_slice(body).map_err(|error| {
-        bad_request(
-            format!("the report cannot be read: {error}"),
-            "send {\"incarnation\": 1, \"seq\": 1, \"configs\": {…}}; docs/api.md has the whole form",
-        )
-    })?;
+    let form = "send {\"incarnation\": 1, \"seq\": 1, \"configs\": {…}}; docs/api.md has the whole form";
+    let report = super::body::read(body, ("the report", form))?;
     check(&report)?;
     Ok(report)
 }

@@ -41,12 +41,8 @@ pub(super) async fn holds(State(app): State<App>, Path(repo): Path<String>) -> R
 /// `POST /v1/repos/{repo}/accept`: answers the repository's state once the decision is kept.
 pub(super) async fn accept(State(app): State<App>, Path(repo): Path<String>, body: Bytes) -> Result {
     let repo = &extract::repo(&app, &repo)?;
-    let request: AcceptRequest = serde_json::from_slice(&body).map_err(|error| {
-        bad_request(
-            format!("the body cannot be read: {error}"),
-            "send {\"head\": \"<full hash>\", \"reason\": \"…\"}",
-        )
-    })?;
+    let form = "send {\"head\": \"<full hash>\", \"reason\": \"…\"}";
+    let request: AcceptRequest = super::body::read(&body, ("the body", form))?;
     let reason = request.reason.trim().to_owned();
     if reason.is_empty() || reason.len() > REASON_BYTES_MAX {
         let hint = format!(

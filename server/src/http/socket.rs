@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::ws::{CloseCode, CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use futures_util::future::{BoxFuture, FutureExt};
@@ -19,6 +19,7 @@ use http::header::{HOST, ORIGIN, UPGRADE};
 use http::{HeaderMap, HeaderValue};
 use serde::Serialize;
 use tokio::time::{Instant, sleep_until, timeout};
+use tungstenite::error::{Error as WsError, ProtocolError};
 
 use super::feed::{Feed, HEARTBEAT, Item, Wanted, spread};
 use super::problem::{Answer, Result, bad_request};
@@ -103,8 +104,8 @@ fn refuse_other_sites(headers: &HeaderMap) -> Result<()> {
 enum Ending {
     /// The feed has ended, and has said goodbye.
     Away,
-    /// The peer said something that cannot be read as a message.
-    Unreadable,
+    /// The peer sent what is no message: the code of that, and what is wrong.
+    Unreadable(CloseCode, &'static str),
     /// The peer says goodbye.
     Goodbye,
     /// The peer is silent, reads nothing, or is gone.
@@ -126,7 +127,7 @@ impl Line {
         let ending = self.exchange(feed, door).await;
         let close = match ending {
             Ending::Away => Some((close_code::AWAY, "come back later")),
-            Ending::Unreadable => Some((close_code::POLICY, "the message is too large, or none")),
+            Ending::Unreadable(code, reason) => Some((code, reason)),
             Ending::Goodbye => None,
             Ending::Lost => return,
         };
@@ -160,7 +161,7 @@ impl Line {
                         Some(Ok(Message::Binary(_))) => handling = Some(door.refuse_binary()),
                         Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                         Some(Ok(Message::Close(_))) => return Ending::Goodbye,
-                        Some(Err(_)) => return Ending::Unreadable,
+                        Some(Err(error)) => return unreadable(error),
                         None => return Ending::Lost,
                     }
                     continue;
@@ -198,6 +199,30 @@ impl Line {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(()),
         }
+    }
+}
+
+/// What to say of something that came and is no message, if there is somebody left to say it to.
+fn unreadable(error: axum::Error) -> Ending {
+    let Ok(error) = error.into_inner().downcast::<WsError>() else {
+        return Ending::Lost;
+    };
+    match *error {
+        WsError::Capacity(_) => Ending::Unreadable(close_code::SIZE, "the message is too large"),
+        WsError::Utf8(_) => Ending::Unreadable(close_code::INVALID, "the text is not UTF-8"),
+        WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Ending::Lost,
+        WsError::Protocol(_) => {
+            Ending::Unreadable(close_code::PROTOCOL, "that is no frame of a WebSocket client")
+        }
+        WsError::ConnectionClosed
+        | WsError::AlreadyClosed
+        | WsError::Io(_)
+        | WsError::Tls(_)
+        | WsError::WriteBufferFull(_)
+        | WsError::AttackAttempt
+        | WsError::Url(_)
+        | WsError::Http(_)
+        | WsError::HttpFormat(_) => Ending::Lost,
     }
 }
 
@@ -268,12 +293,8 @@ fn reading(text: &str) -> Result<headwater_wire::InstanceReport> {
         let problem = Problem::new(ProblemCode::TooLarge, detail);
         return Err(problem.hint("report fewer configs, or shorter messages").into());
     }
-    let up: SocketUp = serde_json::from_str(text).map_err(|error| {
-        bad_request(
-            format!("the message cannot be read: {error}"),
-            "send {\"report\": {…}} with the body of PUT …/instances/{instance}",
-        )
-    })?;
+    let form = "send {\"report\": {…}} with the body of PUT …/instances/ID";
+    let up: SocketUp = super::body::read(text.as_bytes(), ("the message", form))?;
     reports::check(&up.report)?;
     Ok(up.report)
 }

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use crate::agent::progress;
-use crate::agent::settings::Settings;
+use crate::agent::settings::{Settings, Stay};
 use crate::agent::supervise::AfterCrash;
 use crate::agent::switch::{Cause, Change, Name, OnTheWay, Refusal, Switcher};
 use crate::{Candidate, Client, ClientStatus, Handle, OpenError};
@@ -50,26 +50,30 @@ impl Keeper {
         config: &ConfigName,
         default: Option<Value>,
     ) -> Result<Handle<Value>, OpenError> {
-        let prepare = (self.switcher.clone(), self.client.clone());
+        let again = match self.settings.stay {
+            Stay::UntilStopped => Some(self.client.clone()),
+            Stay::Once { .. } => None,
+        };
+        let prepare = (self.switcher.clone(), again);
         let activate = prepare.clone();
         let builder = self
             .client
             .config::<Value>(config.as_str())
             .hook_deadline(HOOK_DEADLINE)
             .prepare(move |candidate| {
-                let (switcher, client) = prepare.clone();
+                let (switcher, again) = prepare.clone();
                 async move {
                     let change = change(candidate);
                     let outcome = switcher.prepare(change.clone()).await;
-                    told(outcome, &change, &client)
+                    told(outcome, &change, again)
                 }
             })
             .activate(move |candidate| {
-                let (switcher, client) = activate.clone();
+                let (switcher, again) = activate.clone();
                 async move {
                     let change = change(candidate);
                     let outcome = switcher.activate(change.clone()).await;
-                    told(outcome, &change, &client)
+                    told(outcome, &change, again)
                 }
             });
         match default {
@@ -89,17 +93,22 @@ fn change(candidate: Candidate<Value>) -> Change {
     }
 }
 
-/// Tells a refusal once, with its version; what this machine prevented is tried again by itself.
-fn told(outcome: Result<(), Refusal>, change: &Change, client: &Client) -> Result<(), String> {
+/// Tells a refusal once, with its version; what this machine prevented is tried again by itself, if there is a client
+/// that stays for it.
+fn told(outcome: Result<(), Refusal>, change: &Change, again: Option<Client>) -> Result<(), String> {
     let Err(refusal) = outcome else { return Ok(()) };
     let Refusal { cause, message } = refusal;
     let (config, version) = (&change.config, change.version.short());
     match cause {
         Cause::Value => warn!(%config, version, "{config} does not take {version}: {message}"),
         Cause::Machine => {
+            let Some(client) = again else {
+                warn!(%config, version, "{config} cannot take {version}: {message}");
+                return Err(message);
+            };
             let seconds = MACHINE_PAUSE.as_secs();
             warn!(%config, version, "{config} cannot take {version}, and tries again in {seconds} s: {message}");
-            let (client, config) = (client.clone(), config.clone());
+            let config = config.clone();
             tokio::spawn(async move {
                 tokio::time::sleep(MACHINE_PAUSE).await;
                 client.retry(&config).await;

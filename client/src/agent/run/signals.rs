@@ -20,9 +20,11 @@ enum Meaning {
     Retry,
     /// Only the program knows.
     Pass,
+    /// Of a write that was too large for its limits, which is told where it happens.
+    Nothing,
 }
 
-const HEARD: [(SignalKind, Signal, Meaning); 7] = [
+const HEARD: [(SignalKind, Signal, Meaning); 8] = [
     (SignalKind::terminate(), Signal::TERM, Meaning::Stop),
     (SignalKind::interrupt(), Signal::INT, Meaning::Stop),
     (SignalKind::quit(), Signal::QUIT, Meaning::Stop),
@@ -30,6 +32,11 @@ const HEARD: [(SignalKind, Signal, Meaning); 7] = [
     (SignalKind::user_defined1(), Signal::USR1, Meaning::Pass),
     (SignalKind::user_defined2(), Signal::USR2, Meaning::Pass),
     (SignalKind::window_change(), Signal::WINCH, Meaning::Pass),
+    (
+        SignalKind::from_raw(Signal::XFSZ.as_raw()),
+        Signal::XFSZ,
+        Meaning::Nothing,
+    ),
 ];
 
 /// The streams of all of them.
@@ -60,6 +67,7 @@ impl Signals {
                     }
                 }
                 Meaning::Pass => {}
+                Meaning::Nothing => continue,
             }
             if let Some(program) = program {
                 program.forward(number);

@@ -122,12 +122,12 @@ impl Draft {
     /// Without a program there is nothing here that could crash, so that a restart of the agent alone soon counts for
     /// nothing. What is written once is good when it is written.
     pub(super) fn probation(&mut self, options: &Options) -> Option<Duration> {
-        match &options.probation {
-            _ if options.once => Some(Duration::ZERO),
-            Some(text) => self.duration("--probation", text),
-            None if options.program.is_empty() => Some(Duration::from_secs(5)),
-            None => Some(Duration::from_mins(1)),
-        }
+        let given = match &options.probation {
+            Some(text) => self.duration("--probation", text)?,
+            None if options.program.is_empty() => Duration::from_secs(5),
+            None => Duration::from_mins(1),
+        };
+        Some(if options.once { Duration::ZERO } else { given })
     }
 
     pub(super) fn stay(&mut self, options: &Options) -> Option<Stay> {

@@ -84,7 +84,7 @@ fn all_mistakes_are_told_together_with_what_to_do() {
     `--repo` cannot be `NO`: not a repository name: `NO`
       hint: it is the name of a repository of the server, such as `default`
     `--instance` cannot be `a b`: not an instance id: `a b`
-      hint: use letters, digits, `.`, `_`, `:` and `-`, at most 128 of them
+      hint: use letters, digits, `.`, `_`, `:` and `-`, at most 128 of them, and not `.` or `..`
     `--label` cannot be `region`
       hint: a label is written `KEY=VALUE`
     `--transport` cannot be `pigeon`: not one of auto, socket
@@ -139,8 +139,29 @@ fn what_does_not_fit_together_is_told() {
     ");
     insta::assert_snapshot!(mistakes(&["--dir", "/x"]), @"
     no config is named
-      hint: name one with `--config payments/prod`; `headwater get` lists them
+      hint: name one with `--config payments/prod`; GET /v1/repos/default/configs lists them
     ");
+}
+
+#[test]
+fn every_time_has_a_unit_whatever_else_is_said() {
+    for flag in ["--command-timeout", "--stop-grace", "--probation", "--timeout"] {
+        for mode in [&["--once"][..], &["--", "app"], &[]] {
+            let read_with = |time: &'static str| {
+                let args = ["--config", "a", "--dir", "/x", flag, time];
+                read(&[&args[..], mode].concat())
+            };
+            assert!(read_with("0s").is_ok(), "{flag} {mode:?}");
+            for bare in ["0", "5"] {
+                let mistakes = read_with(bare).unwrap_err();
+                assert_eq!(mistakes.len(), 1, "{flag} {mode:?}: {mistakes:?}");
+                assert!(
+                    mistakes[0].message.contains("not a time such as"),
+                    "{flag}: {mistakes:?}"
+                );
+            }
+        }
+    }
 }
 
 #[test]
@@ -340,7 +361,7 @@ fn the_help_teaches() {
 
     Examples:
       # Two configs as JSON files below /etc/app, checked before and announced after each change
-      headwater-agent --server http://config:7171 --config payments/prod --config flags \
+      headwater-agent --server http://config:7171 --config payments/prod --config feature-flags \
           --dir /etc/app --check 'app --test "$HEADWATER_FILE"' --on-change 'systemctl reload app'
 
       # One file, and a signal to the process that reads it
@@ -353,14 +374,16 @@ fn the_help_teaches() {
       # Init container: write and exit
       headwater-agent --config payments/prod --dir /config --once --timeout 30s
 
-      # No files: ask http://127.0.0.1:7172/v1/configs/flags
-      headwater-agent --config flags --listen 127.0.0.1:7172
+      # No files: ask http://127.0.0.1:7172/v1/configs/feature-flags
+      headwater-agent --config feature-flags --listen 127.0.0.1:7172
 
     A config `payments/prod` is written as `payments/prod.json` (by format) below --dir. Commands are
     run by `sh -c` with HEADWATER_FILE, HEADWATER_DIR, HEADWATER_CONFIG, HEADWATER_VERSION and
     HEADWATER_DIGEST. SIGHUP tries again what was refused; SIGTERM ends the agent and its program.
 
-    Exit codes: 0 fine, 1 refused or failed, 2 wrong usage, 3 server unreachable and nothing on disk;
-    with a program, its own exit code, or 128 and the number of the signal that ended it.
+    Exit codes: 0 fine, also with --once where the newest version was refused or not to be had and the
+    last known good one is written; 1 refused or failed, and there is none; 2 wrong usage; 3 the server
+    was not reached, and there is nothing on disk. With a program, its own exit code, or 128 and the
+    number of the signal that ended it.
     "#);
 }
