@@ -341,7 +341,7 @@ fn a_second_agent_for_the_same_directory_is_refused() {
 /// The agent must stay small: neither the Git library nor the server's framework is in it.
 #[test]
 fn the_agent_depends_on_nothing_heavy() {
-    let output = std::process::Command::new(env!("CARGO"))
+    let output = Command::new(env!("CARGO"))
         .args([
             "tree",
             "--offline",

@@ -96,34 +96,35 @@ mod tests {
         }
     }
 
+    const REPORTS: [&str; 23] = [
+        "[]",
+        "",
+        " [1, 1]",
+        "\"x\"",
+        "5",
+        "null",
+        "{",
+        "{}",
+        r#"{"incarnation": "1", "seq": 1}"#,
+        r#"{"incarnation": -1, "seq": 1}"#,
+        r#"{"incarnation": 1.5, "seq": 1}"#,
+        r#"{"incarnation": true, "seq": 1}"#,
+        r#"{"incarnation": 1, "incarnation": 2, "seq": 1}"#,
+        r#"{"incarnation": 1, "seq": 1, "labels": []}"#,
+        r#"{"incarnation": 1, "seq": 1, "labels": {"a": 1}}"#,
+        r#"{"incarnation": 1, "seq": 1, "configs": ["a"]}"#,
+        r#"{"incarnation": 1, "seq": 1, "configs": {"../a": {}}}"#,
+        r#"{"incarnation": 1, "seq": 1, "configs": {"a": 1}}"#,
+        r#"{"incarnation": 1, "seq": 1, "configs": {"a": []}}"#,
+        r#"{"incarnation": 1, "seq": 1, "configs": {"a": {"state": 1}}}"#,
+        r#"{"incarnation": 1, "seq": 1, "configs": {"a": {"state": "applied", "generation": null}}}"#,
+        r#"{"incarnation": 1, "seq": 1, "configs": {"a": {"state": "applied", "running": "x"}}}"#,
+        r#"{"incarnation": 1, "seq": 1, "configs": {"a": {"state": "applied", "prepared": "x"}}}"#,
+    ];
+
     #[test]
     fn what_is_wrong_is_said_in_the_words_of_json() {
-        let reports = [
-            "[]",
-            "",
-            " [1, 1]",
-            "\"x\"",
-            "5",
-            "null",
-            "{",
-            "{}",
-            r#"{"incarnation": "1", "seq": 1}"#,
-            r#"{"incarnation": -1, "seq": 1}"#,
-            r#"{"incarnation": 1.5, "seq": 1}"#,
-            r#"{"incarnation": true, "seq": 1}"#,
-            r#"{"incarnation": 1, "incarnation": 2, "seq": 1}"#,
-            r#"{"incarnation": 1, "seq": 1, "labels": []}"#,
-            r#"{"incarnation": 1, "seq": 1, "labels": {"a": 1}}"#,
-            r#"{"incarnation": 1, "seq": 1, "configs": ["a"]}"#,
-            r#"{"incarnation": 1, "seq": 1, "configs": {"../a": {}}}"#,
-            r#"{"incarnation": 1, "seq": 1, "configs": {"a": 1}}"#,
-            r#"{"incarnation": 1, "seq": 1, "configs": {"a": []}}"#,
-            r#"{"incarnation": 1, "seq": 1, "configs": {"a": {"state": 1}}}"#,
-            r#"{"incarnation": 1, "seq": 1, "configs": {"a": {"state": "applied", "generation": null}}}"#,
-            r#"{"incarnation": 1, "seq": 1, "configs": {"a": {"state": "applied", "running": "x"}}}"#,
-            r#"{"incarnation": 1, "seq": 1, "configs": {"a": {"state": "applied", "prepared": "x"}}}"#,
-        ];
-        let mut told: Vec<String> = reports.map(refused::<InstanceReport>).into();
+        let mut told: Vec<String> = REPORTS.map(refused::<InstanceReport>).into();
         told.extend([r#"{"report": []}"#, r#"{"report": 1}"#].map(refused::<SocketUp>));
         told.extend([r#"{"head": 1, "reason": ""}"#, r#"{"head": "x"}"#].map(refused::<AcceptRequest>));
         told.push(refused::<CheckRequest>(r#"{"rev": {}}"#));

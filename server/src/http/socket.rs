@@ -210,11 +210,11 @@ fn unreadable(error: axum::Error) -> Ending {
     match *error {
         WsError::Capacity(_) => Ending::Unreadable(close_code::SIZE, "the message is too large"),
         WsError::Utf8(_) => Ending::Unreadable(close_code::INVALID, "the text is not UTF-8"),
-        WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Ending::Lost,
-        WsError::Protocol(_) => {
+        WsError::Protocol(ref fault) if !matches!(fault, ProtocolError::ResetWithoutClosingHandshake) => {
             Ending::Unreadable(close_code::PROTOCOL, "that is no frame of a WebSocket client")
         }
-        WsError::ConnectionClosed
+        WsError::Protocol(_)
+        | WsError::ConnectionClosed
         | WsError::AlreadyClosed
         | WsError::Io(_)
         | WsError::Tls(_)
