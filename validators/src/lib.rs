@@ -7,6 +7,7 @@
 mod collect;
 mod diff;
 pub mod document;
+mod duration;
 mod effective;
 mod inputs;
 mod judge;
@@ -18,6 +19,7 @@ mod pattern;
 mod plan;
 mod pointer;
 pub mod report;
+mod rules;
 mod schema;
 mod source;
 mod suggest;

@@ -130,6 +130,14 @@ impl Merged {
         }
     }
 
+    /// The scalar or list, if this is none that has members.
+    pub(crate) fn leaf(&self) -> Option<&Node> {
+        match &self.value {
+            MergedValue::Leaf(node) => Some(node),
+            MergedValue::Object(_) => None,
+        }
+    }
+
     /// The deepest merged value on the way along `tokens`, and the tokens that are left: none if the way was found,
     /// else they go into a list or do not exist.
     pub(crate) fn descend<'a, 'b>(&'a self, tokens: &'b [String]) -> (&'a Self, &'b [String]) {

@@ -11,7 +11,7 @@ use super::PATH;
 use super::model::Spanned;
 use crate::document::lines::LineIndex;
 use crate::document::{Node, Range, Value};
-use crate::suggest;
+use crate::{duration, suggest};
 
 /// The manifest's lines, and what was found in it so far.
 pub(super) struct Reader<'a> {
@@ -185,7 +185,7 @@ impl<'a> Reader<'a> {
     /// A length of time such as `10m` or `1h30m`, in milliseconds.
     pub(super) fn duration_ms(&mut self, table: &Node, key: &str) -> Option<u64> {
         let text = self.string(table, key)?;
-        let parsed = parse_duration_ms(&text.value);
+        let parsed = duration::parse_ms(&text.value);
         if parsed.is_none() {
             let message = format!("`{key}` is no length of time: `{}`", text.value);
             self.error(
@@ -212,52 +212,5 @@ impl<'a> Reader<'a> {
         }
         self.wrong_type(node, &format!("`{what}`"), "a string");
         None
-    }
-}
-
-/// Numbers with units, added up.
-fn parse_duration_ms(text: &str) -> Option<u64> {
-    let mut total: u64 = 0;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let (number, tail) = rest.split_at_checked(digits)?;
-        let letters = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at_checked(letters)?;
-        let unit_ms = match unit {
-            "ms" => 1,
-            "s" => 1_000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
-            _ => return None,
-        };
-        total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(unit_ms)?)?;
-        rest = tail;
-    }
-    (!text.is_empty()).then_some(total)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parse_duration_ms;
-
-    #[test]
-    fn a_duration_is_numbers_with_units() {
-        assert_eq!(parse_duration_ms("10m"), Some(600_000));
-        assert_eq!(parse_duration_ms("1h30m"), Some(5_400_000));
-        assert_eq!(parse_duration_ms("250ms"), Some(250));
-        for bad in [
-            "",
-            "10",
-            "m",
-            "10 m",
-            "-1s",
-            "1x",
-            "99999999999999999999s",
-            "9999999999999999d",
-        ] {
-            assert_eq!(parse_duration_ms(bad), None, "{bad:?} was accepted");
-        }
     }
 }

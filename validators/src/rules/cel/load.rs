@@ -1,0 +1,218 @@
+//! From the text of an expression to a program.
+//!
+//! Invariant: what the crate `cel` and this room's recursion are given is small enough for the stack of any thread.
+
+use cel::common::ast::{EntryExpr, Expr as Parsed, IdedExpr};
+use cel::parser::ParseError;
+
+use super::expression::{Constant, Expr, Kind, LoopKind};
+use super::lower::Lowering;
+use super::{Mistake, Program, ScopeKind};
+use crate::document::Range;
+
+/// Longest expression, in bytes.
+const SOURCE_BYTES_MAX: usize = 4 << 10;
+
+/// Deepest nesting, each operator in a row of them counted.
+const DEPTH_MAX: usize = 96;
+
+/// Deepest nesting of brackets and conditions that the parser, which recurses through a dozen rules for each, may see.
+const PARSER_DEPTH_MAX: u16 = 24;
+
+/// Most brackets, dots and operators: the parser recurses once for each in a row.
+const SIGNS_MAX: usize = 1_000;
+
+pub(super) fn load(text: &str, scope: ScopeKind) -> Result<Program, Vec<Mistake>> {
+    check_size(text).map_err(|mistake| vec![mistake])?;
+    // Without macros: they are calls like others here, so that a mistake in one is told where it is.
+    let parser = cel::Env::default()
+        .with_optional_support(false)
+        .parser()
+        .max_recursion_depth(PARSER_DEPTH_MAX);
+    let (parsed, places) = parser
+        .parse_with_source_info(text)
+        .map_err(|errors| vec![syntax(text, errors.errors.first())])?;
+    if is_too_deep(&parsed) {
+        return Err(vec![too_deep(text)]);
+    }
+    let mut lowering = Lowering::new(text, &places, scope);
+    let root = lowering.expr(&parsed);
+    let (mentions, patterns, mut mistakes) = lowering.finish();
+    if mistakes.is_empty() {
+        mistakes.extend(never_boolean(&root));
+    }
+    if mistakes.is_empty() {
+        Ok(Program {
+            root,
+            mentions,
+            patterns,
+        })
+    } else {
+        mistakes.sort_by_key(|mistake| mistake.range);
+        Err(mistakes)
+    }
+}
+
+fn check_size(text: &str) -> Result<(), Mistake> {
+    if text.trim().is_empty() {
+        return Err(mistake(
+            whole(text),
+            "nothing is written here",
+            "write what must be true, such as `new.pool.max <= 100`",
+        ));
+    }
+    if text.len() > SOURCE_BYTES_MAX {
+        return Err(mistake(
+            whole(text),
+            &format!("the expression is longer than {SOURCE_BYTES_MAX} bytes"),
+            "make several rules of it",
+        ));
+    }
+    let signs = text.bytes().filter(u8::is_ascii_punctuation);
+    if signs.filter(|sign| !b"'\"_".contains(sign)).count() > SIGNS_MAX {
+        return Err(too_deep(text));
+    }
+    Ok(())
+}
+
+fn too_deep(text: &str) -> Mistake {
+    mistake(
+        whole(text),
+        "the expression is nested too deeply",
+        "make several rules of it; a long `||` of comparisons is shorter as `value in ['a', 'b']`",
+    )
+}
+
+fn mistake(range: Range, message: &str, hint: &str) -> Mistake {
+    Mistake {
+        range,
+        message: message.to_owned(),
+        hint: hint.to_owned(),
+    }
+}
+
+fn whole(text: &str) -> Range {
+    Range {
+        start: 0,
+        end: u32::try_from(text.len()).unwrap_or(u32::MAX),
+    }
+}
+
+/// Without recursion, since how deep it is is the question.
+fn is_too_deep(root: &IdedExpr) -> bool {
+    let mut waiting = vec![(root, 1)];
+    while let Some((expr, depth)) = waiting.pop() {
+        if depth > DEPTH_MAX {
+            return true;
+        }
+        waiting.extend(children(expr).into_iter().map(|child| (child, depth + 1)));
+    }
+    false
+}
+
+fn children(expr: &IdedExpr) -> Vec<&IdedExpr> {
+    match &expr.expr {
+        Parsed::Call(call) => call.target.as_deref().into_iter().chain(&call.args).collect(),
+        Parsed::Select(select) => vec![&select.operand],
+        Parsed::List(list) => list.elements.iter().collect(),
+        Parsed::Map(map) => {
+            let parts = map.entries.iter().map(|entry| match &entry.expr {
+                EntryExpr::MapEntry(entry) => [Some(&entry.key), Some(&entry.value)],
+                EntryExpr::StructField(field) => [Some(&field.value), None],
+            });
+            parts.flatten().flatten().collect()
+        }
+        // Neither is lowered, so what is inside them does not count.
+        Parsed::Struct(_) | Parsed::Comprehension(_) => Vec::new(),
+        Parsed::Unspecified | Parsed::Ident(_) | Parsed::Literal(_) => Vec::new(),
+    }
+}
+
+/// A mistake if no run of the expression can give a boolean.
+fn never_boolean(root: &Expr) -> Option<Mistake> {
+    let gives = match &root.kind {
+        Kind::Constant(Constant::Bool(_)) => None,
+        Kind::Constant(_) => Some("a constant"),
+        Kind::List(_) => Some("a list"),
+        Kind::Map(_) => Some("a map"),
+        Kind::Negate(_) | Kind::Arithmetic(..) => Some("a number"),
+        Kind::Loop(parts) => match parts.what {
+            LoopKind::Map | LoopKind::Filter => Some("a list"),
+            LoopKind::All | LoopKind::Exists | LoopKind::ExistsOne => None,
+        },
+        Kind::Variable(_)
+        | Kind::Local(_)
+        | Kind::Field(..)
+        | Kind::Has(..)
+        | Kind::Index(_)
+        | Kind::Not(_)
+        | Kind::Logic(..)
+        | Kind::Choice(_)
+        | Kind::Equal(_)
+        | Kind::Order(..)
+        | Kind::In(_)
+        | Kind::Call(..) => None,
+    };
+    let message = format!("a rule must be true or false, and this is {}", gives?);
+    Some(mistake(root.range, &message, "compare it with something"))
+}
+
+const EXAMPLE: &str = "an expression looks like `new.pool.max <= 100 && has(new.owner)`";
+
+/// The first thing that the parser could not read, in our words.
+fn syntax(text: &str, error: Option<&ParseError>) -> Mistake {
+    let Some(error) = error else {
+        return mistake(whole(text), "the expression cannot be read", EXAMPLE);
+    };
+    if error.msg == "UNKNOWN" {
+        return too_deep(text);
+    }
+    let place = place(text, error.pos);
+    let Some(said) = error.msg.strip_prefix("Syntax error: ") else {
+        // What the parser refuses once it has read everything; its words are about one literal.
+        return mistake(place, &format!("this cannot be used: {}", error.msg), EXAMPLE);
+    };
+    if said.contains("'<EOF>'") && said.starts_with("missing") || said.contains("input '<EOF>'") {
+        return mistake(place, "the expression ends too early", EXAMPLE);
+    }
+    let (range, word) = word_at(text, place);
+    let hint = match word {
+        "=" => "write `==` to compare",
+        "and" | "or" | "not" => "write `&&`, `||` or `!`",
+        "'" | "\"" => "close the quote",
+        _ => EXAMPLE,
+    };
+    mistake(range, &format!("unexpected `{word}`"), hint)
+}
+
+/// The word at a place, or its one sign.
+fn word_at(text: &str, place: Range) -> (Range, &str) {
+    let start = usize::try_from(place.start).unwrap_or(usize::MAX);
+    let rest = text.get(start..).unwrap_or_default();
+    let letters = rest
+        .find(|c: char| !c.is_alphanumeric() && c != '_')
+        .unwrap_or(rest.len());
+    let sign = rest.chars().next().map_or(0, char::len_utf8);
+    let word = rest.get(..letters.max(sign)).unwrap_or_default();
+    let end = place
+        .start
+        .saturating_add(u32::try_from(word.len()).unwrap_or(u32::MAX));
+    (Range { end, ..place }, word)
+}
+
+/// One character, by its 1-based line and column.
+fn place(text: &str, (line, column): (isize, isize)) -> Range {
+    let before = |position: isize| usize::try_from(position - 1).unwrap_or(0);
+    let line_start: usize = text.split_inclusive('\n').take(before(line)).map(str::len).sum();
+    let rest = text.get(line_start..).unwrap_or_default();
+    let mut characters = rest.char_indices().skip(before(column));
+    let (offset, width) = characters
+        .next()
+        .map_or((rest.len(), 0), |(offset, c)| (offset, c.len_utf8()));
+    let start = line_start + offset;
+    let bytes = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+    Range {
+        start: bytes(start),
+        end: bytes(start + width),
+    }
+}
