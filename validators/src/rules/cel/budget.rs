@@ -60,16 +60,17 @@ impl<'b> Meter<'b> {
         }
     }
 
-    /// Takes steps; from then on nothing is left if there were too few.
+    /// Takes steps; if there are too few, takes what is left and fails.
     pub(super) fn take(&mut self, steps: u64) -> Result<(), Spent> {
-        let run = self.run_left.checked_sub(steps);
-        let commit = self.budget.left.checked_sub(steps);
-        self.run_left = run.unwrap_or(0);
-        self.budget.left = commit.unwrap_or(0);
-        match (run, commit) {
-            (None, _) => Err(Spent::Run),
-            (Some(_), None) => Err(Spent::Commit),
-            (Some(_), Some(_)) => Ok(()),
+        let granted = steps.min(self.run_left).min(self.budget.left);
+        self.run_left -= granted;
+        self.budget.left -= granted;
+        if granted == steps {
+            Ok(())
+        } else if self.run_left == 0 {
+            Err(Spent::Run)
+        } else {
+            Err(Spent::Commit)
         }
     }
 

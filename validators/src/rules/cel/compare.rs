@@ -23,7 +23,7 @@ pub(super) fn equal<'a>(a: &Value<'a>, b: &Value<'a>, meter: &mut Meter<'_>) -> 
         (Value::Type(a), Value::Type(b)) => a == b,
         (Value::List(a), Value::List(b)) => equal_lists(a, b, meter)?,
         (Value::Map(a), Value::Map(b)) => equal_maps(a, b, meter)?,
-        (a, b) => matches!(order(a, b), Some(Some(Ordering::Equal))),
+        (a, b) => matches!(order(a, b), Ok(Some(Ordering::Equal))),
     })
 }
 
@@ -100,7 +100,7 @@ pub(super) fn ordered<'a>(
     if let (Value::Text(a), Value::Text(b)) = (a, b) {
         meter.take_bytes(a.len().min(b.len()))?;
     }
-    let order = order(a, b).ok_or_else(|| {
+    let order = order(a, b).map_err(|Unordered| {
         let (left, right) = (a.kind().in_words(), b.kind().in_words());
         Wrong::new(format!("`{}` does not compare {left} and {right}", how.sign()))
     })?;
@@ -112,16 +112,19 @@ pub(super) fn ordered<'a>(
     })
 }
 
-/// `None` where there is no order between such values, `Some(None)` where a float is no number.
-fn order(a: &Value<'_>, b: &Value<'_>) -> Option<Option<Ordering>> {
+/// There is no order between values of these kinds.
+struct Unordered;
+
+/// `None` where a float is no number.
+fn order(a: &Value<'_>, b: &Value<'_>) -> Result<Option<Ordering>, Unordered> {
     match (a, b) {
-        (Value::Int(a), Value::Int(b)) | (Value::Duration(a), Value::Duration(b)) => Some(Some(a.cmp(b))),
-        (Value::Double(a), Value::Double(b)) => Some(a.partial_cmp(b)),
-        (Value::Int(a), Value::Double(b)) => Some(mixed(*a, *b)),
-        (Value::Double(a), Value::Int(b)) => Some(mixed(*b, *a).map(Ordering::reverse)),
-        (Value::Text(a), Value::Text(b)) => Some(Some(a.cmp(b))),
-        (Value::Bool(a), Value::Bool(b)) => Some(Some(a.cmp(b))),
-        (_, _) => None,
+        (Value::Int(a), Value::Int(b)) | (Value::Duration(a), Value::Duration(b)) => Ok(Some(a.cmp(b))),
+        (Value::Double(a), Value::Double(b)) => Ok(a.partial_cmp(b)),
+        (Value::Int(a), Value::Double(b)) => Ok(mixed(*a, *b)),
+        (Value::Double(a), Value::Int(b)) => Ok(mixed(*b, *a).map(Ordering::reverse)),
+        (Value::Text(a), Value::Text(b)) => Ok(Some(a.cmp(b))),
+        (Value::Bool(a), Value::Bool(b)) => Ok(Some(a.cmp(b))),
+        (_, _) => Err(Unordered),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a message never quotes a value of a document, which may be a secret.
 
+use super::arithmetic::as_double;
 use super::compare;
 use super::functions::Answer;
 use super::machine::Machine;
@@ -21,6 +22,7 @@ pub(super) fn size<'a>(machine: &mut Machine<'a, '_>, arguments: &[Value<'a>]) -
     Ok(Value::Int(i64::try_from(count).unwrap_or(i64::MAX)))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "all functions of the table answer alike")]
 pub(super) fn kind<'a>(_: &mut Machine<'a, '_>, arguments: &[Value<'a>]) -> Answer<'a> {
     Ok(Value::Type(only(arguments).kind()))
 }
@@ -48,7 +50,7 @@ pub(super) fn double<'a>(machine: &mut Machine<'a, '_>, arguments: &[Value<'a>])
         return Ok(Value::Double(text.parse().map_err(unfit)?));
     }
     let value = only(arguments);
-    let double = super::arithmetic::as_double(value);
+    let double = as_double(value);
     double
         .map(Value::Double)
         .ok_or_else(|| Wrong::takes("double", "a number or a string", value))

@@ -2,7 +2,9 @@
 //!
 //! Invariant: what the crate `cel` and this room's recursion are given is small enough for the stack of any thread.
 
-use cel::common::ast::{EntryExpr, Expr as Parsed, IdedExpr};
+use std::thread;
+
+use cel::common::ast::{EntryExpr, Expr as Parsed, IdedExpr, SourceInfo};
 use cel::parser::ParseError;
 
 use super::expression::{Constant, Expr, Kind, LoopKind};
@@ -19,22 +21,17 @@ const DEPTH_MAX: usize = 96;
 /// Deepest nesting of brackets and conditions that the parser, which recurses through a dozen rules for each, may see.
 const PARSER_DEPTH_MAX: u16 = 24;
 
+/// What that takes, many times over: a level of brackets takes some 100 KB where nothing is optimised. It is only
+/// reserved, not used.
+const PARSER_STACK_BYTES: usize = 32 << 20;
+
 /// Most brackets, dots and operators: the parser recurses once for each in a row.
 const SIGNS_MAX: usize = 1_000;
 
 pub(super) fn load(text: &str, scope: ScopeKind) -> Result<Program, Vec<Mistake>> {
-    check_size(text).map_err(|mistake| vec![mistake])?;
-    // Without macros: they are calls like others here, so that a mistake in one is told where it is.
-    let parser = cel::Env::default()
-        .with_optional_support(false)
-        .parser()
-        .max_recursion_depth(PARSER_DEPTH_MAX);
-    let (parsed, places) = parser
-        .parse_with_source_info(text)
-        .map_err(|errors| vec![syntax(text, errors.errors.first())])?;
-    if is_too_deep(&parsed) {
-        return Err(vec![too_deep(text)]);
-    }
+    let (parsed, places) = check_size(text)
+        .and_then(|()| parse(text))
+        .map_err(|mistake| vec![mistake])?;
     let mut lowering = Lowering::new(text, &places, scope);
     let root = lowering.expr(&parsed);
     let (mentions, patterns, mut mistakes) = lowering.finish();
@@ -51,6 +48,29 @@ pub(super) fn load(text: &str, scope: ScopeKind) -> Result<Program, Vec<Mistake>
         mistakes.sort_by_key(|mistake| mistake.range);
         Err(mistakes)
     }
+}
+
+/// Reads the text on a stack of its own, so that what can be read does not depend on who asks.
+fn parse(text: &str) -> Result<(IdedExpr, SourceInfo), Mistake> {
+    // Without macros: they are calls like others here, so that a mistake in one is told where it is.
+    let parser = || {
+        cel::Env::default()
+            .with_optional_support(false)
+            .parser()
+            .max_recursion_depth(PARSER_DEPTH_MAX)
+            .parse_with_source_info(text)
+    };
+    let unread = || mistake(whole(text), "the expression cannot be read", EXAMPLE);
+    let parsed = thread::scope(|scope| {
+        let thread = thread::Builder::new().stack_size(PARSER_STACK_BYTES);
+        let started = thread.spawn_scoped(scope, parser).map_err(|_| unread())?;
+        started.join().map_err(|_| unread())
+    })?;
+    let (parsed, places) = parsed.map_err(|errors| syntax(text, errors.errors.first()))?;
+    if is_too_deep(&parsed) {
+        return Err(too_deep(text));
+    }
+    Ok((parsed, places))
 }
 
 fn check_size(text: &str) -> Result<(), Mistake> {
@@ -122,25 +142,20 @@ fn children(expr: &IdedExpr) -> Vec<&IdedExpr> {
             });
             parts.flatten().flatten().collect()
         }
-        // Neither is lowered, so what is inside them does not count.
-        Parsed::Struct(_) | Parsed::Comprehension(_) => Vec::new(),
-        Parsed::Unspecified | Parsed::Ident(_) | Parsed::Literal(_) => Vec::new(),
+        // The first two are not lowered, so what is inside them does not count.
+        Parsed::Struct(_)
+        | Parsed::Comprehension(_)
+        | Parsed::Unspecified
+        | Parsed::Ident(_)
+        | Parsed::Literal(_) => Vec::new(),
     }
 }
 
 /// A mistake if no run of the expression can give a boolean.
 fn never_boolean(root: &Expr) -> Option<Mistake> {
     let gives = match &root.kind {
-        Kind::Constant(Constant::Bool(_)) => None,
-        Kind::Constant(_) => Some("a constant"),
-        Kind::List(_) => Some("a list"),
-        Kind::Map(_) => Some("a map"),
-        Kind::Negate(_) | Kind::Arithmetic(..) => Some("a number"),
-        Kind::Loop(parts) => match parts.what {
-            LoopKind::Map | LoopKind::Filter => Some("a list"),
-            LoopKind::All | LoopKind::Exists | LoopKind::ExistsOne => None,
-        },
-        Kind::Variable(_)
+        Kind::Constant(Constant::Bool(_))
+        | Kind::Variable(_)
         | Kind::Local(_)
         | Kind::Field(..)
         | Kind::Has(..)
@@ -152,6 +167,14 @@ fn never_boolean(root: &Expr) -> Option<Mistake> {
         | Kind::Order(..)
         | Kind::In(_)
         | Kind::Call(..) => None,
+        Kind::Constant(_) => Some("a constant"),
+        Kind::List(_) => Some("a list"),
+        Kind::Map(_) => Some("a map"),
+        Kind::Negate(_) | Kind::Arithmetic(..) => Some("a number"),
+        Kind::Loop(parts) => match parts.what {
+            LoopKind::Map | LoopKind::Filter => Some("a list"),
+            LoopKind::All | LoopKind::Exists | LoopKind::ExistsOne => None,
+        },
     };
     let message = format!("a rule must be true or false, and this is {}", gives?);
     Some(mistake(root.range, &message, "compare it with something"))
@@ -168,14 +191,13 @@ fn syntax(text: &str, error: Option<&ParseError>) -> Mistake {
         return too_deep(text);
     }
     let place = place(text, error.pos);
+    let (range, word) = word_at(text, place);
     let Some(said) = error.msg.strip_prefix("Syntax error: ") else {
-        // What the parser refuses once it has read everything; its words are about one literal.
-        return mistake(place, &format!("this cannot be used: {}", error.msg), EXAMPLE);
+        return unsupported((range, word), &error.msg);
     };
     if said.contains("'<EOF>'") && said.starts_with("missing") || said.contains("input '<EOF>'") {
         return mistake(place, "the expression ends too early", EXAMPLE);
     }
-    let (range, word) = word_at(text, place);
     let hint = match word {
         "=" => "write `==` to compare",
         "and" | "or" | "not" => "write `&&`, `||` or `!`",
@@ -183,6 +205,19 @@ fn syntax(text: &str, error: Option<&ParseError>) -> Mistake {
         _ => EXAMPLE,
     };
     mistake(range, &format!("unexpected `{word}`"), hint)
+}
+
+/// What the parser refuses once it has read everything.
+fn unsupported((range, word): (Range, &str), said: &str) -> Mistake {
+    if said.contains("int literal") {
+        let message = format!("integer does not fit 64 bits: `{word}`");
+        return mistake(range, &message, "write it with a decimal point");
+    }
+    mistake(
+        range,
+        &format!("this cannot be used in a rule: {said}"),
+        "`new['key']` looks up a key that is no name, and `has(new.pool)` asks whether there is one",
+    )
 }
 
 /// The word at a place, or its one sign.

@@ -12,6 +12,7 @@ use cel::common::ast::{
 use super::expression::{Arithmetic, Constant, Expr, Kind, Logic, Loop, LoopKind, Order};
 use super::functions::{FUNCTIONS, Form, Function};
 use super::pattern::Patterns;
+use super::places::{Places, union};
 use super::scope::Variable;
 use super::value::Type;
 use super::{Mistake, ScopeKind};
@@ -20,8 +21,7 @@ use crate::suggest;
 
 /// One expression on its way.
 pub(super) struct Lowering<'s> {
-    text: &'s str,
-    places: &'s SourceInfo,
+    places: Places<'s>,
     scope: ScopeKind,
     /// Variables of the loops around, the outermost first.
     locals: Vec<&'s str>,
@@ -33,8 +33,7 @@ pub(super) struct Lowering<'s> {
 impl<'s> Lowering<'s> {
     pub(super) fn new(text: &'s str, places: &'s SourceInfo, scope: ScopeKind) -> Self {
         Self {
-            text,
-            places,
+            places: Places::new(text, places),
             scope,
             locals: Vec::new(),
             mentions: BTreeSet::new(),
@@ -48,7 +47,7 @@ impl<'s> Lowering<'s> {
     }
 
     pub(super) fn expr(&mut self, parsed: &'s IdedExpr) -> Expr {
-        let token = self.token(parsed.id);
+        let token = self.places.token(parsed.id);
         match &parsed.expr {
             Parsed::Literal(literal) => self.literal(token, literal),
             Parsed::Ident(name) => self.name(token, name),
@@ -80,13 +79,13 @@ impl<'s> Lowering<'s> {
             LiteralValue::Boolean(value) => Constant::Bool(*value.inner()),
             LiteralValue::Int(value) => Constant::Int(*value.inner()),
             // Numbers are of two kinds here, and `1u` is one of the first.
-            LiteralValue::UInt(value) => match i64::try_from(*value.inner()) {
-                Ok(value) => Constant::Int(value),
-                Err(_) => {
+            LiteralValue::UInt(value) => {
+                let Ok(value) = i64::try_from(*value.inner()) else {
                     let message = format!("integer does not fit 64 bits: `{}`", value.inner());
                     return self.mistake(token, &message, "integers are signed here");
-                }
-            },
+                };
+                Constant::Int(value)
+            }
             LiteralValue::Double(value) => Constant::Double(*value.inner()),
             LiteralValue::String(text) => Constant::Text(text.inner().to_owned()),
             LiteralValue::Bytes(_) => {
@@ -133,7 +132,7 @@ impl<'s> Lowering<'s> {
 
     fn select(&mut self, token: Range, select: &'s SelectExpr) -> Expr {
         let operand = self.expr(&select.operand);
-        let range = union(operand.range, self.field(token, &select.field));
+        let range = union(operand.range, self.places.field(token, &select.field));
         expr(range, Kind::Field(Box::new(operand), select.field.clone()))
     }
 
@@ -147,7 +146,7 @@ impl<'s> Lowering<'s> {
         let range = entries
             .last()
             .map_or(token, |(_, value)| union(token, value.range));
-        expr(self.closed(range), Kind::Map(entries))
+        expr(self.places.closed(range), Kind::Map(entries))
     }
 
     fn call(&mut self, token: Range, call: &'s CallExpr) -> Expr {
@@ -211,31 +210,29 @@ impl<'s> Lowering<'s> {
         let [left, right] = &*pair;
         let range = union(token, union(left.range, right.range));
         let range = if name == operators::INDEX {
-            self.closed(range)
+            self.places.closed(range)
         } else {
             range
         };
-        let made = expr(range, make(pair));
+        let built = expr(range, make(pair));
         Some(if name == operators::NOT_EQUALS {
-            expr(range, Kind::Not(Box::new(made)))
+            expr(range, Kind::Not(Box::new(built)))
         } else {
-            made
+            built
         })
     }
 
     fn has(&mut self, token: Range, argument: &'s IdedExpr) -> Expr {
         let inside = self.expr(argument);
-        match inside.kind {
-            Kind::Field(operand, name) => {
-                let range = union(self.name_of_call(token, "has"), inside.range);
-                expr(self.closed(range), Kind::Has(operand, name))
-            }
-            _other => self.mistake(
+        let Kind::Field(operand, name) = inside.kind else {
+            return self.mistake(
                 inside.range,
                 "`has` asks for a field",
                 "write `has(new.pool)`, or `'key' in new` for a key that is no name",
-            ),
-        }
+            );
+        };
+        let range = union(self.places.name_of_call(token, "has"), inside.range);
+        expr(self.places.closed(range), Kind::Has(operand, name))
     }
 
     fn run_loop(
@@ -248,7 +245,7 @@ impl<'s> Lowering<'s> {
         let over = self.expr(over);
         let usage = loop_usage(name);
         let Parsed::Ident(local) = &variable.expr else {
-            let place = self.token(variable.id);
+            let place = self.places.token(variable.id);
             return self.mistake(
                 place,
                 &format!("`{name}` starts with the name of an element"),
@@ -263,14 +260,14 @@ impl<'s> Lowering<'s> {
             (LoopKind::Map, [guard, body]) => (Some(guard), body),
             (_, _) => {
                 let message = format!("`{name}` has too many arguments");
-                return self.mistake(self.name_of_call(token, name), &message, &usage);
+                return self.mistake(self.places.name_of_call(token, name), &message, &usage);
             }
         };
         self.locals.push(local);
         let guard = guard.map(|guard| self.expr(guard));
         let body = self.expr(body);
         self.locals.pop();
-        let range = self.closed(union(over.range, body.range));
+        let range = self.places.closed(union(over.range, body.range));
         let parts = Loop {
             over,
             what,
@@ -288,7 +285,7 @@ impl<'s> Lowering<'s> {
             Form::Global
         };
         let arguments: Vec<Expr> = target.into_iter().chain(self.exprs(&call.args)).collect();
-        let place = self.name_of_call(token, &call.func_name);
+        let place = self.places.name_of_call(token, &call.func_name);
         let Some(function) = FUNCTIONS.iter().find(|function| function.name == call.func_name) else {
             return self.unknown_function(place, &call.func_name);
         };
@@ -338,7 +335,7 @@ impl<'s> Lowering<'s> {
     /// Something that reaches from its token over all its parts to its closing bracket.
     fn spanning(&self, token: Range, parts: Vec<Expr>, make: impl FnOnce(Vec<Expr>) -> Kind) -> Expr {
         let range = parts.iter().fold(token, |range, part| union(range, part.range));
-        expr(self.closed(range), make(parts))
+        expr(self.places.closed(range), make(parts))
     }
 
     /// Writes a mistake down; what is given back keeps its place.
@@ -349,47 +346,6 @@ impl<'s> Lowering<'s> {
             hint: hint.to_owned(),
         });
         expr(range, Kind::Constant(Constant::Null))
-    }
-
-    /// Where the word or sign stands that the parser made something of.
-    fn token(&self, id: u64) -> Range {
-        let (start, last) = self.places.offset_for(id).unwrap_or_default();
-        Range {
-            start,
-            end: last.saturating_add(1),
-        }
-    }
-
-    /// With the bracket that closes it.
-    fn closed(&self, range: Range) -> Range {
-        [")", "]", "}"]
-            .into_iter()
-            .find_map(|bracket| self.find(range.end, bracket))
-            .map_or(range, |bracket| union(range, bracket))
-    }
-
-    /// The name of a field, which follows its dot.
-    fn field(&self, dot: Range, name: &str) -> Range {
-        self.find(dot.end, name).unwrap_or(dot)
-    }
-
-    /// The name of a function, which the bracket that the parser points at follows.
-    fn name_of_call(&self, bracket: Range, name: &str) -> Range {
-        let end = usize::try_from(bracket.start).unwrap_or(usize::MAX);
-        let before = self.text.get(..end).unwrap_or_default();
-        let named = before.trim_end().strip_suffix(name);
-        named.map_or(bracket, |before| range_of(before.len(), name))
-    }
-
-    /// Where a word starts that only white space separates from `from`.
-    fn find(&self, from: u32, word: &str) -> Option<Range> {
-        let from = usize::try_from(from).ok()?;
-        let rest = self.text.get(from..)?;
-        let start = from + rest.len() - rest.trim_start().len();
-        self.text
-            .get(start..)?
-            .starts_with(word)
-            .then(|| range_of(start, word))
     }
 }
 
@@ -403,19 +359,4 @@ fn loop_usage(name: &str) -> String {
 
 fn expr(range: Range, kind: Kind) -> Expr {
     Expr { range, kind }
-}
-
-fn union(a: Range, b: Range) -> Range {
-    Range {
-        start: a.start.min(b.start),
-        end: a.end.max(b.end),
-    }
-}
-
-fn range_of(start: usize, word: &str) -> Range {
-    let bytes = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-    Range {
-        start: bytes(start),
-        end: bytes(start + word.len()),
-    }
 }

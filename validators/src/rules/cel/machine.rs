@@ -4,6 +4,9 @@
 //! grows, so that a run ends. When no steps are left nothing passes over that error. What is deliberately absent:
 //! what each operator and function does.
 
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
 use super::RunError;
 use super::arithmetic;
 use super::budget::{Budget, Meter};
@@ -14,13 +17,9 @@ use super::pattern::Patterns;
 use super::scope::{Scope, Variable};
 use super::value::Value;
 use super::wrong::{Fault, Wrong};
-use crate::suggest;
 
-use std::collections::BTreeMap;
-use std::rc::Rc;
-
-/// Most keys among which a misspelt one is looked for.
-const CANDIDATES_MAX: usize = 100;
+/// Steps of an error that is passed over, since its words are made all the same.
+const FAULT_STEPS: u64 = 16;
 
 /// One run.
 pub(super) struct Machine<'a, 'b> {
@@ -145,10 +144,11 @@ impl<'a, 'b> Machine<'a, 'b> {
     }
 
     fn boolean(&mut self, expr: &'a Expr, who: &str) -> Result<bool, Fault> {
-        match self.eval(expr)? {
-            Value::Bool(value) => Ok(value),
-            other => Err(Wrong::takes(who, "a boolean", &other).at(expr.range)),
-        }
+        let value = self.eval(expr)?;
+        let Value::Bool(value) = value else {
+            return Err(Wrong::takes(who, "a boolean", &value).at(expr.range));
+        };
+        Ok(value)
     }
 
     fn map(&mut self, entries: &'a [(Expr, Expr)]) -> Result<Value<'a>, Fault> {
@@ -177,17 +177,23 @@ impl<'a, 'b> Machine<'a, 'b> {
             Logic::And => ("&&", false),
             Logic::Or => ("||", true),
         };
-        let left = self.boolean(left, sign);
-        match left {
+        let left = match self.boolean(left, sign) {
             Ok(value) if value == decisive => return Ok(decisive),
-            Err(fault) if !fault.may_be_passed_over() => return Err(fault),
-            Ok(_) | Err(_) => {}
-        }
-        let right = self.boolean(right, sign);
-        match right {
-            Err(fault) if !fault.may_be_passed_over() => Err(fault),
-            Ok(value) if value == decisive => Ok(decisive),
-            right => left.and(right),
+            Ok(value) => Ok(value),
+            Err(fault) => Err(self.passed_over(fault)?),
+        };
+        let right = self.boolean(right, sign)?;
+        if right == decisive { Ok(decisive) } else { left }
+    }
+
+    /// What may still be outweighed by a value that decides.
+    fn passed_over(&mut self, fault: Fault) -> Result<Fault, Fault> {
+        match fault.wrong {
+            Wrong::Spent(_) => Err(fault),
+            Wrong::Value { .. } => match self.meter.take(FAULT_STEPS) {
+                Ok(()) => Ok(fault),
+                Err(spent) => Err(Wrong::from(spent).at(fault.range)),
+            },
         }
     }
 
@@ -235,8 +241,10 @@ impl<'a, 'b> Machine<'a, 'b> {
             match self.test(item, body) {
                 Ok(value) if value == decisive => return Ok(decisive),
                 Ok(_) => {}
-                Err(fault) if fault.may_be_passed_over() => first_fault = first_fault.or(Some(fault)),
-                Err(fault) => return Err(fault),
+                Err(fault) => {
+                    let fault = self.passed_over(fault)?;
+                    first_fault = first_fault.or(Some(fault));
+                }
             }
         }
         first_fault.map_or(Ok(!decisive), Err)
@@ -281,90 +289,6 @@ impl<'a, 'b> Machine<'a, 'b> {
         self.locals.pop();
         result
     }
-
-    /// A member of an object or an element of a list.
-    fn member(&mut self, of: &Value<'a>, key: &Value<'a>) -> Result<Value<'a>, Wrong> {
-        match (of, key) {
-            (Value::Map(map), _) => {
-                self.meter.take_items(map.reach())?;
-                match map.get(key) {
-                    Some(value) => Ok(value),
-                    None => Err(self.no_such_key(map, key)?),
-                }
-            }
-            (Value::List(list), Value::Int(_) | Value::Double(_)) => element(list, key),
-            (Value::List(_), Value::Text(name)) => Err(Wrong::hinted(
-                format!("a list has no keys: `{}`", &**name),
-                "name an element, as in `list[0]`, or loop with `all`, `exists` or `map`",
-            )),
-            (_, Value::Text(name)) => Err(Wrong::new(format!(
-                "{} has no keys: `{}`",
-                of.kind().in_words(),
-                &**name
-            ))),
-            (_, _) => Err(Wrong::new(format!(
-                "{} has no elements to look up",
-                of.kind().in_words()
-            ))),
-        }
-    }
-
-    fn has(&mut self, of: &Value<'a>, name: &'a str) -> Result<Value<'a>, Wrong> {
-        let Value::Map(map) = of else {
-            return Err(Wrong::takes("has", "a field of an object", of));
-        };
-        self.meter.take_items(map.reach())?;
-        Ok(Value::Bool(map.has(&Value::from(name))))
-    }
-
-    fn no_such_key(&mut self, map: &Map<'a>, key: &Value<'a>) -> Result<Wrong, Wrong> {
-        let Value::Text(name) = key else {
-            return Ok(Wrong::new(format!(
-                "no such key; it is {}",
-                key.kind().in_words()
-            )));
-        };
-        self.meter.take_items(map.len())?;
-        let keys = map.keys();
-        let candidates: Vec<&str> = keys
-            .iter()
-            .filter_map(|key| {
-                if let Value::Text(text) = key {
-                    Some(&**text)
-                } else {
-                    None
-                }
-            })
-            .take(CANDIDATES_MAX)
-            .collect();
-        self.meter.take_items(candidates.len())?;
-        let hint = if candidates.is_empty() {
-            "the object is empty".to_owned()
-        } else {
-            suggest::hint(name, &candidates)
-        };
-        Ok(Wrong::hinted(format!("no such key: `{}`", &**name), hint))
-    }
-}
-
-fn element<'a>(list: &List<'a>, index: &Value<'a>) -> Result<Value<'a>, Wrong> {
-    let position = match index {
-        Value::Double(double) if double.fract() == 0.0 => compare::whole(*double),
-        Value::Int(int) => Some(*int),
-        _fraction => None,
-    };
-    let Some(position) = position else {
-        return Err(Wrong::new("an index is a whole number"));
-    };
-    let found = usize::try_from(position)
-        .ok()
-        .and_then(|position| list.get(position));
-    found.ok_or_else(|| {
-        Wrong::hinted(
-            format!("no such element: `{position}`"),
-            format!("the list has {} elements, the first is 0", list.len()),
-        )
-    })
 }
 
 fn constant_value(constant: &Constant) -> Value<'_> {

@@ -69,6 +69,19 @@ impl Commit {
         }
     }
 
+    /// With another layer on the config `a/prod`.
+    pub(super) fn with_prod(mut self, layer: &str) -> Self {
+        self.merged.apply(&toml(layer), 2, Nulls::Delete);
+        self
+    }
+
+    /// With another file.
+    pub(super) fn with_file(mut self, path: &'static str, text: &str) -> Self {
+        self.paths.push((path, toml(text)));
+        self.paths.sort_by_key(|(path, _)| *path);
+        self
+    }
+
     /// What `text` says of the commit, or all that is wrong with it, and the steps that it took.
     pub(super) fn run(&self, text: &str, kind: ScopeKind) -> (Result<bool, String>, u64) {
         let program = match Program::compile(text, kind) {
@@ -242,7 +255,41 @@ fn an_error_of_a_run_names_its_place_and_what_would_be_right() {
         "{'a': 1, 'a': 2} == {}",
         "new.log_level.matches(new.log_level + '(')",
         "[new.log_level, 1].join(',') == ''",
-    ]), @"");
+    ]), @r#"
+    no such key: `mx` (did you mean `max`?) at <new.pool.mx>
+    no such key: `zzzzzz` (known are `max`, `min`) at <new.pool.zzzzzz>
+    no such key: `databases/mian.toml` (did you mean `databases/main.toml`?) at <files['databases/mian.toml']>
+    no such key: `enb` (did you mean `env`?) at <c.enb>
+    an integer has no keys: `max` at <new.port.max>
+    a list has no keys: `eu` (name an element, as in `list[0]`, or loop with `all`, `exists` or `map`) at <new.tags.eu>
+    no such element: `2` (the list has 2 elements, the first is 0) at <new.tags[2]>
+    an index is a whole number at <new.tags[0.5]>
+    a string has no elements to look up at <new.log_level[0]>
+    `+` does not take a string and an integer (`string(…)` makes text of a number, `double(…)` a number of text) at <new.log_level + 1>
+    `*` does not take a string and an integer (`double(…)` makes a number of text, `duration(…)` a length of time) at <new.timeout * 2>
+    `>` does not compare a string and an integer at <new.log_level > 3>
+    `in` looks into a list or an object, found a string (write `text.contains(part)` to look into a string) at <'a' in new.log_level>
+    `%` does not take a float and an integer (`%` is for integers) at <new.share % 2>
+    `-` takes a number, found a string at <-new.log_level>
+    `+` leaves the range of integers (write `double(…)` around one of the two) at <9223372036854775807 + new.port>
+    `/` by zero (`ratio(a, b)` divides by zero too: it is infinite then) at <new.port / 0>
+    a rule must be true or false, found an object (compare it with something) at <new.pool>
+    `size` takes a list, an object or a string, found an integer at <size(new.port)>
+    `contains` takes a string, found an integer at <new.port.contains('8')>
+    `ratio` takes two numbers, found a string and an integer at <ratio(new.timeout, 2)>
+    `sum` takes a list of numbers, found a string at <sum(new.tags)>
+    the string is no length of time (it looks like `90s`, `10m` or `1h30m`) at <duration(new.log_level)>
+    a loop goes through a list or an object, found an integer at <new.port>
+    the condition of a loop is true or false, found a string at <t>
+    `&&` takes a boolean, found an integer at <new.port>
+    `?` takes a boolean, found an integer at <new.port>
+    `int` finds no integer of 64 bits in the string at <int(new.log_level)>
+    `has` takes a field of an object, found an integer at <has(new.port.max)>
+    a key is a string, an integer or a boolean, found a float at <1.5>
+    the map has this key twice at <'a'>
+    the string is no regular expression: unclosed group at <new.log_level.matches(new.log_level + '(')>
+    `join` takes a list of strings, found an integer at <[new.log_level, 1].join(',')>
+    "#);
 }
 
 #[test]
@@ -283,8 +330,47 @@ fn a_mistake_is_found_before_any_document_is_seen() {
         "new.?pool == 1",
         "new.`a` == 1",
         "",
-        "  \n ",
-    ]), @"");
+        "  ",
+    ]), @r#"
+    unknown name: `nwe` (did you mean `new`?) at <nwe>
+    unknown name: `tga` (did you mean `tag`?) at <tga>
+    unknown function: `siez` (did you mean `size`?) at <siez>
+    unknown name: `conifg` (did you mean `config`?) at <conifg>
+    unknown function: `containz` (did you mean `contains`?) at <containz>
+    `size` is not called like this (write `size(value)`) at <size>
+    `contains` is not called like this (write `text.contains(part)`) at <contains>
+    `all` is not called like this (write `list.all(x, condition)`) at <all>
+    unknown name: `t` (known are `new`, `old`, `config`, `configs`, `files`, `commit`) at <t>
+    `exists` starts with the name of an element (write `list.exists(x, condition)`) at <'t'>
+    `filter` has too many arguments (write `list.filter(x, condition)`) at <filter>
+    `has` is not called like this (write `has(new.pool)`) at <has>
+    `has` asks for a field (write `has(new.pool)`, or `'key' in new` for a key that is no name) at <new>
+    `has` asks for a field (write `has(new.pool)`, or `'key' in new` for a key that is no name) at <new['pool']>
+    the string is no regular expression: unclosed group (write `text.matches('^[a-z]+$')`) at <'('>
+    the string is no regular expression: look-around, including look-ahead and look-behind, is not supported (write `text.matches('^[a-z]+$')`) at <'(?=a)'>
+    the string is no glob: unclosed character class; missing ']' (write `glob(path, 'services/*/prod.toml')`) at <'['>
+    the string is no length of time (write `duration('1m30s')`) at <'30'>
+    the string is no JSON pointer (write `changed('/pool/max')`) at <'pool/max'>
+    a rule must be true or false, found an integer (compare it with something) at <new.pool.max>
+    a rule must be true or false, and this is a number (compare it with something) at <new.pool.max + 1>
+    a rule must be true or false, and this is a list (compare it with something) at <[true]>
+    a rule must be true or false, and this is a constant (compare it with something) at <1>
+    unexpected `=` (write `==` to compare) at <=>
+    unexpected `and` (write `&&`, `||` or `!`) at <and>
+    the expression ends too early (an expression looks like `new.pool.max <= 100 && has(new.owner)`) at <>
+    the expression ends too early (an expression looks like `new.pool.max <= 100 && has(new.owner)`) at <>
+    unexpected `$` (an expression looks like `new.pool.max <= 100 && has(new.owner)`) at <$>
+    unexpected `)` (an expression looks like `new.pool.max <= 100 && has(new.owner)`) at <)>
+    unexpected `'` (close the quote) at <'>
+    documents have no bytes (write a string, without the `b`) at <b'abc'>
+    integer does not fit 64 bits: `18446744073709551615` (integers are signed here) at <18446744073709551615u>
+    integer does not fit 64 bits: `9223372036854775808` (write it with a decimal point) at <9223372036854775808>
+    there are no types to make here (write a map: `{'key': value}`) at <{>
+    this cannot be used in a rule: unsupported syntax '.?' (`new['key']` looks up a key that is no name, and `has(new.pool)` asks whether there is one) at <.>
+    this cannot be used in a rule: unsupported syntax: '`' (`new['key']` looks up a key that is no name, and `has(new.pool)` asks whether there is one) at <.>
+    nothing is written here (write what must be true, such as `new.pool.max <= 100`) at <>
+    nothing is written here (write what must be true, such as `new.pool.max <= 100`) at <  >
+    "#);
 }
 
 #[test]
@@ -297,7 +383,12 @@ fn a_rule_about_a_commit_has_no_document() {
     );
     let lines = ["new.a == 1", "changed('/a')", "config.env == 'x'", "nwe.a == 1"]
         .map(|text| said(text).unwrap_err());
-    insta::assert_snapshot!(lines.join("\n"), @"");
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    a rule about a commit has no `new` (go through `configs`, or leave `scope` out to judge each document) at <new>
+    a rule about a commit has no `changed` (leave `scope` out to judge each document) at <changed>
+    a rule about a commit has no `config` (go through `configs`, or leave `scope` out to judge each document) at <config>
+    unknown name: `nwe` (known are `configs`, `files`, `commit`) at <nwe>
+    "#);
 }
 
 #[test]

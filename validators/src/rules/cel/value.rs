@@ -44,7 +44,8 @@ pub(super) enum Type {
     Double,
     String,
     Duration,
-    Type,
+    /// What types are of.
+    Meta,
     List,
     Map,
 }
@@ -58,7 +59,7 @@ impl Type {
         ("double", Self::Double, "a float"),
         ("string", Self::String, "a string"),
         ("duration", Self::Duration, "a duration"),
-        ("type", Self::Type, "a type"),
+        ("type", Self::Meta, "a type"),
         ("list", Self::List, "a list"),
         ("map", Self::Map, "an object"),
     ];
@@ -103,7 +104,7 @@ impl<'a> Value<'a> {
             Self::Double(_) => Type::Double,
             Self::Text(_) => Type::String,
             Self::Duration(_) => Type::Duration,
-            Self::Type(_) => Type::Type,
+            Self::Type(_) => Type::Meta,
             Self::List(_) => Type::List,
             Self::Map(_) => Type::Map,
         }

@@ -55,13 +55,6 @@ impl From<Spent> for Wrong {
     }
 }
 
-impl Fault {
-    /// Whether `&&`, `||` and loops may answer in spite of it, as CEL has it.
-    pub(super) fn may_be_passed_over(&self) -> bool {
-        matches!(self.wrong, Wrong::Value { .. })
-    }
-}
-
 impl From<Fault> for RunError {
     fn from(fault: Fault) -> Self {
         let (message, hint) = match fault.wrong {
