@@ -6,12 +6,13 @@ use proptest::prelude::*;
 use serde_json::{Map as JsonMap, Value as Json};
 
 use super::budget::{Budget, RUN_STEPS_MAX};
-use super::scope::{Scope, Tree};
+use super::scope::{ConfigFacts, Scope, Tree};
 use super::tests::{Commit, NEW, toml};
 use super::value::Value;
 use super::*;
 use crate::document::{self, Node, ParseOptions, parse};
 use crate::merge::Merged;
+use crate::pattern::Bindings;
 use headwater_render::Format;
 
 /// Any document at all.
@@ -317,4 +318,32 @@ fn a_commit_has_a_limit_over_all_its_rules() {
         "the rules of this commit take too many steps together"
     );
     assert_eq!(budget.left(), 0);
+}
+
+#[test]
+fn a_rule_over_two_hundred_configs_takes_some_thousand_steps_whatever_their_size() {
+    let members: String = (0..1_000)
+        .map(|number| format!("k{number} = {number}\n"))
+        .collect();
+    let merged = Merged::document(&toml(&format!("{members}[pool]\nmax = 10\n")));
+    let bindings = Bindings::from([("env".to_owned(), "prod".to_owned())]);
+    let config = ConfigFacts {
+        name: "a/prod",
+        bindings: &bindings,
+        doc: Tree::Merged(&merged),
+    };
+    let configs = [config; 200];
+    let scope = Scope {
+        new: None,
+        old: None,
+        config: None,
+        configs: &configs,
+        files: &[],
+        commit: None,
+        placeholders: &BTreeSet::from(["env"]),
+    };
+    let text = "sum(configs.filter(c, c.env == 'prod').map(c, c.doc.pool.max)) == 2000";
+    let program = Program::compile(text, ScopeKind::Commit).unwrap();
+    let mut budget = Budget::with_steps(3_000);
+    assert_eq!(program.run(&scope, &mut budget), Ok(true));
 }
