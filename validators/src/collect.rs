@@ -47,6 +47,11 @@ impl Collector {
         self.errors > 0
     }
 
+    /// How many errors were among them.
+    pub(crate) fn errors(&self) -> usize {
+        self.errors
+    }
+
     /// Whether more errors would only be counted, so that nobody need explain them.
     pub(crate) fn is_full_of_errors(&self) -> bool {
         self.errors >= KEPT_MAX

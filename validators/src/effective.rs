@@ -5,7 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use headwater_wire::{Digest, ExplainEntry, Origin, RepoPath};
+use headwater_wire::{Digest, ExplainEntry, Origin, RepoPath, Span};
 use serde_json::Value;
 
 use crate::merge::{Merged, Place};
@@ -97,14 +97,25 @@ impl Effective {
 
     /// As [`Effective::origin`], for many pointers.
     pub(crate) fn origin_with(&self, resolver: &Resolver<'_>, pointer: &str) -> Option<Origin> {
-        let tokens = pointer::tokens(pointer)?;
-        let (merged, rest) = self.0.merged.descend(&tokens);
-        let place = if rest.is_empty() {
-            merged.origin()
-        } else {
-            merged.element(rest)?
-        };
+        let place = self.place(&pointer::tokens(pointer)?)?;
         Some(resolver.origin(place))
+    }
+
+    /// File and span of what was set at a place of the document.
+    pub(crate) fn span(&self, tokens: &[String]) -> (String, Span) {
+        let place = self.place(tokens).unwrap_or_else(|| self.0.merged.origin());
+        let resolver = self.resolver();
+        let (path, span) = resolver.span(place.layer, place.key.unwrap_or(place.value));
+        (path.to_owned(), span)
+    }
+
+    fn place(&self, tokens: &[String]) -> Option<Place> {
+        let (merged, rest) = self.0.merged.descend(tokens);
+        if rest.is_empty() {
+            Some(merged.origin())
+        } else {
+            merged.element(rest)
+        }
     }
 
     pub(crate) fn resolver(&self) -> Resolver<'_> {

@@ -5,6 +5,7 @@
 //! [`Verdict`] back.
 
 mod collect;
+mod context;
 mod diff;
 pub mod document;
 mod duration;
@@ -23,31 +24,26 @@ mod rules;
 mod schema;
 mod source;
 mod suggest;
+mod trailer;
 mod tree;
 mod verdict;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use headwater_wire::ConfigName;
 
+pub use context::{CommitFacts, Context, Extent, Floor, Restored};
 pub use diff::diff;
 pub use effective::Effective;
 pub use inputs::{Inputs, PathChange};
 pub use limits::Limits;
 pub use manifest::rollout::{RolloutKind, RolloutPolicy, Stage};
+pub use rules::question::{Outcome, Question, QuestionedConfig};
+pub use rules::rule::OnError;
 pub use suggest::closest;
+pub use trailer::{Allowance, allowances};
 pub use tree::{ConfigTree, ContentId, Entry, File, wants};
 pub use verdict::{Config, Rejection, ValidTree, Variant, Verdict};
-
-/// What a verdict depends on besides the tree.
-#[derive(Debug, Clone, Copy)]
-pub struct Context<'a> {
-    /// The server's ceilings; a manifest may lower some.
-    pub limits: &'a Limits,
-    /// Configs that are good in the exposed commit. Without a manifest a file that cannot be read is tolerated, unless
-    /// its config is one of these.
-    pub exposed: &'a BTreeSet<ConfigName>,
-}
 
 /// Judges a tree: parses, merges and checks every config it declares.
 pub fn validate(tree: &ConfigTree, context: &Context<'_>) -> Verdict {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::document::{Member, Node, Range, Value};
 use crate::pointer;
+use crate::source::Source;
 
 /// Most notes on one layer; a file that repeats another one has said so by then.
 const NOTES_MAX: usize = 200;
@@ -90,6 +91,18 @@ impl Merged {
             range: Range::default(),
             value: Value::Obj(Vec::new()),
         })
+    }
+
+    /// All layers, the lowest first; what their authors may not have meant is not said.
+    pub(crate) fn of_layers(layers: &[Arc<Source>], nulls: Nulls) -> Self {
+        let Some((lowest, above)) = layers.split_first() else {
+            return Self::empty();
+        };
+        let mut merged = Self::document(&lowest.root);
+        for (below, layer) in above.iter().enumerate() {
+            merged.apply(&layer.root, below + 1, nulls);
+        }
+        merged
     }
 
     /// Puts the layer with index `layer` on top. An empty patch, such as a YAML file of comments, changes nothing.

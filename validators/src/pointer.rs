@@ -13,6 +13,15 @@ pub(crate) fn tokens(pointer: &str) -> Option<Vec<String>> {
     )
 }
 
+/// The pointer of these tokens.
+pub(crate) fn text(tokens: &[String]) -> String {
+    let mut pointer = String::new();
+    for token in tokens {
+        push(&mut pointer, token);
+    }
+    pointer
+}
+
 /// Appends one token, escaped.
 pub(crate) fn push(pointer: &mut String, token: &str) {
     pointer.push('/');

@@ -13,6 +13,7 @@ use headwater_wire::{CheckView, ConfigName, Finding, RepoPath, VerdictState};
 use crate::effective::Effective;
 use crate::inputs::Inputs;
 use crate::manifest::rollout::RolloutPolicy;
+use crate::rules::question::{Outcome, Question};
 
 /// Whether a tree may be served, and what was found in it.
 #[derive(Debug, Clone)]
@@ -35,6 +36,37 @@ impl Verdict {
     /// Whether the tree may be served.
     pub fn is_valid(&self) -> bool {
         matches!(self, Self::Valid(_))
+    }
+
+    /// The verdict once webhooks were asked: `outcomes` in the order of [`ValidTree::questions`]. A question without an
+    /// outcome counts as one that failed.
+    #[must_use]
+    pub fn answered(self, outcomes: &[Outcome]) -> Self {
+        let Self::Valid(ValidTree(tree)) = self else {
+            return self;
+        };
+        let silence = Outcome::Failed("it was not asked".to_owned());
+        let answers = tree
+            .questions
+            .iter()
+            .zip(outcomes.iter().chain(std::iter::repeat(&silence)));
+        let said: Vec<Finding> = answers
+            .filter_map(|(question, outcome)| question.judge(outcome))
+            .collect();
+        if said.is_empty() {
+            return Self::Valid(ValidTree(tree));
+        }
+        let is_refused = said.iter().any(Finding::is_error);
+        let mut findings = tree.findings.iter().cloned().chain(said).collect::<Vec<_>>();
+        Finding::sort(&mut findings);
+        if is_refused {
+            return Self::Invalid(Rejection::new(findings));
+        }
+        Self::Valid(ValidTree::new(Tree {
+            findings,
+            questions: Vec::new(),
+            ..tree.as_ref().clone()
+        }))
     }
 
     /// The verdict as it travels.
@@ -76,13 +108,14 @@ impl Rejection {
 pub struct ValidTree(Arc<Tree>);
 
 /// The parts of a [`ValidTree`].
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Tree {
     pub(crate) findings: Vec<Finding>,
     pub(crate) configs: BTreeMap<ConfigName, Config>,
     pub(crate) unreadable: BTreeMap<ConfigName, RepoPath>,
     pub(crate) rollouts: BTreeMap<String, RolloutPolicy>,
     pub(crate) has_manifest: bool,
+    pub(crate) questions: Vec<Question>,
 }
 
 impl ValidTree {
@@ -109,6 +142,11 @@ impl ValidTree {
     /// The rollout policies of the manifest, by name.
     pub fn rollouts(&self) -> &BTreeMap<String, RolloutPolicy> {
         &self.0.rollouts
+    }
+
+    /// What webhooks must be asked before the tree is served; see [`Verdict::answered`].
+    pub fn questions(&self) -> &[Question] {
+        &self.0.questions
     }
 
     /// Whether the tree has a manifest.

@@ -3,7 +3,10 @@
 //! `HEADWATER_BLESS=1 cargo test -p headwater-validators --test golden` writes what is missing or has changed; read the
 //! difference before it is committed. A file named `exposed.txt` lists configs that are good in the exposed commit, and
 //! `entries.txt` adds entries that a checkout cannot hold: `symlink PATH`, `submodule PATH`, `hostile ESCAPED-NAME`,
-//! `unread SIZE PATH`. `files-limit.txt` and `findings-limit.txt` lower the server's limits.
+//! `unread SIZE PATH`. `files-limit.txt` and `findings-limit.txt` lower the server's limits. `before/` is the tree that
+//! is exposed, `restored/` one that the commit goes back to, `message.txt` the commit's message, `floor.json` what the
+//! server insists on, and each line of `outcomes.txt` what a webhook says: `accepted`, `refused WHY`, `failed WHAT` or
+//! `not run`; without the file nobody asks.
 
 #![expect(
     clippy::unwrap_used,
@@ -17,7 +20,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use headwater_validators::{
-    ConfigTree, ContentId, Context, Entry, File, Limits, Verdict, declare, report, validate,
+    CommitFacts, ConfigTree, ContentId, Context, Entry, Extent, File, Floor, Inputs, Limits, Outcome,
+    Restored, Verdict, allowances, declare, report, validate,
 };
 use headwater_wire::ConfigName;
 
@@ -63,14 +67,22 @@ fn every_finding_code_has_a_case() {
     let unlisted: Vec<&String> = shown
         .iter()
         .filter(|code| {
-            !code.starts_with("schema/") && !code.starts_with("parse/") && !CODES.contains(&code.as_str())
+            let is_open = ["schema/", "parse/", "rule/"]
+                .iter()
+                .any(|kind| code.starts_with(kind));
+            !is_open && !CODES.contains(&code.as_str())
         })
         .collect();
     assert!(unlisted.is_empty(), "not in the list of codes: {unlisted:?}");
 }
 
-/// Codes that this room emits itself; keywords of schemas and faults of parsers come on top.
+/// Codes that this room emits itself; keywords of schemas, faults of parsers and ids of rules
+/// come on top.
 const CODES: &[&str] = &[
+    "floor/owners",
+    "floor/rollout",
+    "floor/webhook",
+    "guard/no-old-values",
     "limit/documents",
     "limit/file-bytes",
     "limit/files",
@@ -86,7 +98,9 @@ const CODES: &[&str] = &[
     "manifest/missing-key",
     "manifest/no-config",
     "manifest/pattern",
+    "manifest/pointer",
     "manifest/rollout",
+    "manifest/rule",
     "manifest/schema-ambiguous",
     "manifest/schema-missing",
     "manifest/type",
@@ -96,10 +110,13 @@ const CODES: &[&str] = &[
     "manifest/unmatched",
     "manifest/unreadable",
     "manifest/unsupported",
+    "manifest/unused-rule",
     "manifest/value",
     "merge/delete-absent",
     "merge/redundant",
     "merge/type-change",
+    "override/unknown",
+    "protect/alone",
     "schema/dialect",
     "schema/invalid",
     "schema/ref",
@@ -112,23 +129,25 @@ const CODES: &[&str] = &[
     "tree/same-name",
     "tree/submodule",
     "tree/symlink",
+    "webhook/not-run",
+    "webhook/unanswered",
 ];
 
 struct Case {
     files: BTreeMap<String, Vec<u8>>,
     tree: ConfigTree,
     exposed: BTreeSet<ConfigName>,
+    before: Option<ConfigTree>,
+    restored: Option<Restored>,
+    commit: CommitFacts,
+    floor: Floor,
+    outcomes: Option<Vec<Outcome>>,
     limits: Limits,
 }
 
 impl Case {
     fn load(directory: &Path) -> Self {
-        let mut files = BTreeMap::new();
-        read_files(&directory.join("repo"), "", &mut files);
-        let mut tree = ConfigTree::new();
-        for (path, bytes) in &files {
-            tree.insert(path.as_bytes(), file(bytes.len() as u64, Some(bytes)));
-        }
+        let (files, mut tree) = read_tree(&directory.join("repo"));
         for line in text(directory, "entries.txt").lines() {
             add_entry(&mut tree, line);
         }
@@ -148,7 +167,24 @@ impl Case {
         if let Some(number) = text(directory, "findings-limit.txt").lines().next() {
             limits.findings = number.parse().unwrap();
         }
+        let message = text(directory, "message.txt");
+        let floor = text(directory, "floor.json");
+        let outcomes = directory.join("outcomes.txt").exists();
         Self {
+            before: optional_tree(&directory.join("before")),
+            restored: optional_tree(&directory.join("restored")).map(|tree| restored(&tree, &limits)),
+            commit: CommitFacts {
+                id: None,
+                author: "author@example.test".to_owned(),
+                allowed: allowances(&message),
+                message,
+            },
+            floor: if floor.is_empty() {
+                Floor::default()
+            } else {
+                serde_json::from_str(&floor).unwrap()
+            },
+            outcomes: outcomes.then(|| text(directory, "outcomes.txt").lines().map(outcome).collect()),
             files,
             tree,
             exposed,
@@ -157,13 +193,19 @@ impl Case {
     }
 
     fn verdict(&self) -> Verdict {
-        validate(
-            &self.tree,
-            &Context {
-                limits: &self.limits,
-                exposed: &self.exposed,
-            },
-        )
+        let context = Context {
+            exposed: &self.exposed,
+            before: self.before.as_ref(),
+            restored: self.restored.as_ref(),
+            commit: &self.commit,
+            floor: &self.floor,
+            ..Context::alone(&self.limits)
+        };
+        let verdict = validate(&self.tree, &context);
+        match &self.outcomes {
+            Some(outcomes) => verdict.answered(outcomes),
+            None => verdict,
+        }
     }
 
     fn judge(&self) -> String {
@@ -201,6 +243,16 @@ impl Case {
                 )
                 .unwrap();
             }
+        }
+        for question in tree.questions() {
+            let configs = serde_json::to_string(question.configs()).unwrap();
+            writeln!(
+                text,
+                "asked {} for {}: {configs}",
+                question.webhook(),
+                question.rule()
+            )
+            .unwrap();
         }
         for (name, path) in tree.unreadable() {
             writeln!(text, "unreadable {name} at {path}").unwrap();
@@ -263,6 +315,40 @@ fn add_entry(tree: &mut ConfigTree, line: &str) {
             tree.insert(path.as_bytes(), file(size.parse().unwrap(), None));
         }
         other => panic!("no kind of entry: {other}"),
+    }
+}
+
+fn read_tree(directory: &Path) -> (BTreeMap<String, Vec<u8>>, ConfigTree) {
+    let mut files = BTreeMap::new();
+    read_files(directory, "", &mut files);
+    let mut tree = ConfigTree::new();
+    for (path, bytes) in &files {
+        tree.insert(path.as_bytes(), file(bytes.len() as u64, Some(bytes)));
+    }
+    (files, tree)
+}
+
+fn optional_tree(directory: &Path) -> Option<ConfigTree> {
+    directory.is_dir().then(|| read_tree(directory).1)
+}
+
+fn restored(tree: &ConfigTree, limits: &Limits) -> Restored {
+    let declared = declare(tree, limits).unwrap();
+    let digest = |(name, inputs): (ConfigName, Inputs)| (name, inputs.digest().clone());
+    Restored {
+        configs: declared.into_iter().map(digest).collect(),
+        extent: Extent::WholeTree,
+    }
+}
+
+fn outcome(line: &str) -> Outcome {
+    let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+    match word {
+        "accepted" => Outcome::Accepted,
+        "refused" => Outcome::Refused(rest.to_owned()),
+        "failed" => Outcome::Failed(rest.to_owned()),
+        "not" => Outcome::NotRun,
+        other => panic!("no outcome: {other}"),
     }
 }
 

@@ -68,13 +68,7 @@ fn tree<'a>(files: impl IntoIterator<Item = (&'a String, &'a String)>) -> Config
 }
 
 fn judged(files: &Files) -> Verdict {
-    validate(
-        &tree(files),
-        &Context {
-            limits: &Limits::default(),
-            exposed: &BTreeSet::new(),
-        },
-    )
+    validate(&tree(files), &Context::alone(&Limits::default()))
 }
 
 fn valid(files: &Files) -> ValidTree {
@@ -319,7 +313,8 @@ proptest! {
         let mut shuffled: Vec<_> = files.iter().collect();
         shuffled.sort_by_key(|(path, _)| path.bytes().fold(seed, |hash, byte| hash.rotate_left(5) ^ u64::from(byte)));
         let exposed = BTreeSet::new();
-        let context = Context { limits: &Limits::default(), exposed: &exposed };
+        let limits = Limits::default();
+        let context = Context { exposed: &exposed, ..Context::alone(&limits) };
         let (one, other) = (validate(&tree(&files), &context), validate(&tree(shuffled), &context));
         prop_assert_eq!(one.view(), other.view());
     }

@@ -1,24 +1,30 @@
-//! The order of judging: names, manifest, documents, layers, schemas.
+//! The order of judging: names, manifest, guards of the manifest, documents, layers, schemas, rules.
 //!
 //! Invariant: a step runs only on what the step before let through, so nobody reads ten findings for one mistake. An
 //! invalid manifest ends it: half-judged files would say more about the manifest than about themselves.
 
 mod entries;
+mod floor;
 mod notes;
+mod protect;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use headwater_wire::{ConfigName, Finding, RepoPath, Severity, Span};
 
-use crate::Context;
 use crate::collect::Collector;
+use crate::context::{Context, Extent};
 use crate::effective::Effective;
 use crate::inputs::Inputs;
 use crate::library::Library;
 use crate::limits::Limits;
+use crate::manifest;
 use crate::merge::Merged;
-use crate::plan::{Plan, Planned};
+use crate::plan::{Plan, Planned, Terms};
+use crate::rules::before::Before;
+use crate::rules::checker::Checker;
+use crate::rules::reference::World;
 use crate::schema::Schemas;
 use crate::source::{Resolver, Source};
 use crate::tree::ConfigTree;
@@ -30,7 +36,7 @@ pub(crate) fn judge(tree: &ConfigTree, context: &Context<'_>) -> Verdict {
     let mut found = Collector::default();
     found.extend(tree.hostile().iter().cloned());
     // With a manifest every name counts. Without one, whatever a repository holds beside its configs is its own affair.
-    let weight = if tree.entry(crate::manifest::PATH).is_some() {
+    let weight = if tree.entry(manifest::PATH).is_some() {
         Severity::Error
     } else {
         Severity::Warning
@@ -53,16 +59,53 @@ pub(crate) fn judge(tree: &ConfigTree, context: &Context<'_>) -> Verdict {
     if must_reject {
         return rejected(found, &plan.limits);
     }
+    let mut before = before(context, &mut found);
+    let errors = found.errors();
+    guard_manifest(tree, &plan, (before.as_ref(), context), &mut found);
     let judging = Judging {
+        tree,
         library: Library::new(tree, &plan),
         schemas: Schemas::new(tree, &plan),
         notes: Notes::default(),
         merged_bytes: 0,
+        guard_errors: found.errors() - errors,
         found,
         plan,
         context,
     };
-    judging.configs()
+    judging.configs(before.as_mut())
+}
+
+/// What is exposed now. Its manifest was valid once; if it is not any more, its guards cannot hold.
+fn before<'a>(context: &Context<'a>, found: &mut Collector) -> Option<Before<'a>> {
+    let before = Before::of(context.before?, context.limits);
+    if before.plan.is_valid() {
+        return Some(before);
+    }
+    let message =
+        "the manifest of the commit that is served now is not valid any more, so no change is measured";
+    let finding = manifest::whole("guard/no-old-values", message);
+    found.push(Finding {
+        severity: Severity::Warning,
+        ..finding
+    });
+    None
+}
+
+/// How the manifest may differ from the exposed one, and from what the server wants.
+fn guard_manifest(
+    tree: &ConfigTree,
+    plan: &Plan,
+    (before, context): (Option<&Before<'_>>, &Context<'_>),
+    found: &mut Collector,
+) {
+    let restores_all = context
+        .restored
+        .is_some_and(|restored| restored.extent == Extent::WholeTree);
+    if let Some(before) = before.filter(|_| !restores_all) {
+        found.extend(protect::check(tree, plan, before));
+    }
+    found.extend(floor::check(tree, plan, before, context));
 }
 
 /// See [`crate::declare`].
@@ -81,7 +124,7 @@ fn rejected(found: Collector, limits: &Limits) -> Verdict {
 }
 
 fn too_many_files(files: usize, limit: usize) -> Finding {
-    let place = (crate::manifest::PATH, Span::START);
+    let place = (manifest::PATH, Span::START);
     Finding::new(
         "limit/files",
         Severity::Error,
@@ -93,31 +136,40 @@ fn too_many_files(files: usize, limit: usize) -> Finding {
 
 /// The work on the documents of one tree.
 struct Judging<'a> {
+    tree: &'a ConfigTree,
     library: Library<'a>,
     schemas: Schemas<'a>,
     notes: Notes,
     merged_bytes: usize,
+    /// Errors of guards and rules. They reject without a manifest too: the exposed one's may still hold.
+    guard_errors: usize,
     found: Collector,
     plan: Plan,
     context: &'a Context<'a>,
 }
 
 impl Judging<'_> {
-    fn configs(mut self) -> Verdict {
+    fn configs(mut self, before: Option<&mut Before<'_>>) -> Verdict {
         let planned = std::mem::take(&mut self.plan.configs);
         let mut tree = Tree {
             has_manifest: self.plan.has_manifest,
             ..Tree::default()
         };
-        for (name, planned) in planned {
+        let mut sound = BTreeMap::new();
+        for (name, mut planned) in planned {
             if self.merged_bytes > self.plan.limits.merged_bytes {
                 self.found
                     .push(too_much_merged(&planned, self.plan.limits.merged_bytes));
                 return rejected(self.found, &self.plan.limits);
             }
             let first = planned.layers.first().cloned();
+            let terms = std::mem::take(&mut planned.terms);
+            let errors = self.found.errors();
             match (self.config(&name, planned), first) {
                 (Some(config), _) => {
+                    if self.found.errors() == errors {
+                        sound.insert(name.clone(), terms);
+                    }
                     tree.configs.insert(name, config);
                 }
                 (None, Some(path)) => {
@@ -128,7 +180,40 @@ impl Judging<'_> {
         }
         let blocked = std::mem::take(&mut self.plan.blocked);
         tree.unreadable.extend(blocked);
+        self.rules(&mut tree, &sound, before);
         self.finish(tree)
+    }
+
+    /// A document with a mistake is not held against rules: they would only say in other words what is wrong with it.
+    fn rules(
+        &mut self,
+        tree: &mut Tree,
+        sound: &BTreeMap<ConfigName, Terms>,
+        before: Option<&mut Before<'_>>,
+    ) {
+        let errors = self.found.errors();
+        let (before, old) = match before {
+            Some(before) => {
+                let old = before.documents(&self.plan, &tree.configs);
+                (Some(&*before), old)
+            }
+            None => (None, BTreeMap::new()),
+        };
+        let checker = Checker {
+            context: self.context,
+            plan: &self.plan,
+            before,
+            old: &old,
+            sound,
+            world: World {
+                tree: self.tree,
+                library: &mut self.library,
+                configs: &tree.configs,
+                found: &mut self.found,
+            },
+        };
+        tree.questions = checker.run();
+        self.guard_errors += self.found.errors() - errors;
     }
 
     /// With a manifest every error rejects. Without one a file that never was a good config is tolerated.
@@ -148,7 +233,7 @@ impl Judging<'_> {
         let must_reject = if self.plan.has_manifest {
             self.found.has_error()
         } else {
-            !lost.is_empty()
+            !lost.is_empty() || self.guard_errors > 0
         };
         for (name, path) in lost.into_iter().filter(|_| !self.plan.has_manifest) {
             let message =
@@ -263,10 +348,7 @@ impl Judging<'_> {
 }
 
 fn too_much_merged(planned: &Planned, limit: usize) -> Finding {
-    let path = planned
-        .layers
-        .first()
-        .map_or(crate::manifest::PATH, RepoPath::as_str);
+    let path = planned.layers.first().map_or(manifest::PATH, RepoPath::as_str);
     let message = format!("all documents of the tree together are larger than the limit in bytes: `{limit}`");
     Finding::new(
         "limit/merged-bytes",

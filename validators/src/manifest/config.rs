@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use globset::{Glob, GlobMatcher};
 
-use super::guards;
 use super::model::{ConfigEntry, Spanned, UnknownLayers, VariantEntry};
 use super::reader::Reader;
+use super::{Names, rules};
 use crate::document::{Node, Range, Value};
 use crate::pattern::{Pattern, Syntax, is_placeholder};
+use crate::rules::rule::{Reach, Rule};
 use crate::suggest;
 
 const KEYS: &[&str] = &[
@@ -27,18 +28,18 @@ const KEYS: &[&str] = &[
 const VARIANTS_MAX: usize = 64;
 
 /// Reads all entries; one with a mistake is left out, and the mistake is a finding.
-pub(super) fn read(reader: &mut Reader<'_>, root: &Node, rollouts: &[&str]) -> Vec<ConfigEntry> {
+pub(super) fn read(reader: &mut Reader<'_>, root: &Node, names: &Names<'_>) -> Vec<ConfigEntry> {
     let entries = reader.list(root, "config");
     entries
         .iter()
-        .filter_map(|entry| read_entry(reader, entry, rollouts))
+        .filter_map(|entry| read_entry(reader, entry, names))
         .collect()
 }
 
-fn read_entry(reader: &mut Reader<'_>, node: &Node, rollouts: &[&str]) -> Option<ConfigEntry> {
+fn read_entry(reader: &mut Reader<'_>, node: &Node, names: &Names<'_>) -> Option<ConfigEntry> {
     let owner = (header_range(node), "a `[[config]]`");
     reader.table(node, owner.1, KEYS);
-    guards::read_rule_names(reader, node);
+    let rules = read_rules(reader, node, names);
     let name = reader
         .required_string(node, "name", owner)
         .and_then(|text| pattern(reader, text, Syntax::Text));
@@ -52,7 +53,7 @@ fn read_entry(reader: &mut Reader<'_>, node: &Node, rollouts: &[&str]) -> Option
         .into_iter()
         .filter_map(|text| pattern(reader, text, Syntax::Text))
         .collect();
-    let rollout = read_rollout(reader, node, rollouts);
+    let rollout = read_rollout(reader, node, &names.rollouts);
     let unknown_layers = match reader.boolean(node, "deny_unknown_layers") {
         Some(true) => UnknownLayers::Deny,
         Some(false) | None => UnknownLayers::Allow,
@@ -68,6 +69,7 @@ fn read_entry(reader: &mut Reader<'_>, node: &Node, rollouts: &[&str]) -> Option
         bind,
         layers,
         schema,
+        rules,
         owners: owners.iter().map(|owner| owner.value.clone()).collect(),
         rollout,
         unknown_layers,
@@ -215,6 +217,73 @@ fn read_rollout(reader: &mut Reader<'_>, node: &Node, rollouts: &[&str]) -> Opti
     Some(rollout.value)
 }
 
+/// Ids of rules, each of which must be there once.
+fn read_rules(reader: &mut Reader<'_>, node: &Node, names: &Names<'_>) -> Vec<Spanned<String>> {
+    let mut rules: Vec<Spanned<String>> = Vec::new();
+    for id in reader.strings(node, "rules") {
+        if !names.rules.contains(&id.value.as_str()) {
+            let hint = match suggest::closest(&id.value, names.rules.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("add `[rule.{}]`", id.value),
+            };
+            let message = format!("no rule has this id: `{}`", id.value);
+            reader.error(id.range, "manifest/rule", message, hint);
+        } else if rules.iter().any(|known| known.value == id.value) {
+            let message = format!("a rule is listed twice: `{}`", id.value);
+            reader.error(id.range, "manifest/value", message, "remove one");
+        } else {
+            rules.push(id);
+        }
+    }
+    rules
+}
+
+/// Rules and configs must fit together: a rule that no config names holds for nothing, and what a rule needs to know
+/// of a config every config that names it must have.
+pub(super) fn assign_rules(
+    reader: &mut Reader<'_>,
+    entries: &[ConfigEntry],
+    rules: &mut BTreeMap<String, Rule>,
+) {
+    for rule in rules.values_mut() {
+        let users = entries
+            .iter()
+            .flat_map(|entry| entry.rules.iter().map(move |id| (entry, id)));
+        let users: Vec<_> = users.filter(|(_, id)| id.value == rule.id).collect();
+        if users.is_empty() && !rule.is_about_all() {
+            let message = format!("no config names this rule, so it guards nothing: `{}`", rule.id);
+            let hint = format!("add `rules = [\"{}\"]` to a `[[config]]`", rule.id);
+            reader.warning(rule.range, "manifest/unused-rule", message, hint);
+        }
+        if !users.is_empty() {
+            rule.reach = Reach::Named;
+        }
+        let always = [rules::VALUE, rules::CONFIG];
+        for (entry, id) in &users {
+            let bound = bound(entry);
+            let patterns = rule.patterns();
+            let names = patterns.iter().flat_map(|pattern| pattern.placeholders());
+            let free = names.filter(|name| !bound.contains(name) && !always.contains(name));
+            for name in free.collect::<BTreeSet<_>>() {
+                let message =
+                    format!("this rule uses a placeholder that the config does not have: `{{{name}}}`");
+                let hint = match suggest::closest(name, bound.iter().copied().chain(always)) {
+                    Some(near) => format!("did you mean `{{{near}}}`?"),
+                    None => "use it in the first layer, or add it to `bind`".to_owned(),
+                };
+                reader.error(id.range, "manifest/unbound", message, hint);
+            }
+        }
+    }
+}
+
+/// The placeholders of an entry that have a value.
+fn bound(entry: &ConfigEntry) -> BTreeSet<&str> {
+    let first = entry.layers.first().into_iter();
+    let from_layer = first.flat_map(|layer| layer.value.placeholders());
+    entry.bind.keys().map(String::as_str).chain(from_layer).collect()
+}
+
 fn read_variants(reader: &mut Reader<'_>, node: &Node) -> Vec<VariantEntry> {
     let mut variants: Vec<VariantEntry> = Vec::new();
     let nodes = reader.list(node, "variant");
@@ -285,12 +354,7 @@ fn read_when(reader: &mut Reader<'_>, node: &Node, owner: (Range, &str)) -> When
 
 /// Every placeholder must get its value from the first layer or from `bind`.
 fn check_placeholders(reader: &mut Reader<'_>, entry: &ConfigEntry, owners: &[Spanned<Pattern>]) {
-    let from_layer = entry
-        .layers
-        .first()
-        .into_iter()
-        .flat_map(|layer| layer.value.placeholders());
-    let bound: BTreeSet<&str> = entry.bind.keys().map(String::as_str).chain(from_layer).collect();
+    let bound = bound(entry);
     let variant_layers = entry.variants.iter().flat_map(|variant| &variant.layers);
     let users = entry
         .layers

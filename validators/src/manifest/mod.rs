@@ -6,10 +6,12 @@
 mod config;
 mod guards;
 pub(crate) mod model;
+pub(crate) mod protect;
 mod reader;
 pub(crate) mod rollout;
+pub(crate) mod rules;
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use globset::{GlobSet, GlobSetBuilder};
 use headwater_wire::{Finding, Severity};
 
 use crate::document::lines::LineIndex;
@@ -54,7 +56,10 @@ pub(crate) fn load(bytes: &[u8], server: &Limits) -> Result<Manifest, Vec<Findin
     let manifest = read(&mut reader, &root, server);
     let findings = reader.into_findings();
     match manifest {
-        Some(manifest) if findings.is_empty() => Ok(manifest),
+        Some(manifest) if !findings.iter().any(Finding::is_error) => Ok(Manifest {
+            warnings: findings,
+            ..manifest
+        }),
         _ => Err(findings),
     }
 }
@@ -65,21 +70,35 @@ fn read(reader: &mut Reader<'_>, root: &Node, server: &Limits) -> Option<Manifes
     let limits = read_limits(reader, root, server);
     let rollouts = rollout::read(reader, root);
     guards::read(reader, root);
-    // A policy with a mistake has a name all the same: one mistake, one finding.
-    let names: Vec<&str> = root
-        .get("rollout")
-        .map(Node::members)
-        .unwrap_or_default()
-        .iter()
-        .map(|m| &*m.key)
-        .collect();
+    let mut rules = rules::read(reader, root);
+    let protect = protect::read(reader, root);
+    let names = Names {
+        rollouts: names(root, "rollout"),
+        rules: names(root, "rule"),
+    };
     let configs = config::read(reader, root, &names);
+    config::assign_rules(reader, &configs, &mut rules);
     Some(Manifest {
         defaults: defaults?,
         limits,
         configs,
         rollouts,
+        rules,
+        protect,
+        warnings: Vec::new(),
     })
+}
+
+/// What a `[[config]]` can name.
+struct Names<'a> {
+    rollouts: Vec<&'a str>,
+    rules: Vec<&'a str>,
+}
+
+/// The tables of a kind. One with a mistake has a name all the same: one mistake, one finding.
+fn names<'a>(root: &'a Node, kind: &str) -> Vec<&'a str> {
+    let members = root.get(kind).map(Node::members).unwrap_or_default();
+    members.iter().map(|member| &*member.key).collect()
 }
 
 /// Nothing else is read from a manifest of another format: its words may mean something else.
@@ -190,23 +209,8 @@ fn read_ignore(reader: &mut Reader<'_>, defaults: &Node) -> Option<GlobSet> {
             .collect();
     }
     for text in texts {
-        match GlobBuilder::new(&text.value)
-            .literal_separator(true)
-            .backslash_escape(false)
-            .build()
-        {
-            Ok(glob) => {
-                set.add(glob);
-            }
-            Err(error) => {
-                let message = format!("{}: `{}`", error.kind(), text.value);
-                reader.error(
-                    text.range,
-                    "manifest/pattern",
-                    message,
-                    "write a glob such as `docs/**`",
-                );
-            }
+        if let Some(glob) = reader.glob(&text, "docs/**") {
+            set.add(glob);
         }
     }
     set.build().ok()

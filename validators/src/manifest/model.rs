@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use globset::{GlobMatcher, GlobSet};
+use headwater_wire::Finding;
 
+use super::protect::Protect;
 use super::rollout::RolloutPolicy;
 use crate::document::{MergeKeys, Range, TomlVersion};
 use crate::limits::Limits;
 use crate::merge::Nulls;
 use crate::pattern::Pattern;
+use crate::rules::rule::Rule;
 use crate::schema::{Dialect, Formats, RegexEngine};
 
 /// A value and where the manifest says it.
@@ -26,6 +29,10 @@ pub(crate) struct Manifest {
     pub(crate) limits: Limits,
     pub(crate) configs: Vec<ConfigEntry>,
     pub(crate) rollouts: BTreeMap<String, RolloutPolicy>,
+    pub(crate) rules: BTreeMap<String, Rule>,
+    pub(crate) protect: Protect,
+    /// What is probably not meant.
+    pub(crate) warnings: Vec<Finding>,
 }
 
 /// `[defaults]`.
@@ -71,6 +78,8 @@ pub(crate) struct ConfigEntry {
     /// Never empty.
     pub(crate) layers: Vec<Spanned<Pattern>>,
     pub(crate) schema: Option<Spanned<Pattern>>,
+    /// Ids of the rules that hold for it, with their places.
+    pub(crate) rules: Vec<Spanned<String>>,
     pub(crate) owners: Vec<Pattern>,
     pub(crate) rollout: Option<String>,
     pub(crate) unknown_layers: UnknownLayers,

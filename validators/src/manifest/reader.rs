@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use globset::{Glob, GlobBuilder};
 use headwater_wire::{Finding, Severity};
 
 use super::PATH;
@@ -29,6 +30,19 @@ impl<'a> Reader<'a> {
 
     pub(super) fn into_findings(self) -> Vec<Finding> {
         self.findings
+    }
+
+    /// What is probably not meant, and keeps no manifest from being used.
+    pub(super) fn warning(
+        &mut self,
+        range: Range,
+        code: &str,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        let finding =
+            Finding::new(code, Severity::Warning, (PATH, self.index.span(range)), message).hint(hint);
+        self.findings.push(finding);
     }
 
     pub(super) fn error(
@@ -132,6 +146,85 @@ impl<'a> Reader<'a> {
         }
         self.wrong_type(node, &format!("`{key}`"), "`true` or `false`");
         None
+    }
+
+    /// A key whose only value is `true`.
+    pub(super) fn flag(&mut self, table: &Node, key: &str) -> Option<()> {
+        let is_set = self.boolean(table, key)?;
+        if !is_set && let Some(node) = table.get(key) {
+            let message = format!("`{key}` cannot be `false`");
+            self.error(
+                node.range,
+                "manifest/value",
+                message,
+                "write `true`, or remove it",
+            );
+        }
+        is_set.then_some(())
+    }
+
+    /// A number of at least `least`.
+    pub(super) fn number(&mut self, table: &Node, key: &str, least: f64) -> Option<f64> {
+        let node = table.get(key)?;
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a bound of this size is not meant to the last digit"
+        )]
+        let number = match node.value {
+            Value::Int(number) => number as f64,
+            Value::Float(number) => number,
+            Value::Null | Value::Bool(_) | Value::Str(_) | Value::Arr(_) | Value::Obj(_) => {
+                self.wrong_type(node, &format!("`{key}`"), "a number");
+                return None;
+            }
+        };
+        if number < least {
+            let message = format!("`{key}` is out of range: `{number}`");
+            self.error(
+                node.range,
+                "manifest/value",
+                message,
+                format!("write {least} or more"),
+            );
+            return None;
+        }
+        Some(number)
+    }
+
+    /// A glob in which `*` does not cross `/`.
+    pub(super) fn glob(&mut self, text: &Spanned<String>, example: &str) -> Option<Glob> {
+        let glob = GlobBuilder::new(&text.value)
+            .literal_separator(true)
+            .backslash_escape(false)
+            .build();
+        match glob {
+            Ok(glob) => Some(glob),
+            Err(error) => {
+                let message = format!("{}: `{}`", error.kind(), text.value);
+                let hint = format!("write a glob such as `{example}`");
+                self.error(text.range, "manifest/pattern", message, hint);
+                None
+            }
+        }
+    }
+
+    /// A string, or a list of them.
+    pub(super) fn words(&mut self, node: &Node, what: &str, expected: &str) -> Option<Vec<Spanned<String>>> {
+        if !matches!(node.value, Value::Arr(_) | Value::Str(_)) {
+            self.wrong_type(node, what, expected);
+            return None;
+        }
+        let nodes = if node.as_str().is_some() {
+            std::slice::from_ref(node)
+        } else {
+            node.items()
+        };
+        Some(
+            nodes
+                .iter()
+                .filter_map(|node| self.text(node, what.trim_matches('`')))
+                .collect(),
+        )
     }
 
     /// An integer within `allowed`.

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::reader::Reader;
 use crate::document::{Node, Range};
 
@@ -20,8 +22,9 @@ pub struct RolloutPolicy {
     pub abort_unknown_after_ms: Option<u64>,
 }
 
-/// How a rollout moves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How a rollout moves, the most careless first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum RolloutKind {
     /// Everyone at once.
     Immediate,
@@ -44,10 +47,21 @@ pub struct Stage {
     pub bake_time_ms: Option<u64>,
 }
 
+impl RolloutKind {
+    /// The word of the manifest.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Immediate => "immediate",
+            Self::Staged => "staged",
+            Self::TwoPhase => "two-phase",
+        }
+    }
+}
+
 const KINDS: &[(&str, RolloutKind)] = &[
-    ("immediate", RolloutKind::Immediate),
-    ("staged", RolloutKind::Staged),
-    ("two-phase", RolloutKind::TwoPhase),
+    (RolloutKind::Immediate.as_str(), RolloutKind::Immediate),
+    (RolloutKind::Staged.as_str(), RolloutKind::Staged),
+    (RolloutKind::TwoPhase.as_str(), RolloutKind::TwoPhase),
 ];
 
 /// Reads `[rollout]`; a policy with a mistake is left out, and the mistake is a finding.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use headwater_wire::{ConfigName, RepoPath, Severity};
 
 use super::layer::{self, Resolved};
-use super::{Planned, PlannedVariant, Planner, Watched};
+use super::{Planned, PlannedVariant, Planner, Terms, Watched};
 use crate::manifest;
 use crate::manifest::model::{ConfigEntry, Spanned, UnknownLayers};
 use crate::pattern::{Bindings, Pattern};
@@ -167,6 +167,11 @@ impl Planner<'_> {
             owners,
             rollout: entry.rollout.clone(),
             inputs,
+            terms: Terms {
+                declared: Some(entry.range),
+                rules: entry.rules.iter().map(|id| id.value.clone()).collect(),
+                bindings: bindings.clone(),
+            },
         };
         self.plan.configs.insert(name, planned);
     }

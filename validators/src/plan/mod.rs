@@ -20,8 +20,11 @@ use crate::inputs::Inputs;
 use crate::limits::Limits;
 use crate::manifest;
 use crate::manifest::model::{Defaults, Manifest};
+use crate::manifest::protect::Protect;
 use crate::manifest::rollout::RolloutPolicy;
 use crate::merge::Nulls;
+use crate::pattern::Bindings;
+use crate::rules::rule::Rule;
 use crate::tree::{ConfigTree, Entry, File};
 use names::Names;
 
@@ -40,7 +43,11 @@ pub(crate) struct Plan {
     pub(crate) defaults: Defaults,
     pub(crate) limits: Limits,
     pub(crate) rollouts: BTreeMap<String, RolloutPolicy>,
+    pub(crate) rules: BTreeMap<String, Rule>,
+    pub(crate) protect: Protect,
     pub(crate) has_manifest: bool,
+    /// The manifest, for the lines and columns of what it says.
+    pub(crate) manifest: Option<Arc<[u8]>>,
     /// Files that are schemas by their name or by the manifest.
     pub(crate) schemas: BTreeSet<RepoPath>,
     pub(crate) findings: Vec<Finding>,
@@ -56,6 +63,18 @@ pub(crate) struct Planned {
     pub(crate) owners: Vec<String>,
     pub(crate) rollout: Option<String>,
     pub(crate) inputs: Inputs,
+    pub(crate) terms: Terms,
+}
+
+/// What the manifest says of a config besides its content.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Terms {
+    /// Where it is declared; nowhere if it is a file that no entry claims.
+    pub(crate) declared: Option<Range>,
+    /// Ids of the rules that hold for it.
+    pub(crate) rules: BTreeSet<String>,
+    /// Values of the placeholders.
+    pub(crate) bindings: Bindings,
 }
 
 /// One variant before its files are read.
@@ -98,7 +117,7 @@ impl Plan {
     }
 
     fn from_manifest(tree: &ConfigTree, server: &Limits, file: &File) -> Self {
-        let Some(bytes) = file.bytes.as_deref().filter(|_| file.size <= server.file_bytes) else {
+        let Some(bytes) = file.bytes.as_ref().filter(|_| file.size <= server.file_bytes) else {
             let message = format!(
                 "the manifest is larger than {} bytes: `{}`",
                 server.file_bytes, file.size
@@ -134,7 +153,10 @@ impl Plan {
             defaults,
             limits,
             rollouts: BTreeMap::new(),
+            rules: BTreeMap::new(),
+            protect: Protect::default(),
             has_manifest: false,
+            manifest: None,
             schemas: BTreeSet::new(),
             findings: Vec::new(),
         }
@@ -164,10 +186,14 @@ struct Watched {
 }
 
 impl<'a> Planner<'a> {
-    fn new(tree: &'a ConfigTree, manifest: &'a Manifest, bytes: &'a [u8]) -> Self {
+    fn new(tree: &'a ConfigTree, manifest: &'a Manifest, bytes: &'a Arc<[u8]>) -> Self {
         let mut plan = Plan::empty(manifest.defaults.clone(), manifest.limits.clone());
         plan.has_manifest = true;
+        plan.manifest = Some(Arc::clone(bytes));
         plan.rollouts.clone_from(&manifest.rollouts);
+        plan.rules.clone_from(&manifest.rules);
+        plan.protect = manifest.protect;
+        plan.findings.clone_from(&manifest.warnings);
         Self {
             tree,
             manifest,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use headwater_wire::{ConfigName, Finding, RepoPath, Severity, Span};
 
 use super::names::Names;
-use super::{Plan, Planned, Planner, Watched, inputs};
+use super::{Plan, Planned, Planner, Terms, Watched, inputs};
 use crate::limits::Limits;
 use crate::manifest;
 use crate::manifest::model::{Defaults, Unmatched};
@@ -189,6 +189,7 @@ fn single(tree: &ConfigTree, defaults: &Defaults, path: &RepoPath, names: &Arc<N
         owners: Vec::new(),
         rollout: None,
         inputs,
+        terms: Terms::default(),
     }
 }
 

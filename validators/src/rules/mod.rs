@@ -1,13 +1,100 @@
 //! What a commit must keep to besides its schemas.
 //!
-//! Invariant: a rule that cannot be judged is a finding, never a pass. What is deliberately absent: the manifest's
-//! spelling of rules, which the manifest's own room reads.
+//! Invariant: a rule that cannot be judged is a finding, never a pass; and a rule that measures a change holds for one
+//! commit longer than its manifest says, so that a guard is never removed together with what it guards. What is
+//! deliberately absent: the manifest's spelling of rules, and asking webhooks, which only the caller can do.
 
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "the manifest does not accept `expr` yet; its reader is the caller to come"
-    )
-)]
+pub(crate) mod before;
 pub(crate) mod cel;
+pub(crate) mod checker;
+mod finding;
+pub(crate) mod question;
+pub(crate) mod reference;
+pub(crate) mod rule;
+pub(crate) mod selector;
+mod shape;
+pub(crate) mod template;
+mod transition;
+
+use headwater_wire::{ConfigName, Related};
+use serde_json::Value;
+
+use crate::effective::Effective;
+use crate::pattern::Bindings;
+use selector::Tokens;
+use template::Template;
+
+/// One document that is judged, and what it was.
+#[derive(Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    pub(crate) name: &'a ConfigName,
+    /// Values of the config's placeholders.
+    pub(crate) bindings: &'a Bindings,
+    pub(crate) new: &'a Effective,
+    /// The document that those instances hold now which will get this one.
+    pub(crate) old: Option<&'a Effective>,
+}
+
+/// Whose sentence is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Voice {
+    /// The rule's message, if it has one.
+    Rule,
+    /// Ours: the rule could not be applied to the value, which its message does not speak of.
+    Ours,
+}
+
+/// One value that a rule refuses.
+#[derive(Debug)]
+pub(crate) struct Violation {
+    tokens: Tokens,
+    sentence: Template,
+    voice: Voice,
+    old: Option<Value>,
+    new: Option<Value>,
+    detail: Option<Value>,
+    related: Vec<Related>,
+}
+
+impl Violation {
+    /// Of the whole document. The sentence may name `{old}`, `{new}` and `{detail}`.
+    fn new(sentence: impl Into<String>) -> Self {
+        Self {
+            tokens: Tokens::new(),
+            sentence: Template::ours(sentence),
+            voice: Voice::Rule,
+            old: None,
+            new: None,
+            detail: None,
+            related: Vec::new(),
+        }
+    }
+
+    /// Of a value that the rule cannot be applied to.
+    fn unfit(sentence: &str) -> Self {
+        let voice = Voice::Ours;
+        Self {
+            voice,
+            ..Self::new(sentence)
+        }
+    }
+
+    fn at(self, tokens: Tokens) -> Self {
+        Self { tokens, ..self }
+    }
+
+    fn values(self, old: Option<&Value>, new: Option<&Value>) -> Self {
+        let (old, new) = (old.cloned(), new.cloned());
+        Self { old, new, ..self }
+    }
+
+    fn detail(self, detail: Value) -> Self {
+        let detail = Some(detail);
+        Self { detail, ..self }
+    }
+
+    fn related(mut self, related: Related) -> Self {
+        self.related.push(related);
+        self
+    }
+}

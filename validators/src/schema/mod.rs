@@ -8,11 +8,11 @@
 mod compile;
 mod formats;
 mod message;
-mod place;
+pub(crate) mod place;
 mod store;
 #[cfg(test)]
 mod suite;
-mod violation;
+pub(crate) mod violation;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -38,22 +38,29 @@ fn finding(violation: Violation, config: &ConfigName, document: (&Effective, &Re
     if let Spot::Key(key) = &spot {
         tokens.push(key.clone());
     }
-    let (merged, rest) = effective.merged().descend(&tokens);
-    let (path, span) = primary(merged, rest, &spot, resolver);
-    let mut finding = Finding::new(
-        &format!("schema/{keyword}"),
-        Severity::Error,
-        (path, span),
-        message,
-    )
-    .config(config);
-    for token in &tokens {
-        pointer::push(finding.pointer.get_or_insert_default(), token);
-    }
+    let code = format!("schema/{keyword}");
+    let mut finding = located(effective, resolver, (&tokens, &spot), |place| {
+        Finding::new(&code, Severity::Error, place, message).config(config)
+    });
     finding.hint = match &spot {
         Spot::Absent(_) => Some(could_set(effective.sources())),
         Spot::Value | Spot::Key(_) => hint,
     };
+    finding
+}
+
+/// A finding about a place of a merged document: at the layer that won, with those it overrides.
+pub(crate) fn located(
+    effective: &Effective,
+    resolver: &Resolver<'_>,
+    (tokens, spot): (&[String], &Spot),
+    finding: impl FnOnce((&str, Span)) -> Finding,
+) -> Finding {
+    let (merged, rest) = effective.merged().descend(tokens);
+    let mut finding = finding(primary(merged, rest, spot, resolver));
+    for token in tokens {
+        pointer::push(finding.pointer.get_or_insert_default(), token);
+    }
     for below in merged.overridden().iter().rev().take(RELATED_MAX) {
         let (path, span) = resolver.span(below.layer, below.key.unwrap_or(below.value));
         finding = finding.related(path, span, "overrides this value");

@@ -29,7 +29,7 @@ pub(super) struct Violation {
 
 /// What of the place is meant.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Spot {
+pub(crate) enum Spot {
     /// The value.
     Value,
     /// The key of this name in the object.

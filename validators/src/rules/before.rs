@@ -1,0 +1,106 @@
+//! What is exposed now: the guards of its manifest, and its documents, made when a rule asks for them.
+//!
+//! Invariant: nothing here is judged. It was admitted; what cannot be read of it any more has no old value.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use headwater_wire::{ConfigName, RepoPath};
+
+use crate::collect::Collector;
+use crate::effective::Effective;
+use crate::library::Library;
+use crate::limits::Limits;
+use crate::merge::{Merged, Nulls};
+use crate::plan::{Plan, Planned};
+use crate::rules::rule::Rule;
+use crate::source::Source;
+use crate::tree::ConfigTree;
+use crate::verdict::Config;
+
+/// The exposed tree under its own manifest.
+pub(crate) struct Before<'a> {
+    pub(crate) tree: &'a ConfigTree,
+    pub(crate) plan: Plan,
+    library: Library<'a>,
+}
+
+/// The documents of one exposed config.
+#[derive(Debug, Clone)]
+pub(crate) struct Documents {
+    pub(crate) base: Effective,
+    pub(crate) variants: Vec<Effective>,
+}
+
+impl<'a> Before<'a> {
+    pub(crate) fn of(tree: &'a ConfigTree, limits: &Limits) -> Self {
+        let plan = Plan::of(tree, limits);
+        let library = Library::new(tree, &plan);
+        Self { tree, plan, library }
+    }
+
+    /// All documents, if any rule of `plan` or of this manifest measures a change.
+    pub(crate) fn documents(
+        &mut self,
+        plan: &Plan,
+        configs: &BTreeMap<ConfigName, Config>,
+    ) -> BTreeMap<ConfigName, Documents> {
+        let measures = |plan: &Plan| plan.rules.values().any(Rule::is_transition);
+        if !measures(plan) && !measures(&self.plan) {
+            return BTreeMap::new();
+        }
+        let names: Vec<ConfigName> = self.plan.configs.keys().cloned().collect();
+        let with_documents = |name: ConfigName| {
+            let documents = self.of_config(&name, configs.get(&name))?;
+            Some((name, documents))
+        };
+        names.into_iter().filter_map(with_documents).collect()
+    }
+
+    /// The documents of a config. Where the same inputs decide `new`, they are its documents.
+    fn of_config(&mut self, name: &ConfigName, new: Option<&Config>) -> Option<Documents> {
+        let planned = self.plan.configs.get(name)?;
+        if let Some(new) = new.filter(|new| *new.inputs() == planned.inputs) {
+            let variants = new.variants().iter().map(|variant| variant.effective().clone());
+            return Some(Documents {
+                base: new.base().clone(),
+                variants: variants.collect(),
+            });
+        }
+        Self::merge(&mut self.library, planned, self.plan.defaults.nulls)
+    }
+
+    fn merge(library: &mut Library<'a>, planned: &Planned, nulls: Nulls) -> Option<Documents> {
+        let mut unread = Collector::default();
+        let mut sources = |paths: &[RepoPath]| -> Option<Vec<Arc<Source>>> {
+            paths
+                .iter()
+                .map(|path| library.source(path, &mut unread))
+                .collect()
+        };
+        let layers = sources(&planned.layers)?;
+        let merged = Merged::of_layers(&layers, nulls);
+        let mut variants = Vec::new();
+        for variant in &planned.variants {
+            let mut all = layers.clone();
+            all.extend(sources(&variant.layers)?);
+            let merged = Merged::of_layers(&all, nulls);
+            variants.push(Effective::new(Some(variant.name.clone()), merged, all));
+        }
+        Some(Documents {
+            base: Effective::new(None, merged, layers),
+            variants,
+        })
+    }
+}
+
+impl Documents {
+    /// What instances hold now that would get the variant of this name; without one, the base document.
+    pub(crate) fn of(&self, variant: Option<&str>) -> &Effective {
+        let same = self
+            .variants
+            .iter()
+            .find(|old| variant.is_some() && old.variant() == variant);
+        same.unwrap_or(&self.base)
+    }
+}

@@ -1,0 +1,310 @@
+//! Runs all rules of a commit, its own and those of the exposed one.
+//!
+//! Invariant: a rule of the exposed manifest that measures a change runs on every config it was for, unless the
+//! commit's own manifest has the very same rule for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use headwater_wire::{ConfigName, Finding, Severity, Span};
+use serde_json::Value;
+
+use super::before::{Before, Documents};
+use super::finding::{self, Holds};
+use super::question::{Question, QuestionedConfig};
+use super::reference::{self, World};
+use super::rule::{Check, Reach, Rule, WebhookRule};
+use super::{Subject, Violation, shape, transition};
+use crate::context::Context;
+use crate::document::lines::LineIndex;
+use crate::effective::Effective;
+use crate::manifest;
+use crate::plan::{Plan, Terms};
+use crate::suggest;
+use crate::verdict::Config;
+
+/// What rules are run on.
+pub(crate) struct Checker<'a, 't, 'b> {
+    pub(crate) context: &'a Context<'a>,
+    pub(crate) plan: &'a Plan,
+    pub(crate) before: Option<&'a Before<'b>>,
+    /// The documents of `before`.
+    pub(crate) old: &'a BTreeMap<ConfigName, Documents>,
+    /// The configs without a mistake, with what the manifest says of them.
+    pub(crate) sound: &'a BTreeMap<ConfigName, Terms>,
+    pub(crate) world: World<'a, 't>,
+}
+
+/// A rule and why it holds.
+type Held<'r> = (&'r Rule, Holds);
+
+impl<'a> Checker<'a, '_, '_> {
+    /// Runs them; what only a webhook can say is returned.
+    pub(crate) fn run(mut self) -> Vec<Question> {
+        self.unknown_allowances();
+        let (sound, configs, old) = (self.sound, self.world.configs, self.old);
+        for (name, terms) in sound {
+            let Some(config) = configs.get(name) else { continue };
+            let subjects = subjects(name, terms, config, old.get(name));
+            for held in self.rules_for(name, terms) {
+                self.document_rule(held, &subjects);
+            }
+        }
+        self.unique_rules();
+        self.questions()
+    }
+
+    /// The exposed manifest's rules that hold for one commit more.
+    fn exposed_rules(&self) -> impl Iterator<Item = &'a Rule> + use<'a> {
+        let rules = self.before.map(|before| before.plan.rules.values());
+        rules.into_iter().flatten().filter(|rule| rule.is_transition())
+    }
+
+    /// The rules that hold for one config, whatever they are about.
+    fn rules_for(&self, name: &ConfigName, terms: &Terms) -> Vec<Held<'a>> {
+        let own = self.plan.rules.values().filter(|rule| holds_for(rule, terms));
+        let mut held: Vec<Held<'a>> = own.map(|rule| (rule, Holds::Itself)).collect();
+        if let Some(old_terms) = self.old_terms(name) {
+            for rule in self.exposed_rules().filter(|rule| holds_for(rule, old_terms)) {
+                let is_same = |own: &Held<'_>| own.0.id == rule.id && own.0.says == rule.says;
+                if !held.iter().any(is_same) {
+                    held.push((rule, Holds::Still));
+                }
+            }
+        }
+        if self.is_restored(name) {
+            held.retain(|(rule, _)| !rule.is_transition());
+        }
+        held
+    }
+
+    fn old_terms(&self, name: &ConfigName) -> Option<&'a Terms> {
+        let planned = self.before?.plan.configs.get(name)?;
+        Some(&planned.terms)
+    }
+
+    /// Whether a config is as it was in an admitted commit that this one goes back to.
+    fn is_restored(&self, name: &ConfigName) -> bool {
+        let digest = self
+            .context
+            .restored
+            .and_then(|restored| restored.configs.get(name));
+        let config = self.world.configs.get(name);
+        digest.is_some_and(|digest| config.is_some_and(|config| config.inputs().digest() == digest))
+    }
+
+    fn document_rule(&mut self, held: Held<'_>, subjects: &Subjects<'_>) {
+        let pairs = if held.0.is_transition() {
+            &subjects.steps
+        } else {
+            &subjects.documents
+        };
+        for subject in pairs {
+            let violations = self.violations(held.0, subject);
+            self.tell(held, subject, violations);
+        }
+    }
+
+    fn violations(&mut self, rule: &Rule, subject: &Subject<'_>) -> Vec<Violation> {
+        let new = subject.new.document();
+        match (&rule.says.check, &rule.says.at) {
+            (Check::Immutable | Check::MaxFactor(_) | Check::MaxDelta(_) | Check::OnlyGrow, _) => {
+                // Without anything exposed there is nothing to measure against.
+                if self.before.is_none() {
+                    return Vec::new();
+                }
+                transition::check(
+                    &rule.says,
+                    subject.old.map_or(&Value::Null, Effective::document),
+                    new,
+                )
+            }
+            (Check::RequireTogether(keys), at) => shape::require_together(keys, at.as_ref(), new),
+            (Check::MatchesPath(pattern), Some(at)) => shape::matches_path(pattern, at, subject),
+            (Check::DenyPath(denied), Some(at)) => shape::deny_path(denied, at, subject),
+            (Check::Exists(target), Some(at)) => self.world.exists(target, at, subject),
+            (Check::MatchesPath(_) | Check::DenyPath(_) | Check::Exists(_), None)
+            | (Check::Unique(_) | Check::Webhook(_), _) => Vec::new(),
+        }
+    }
+
+    fn tell(&mut self, held: Held<'_>, subject: &Subject<'_>, violations: Vec<Violation>) {
+        let allowed = &self.context.commit.allowed;
+        let findings = violations
+            .into_iter()
+            .map(|violation| finding::of_violation(held, subject, violation, allowed));
+        self.world.found.extend(findings);
+    }
+
+    /// Rules over the documents of several configs.
+    fn unique_rules(&mut self) {
+        let plan = self.plan;
+        for rule in plan.rules.values() {
+            let (Check::Unique(across), Some(at)) = (&rule.says.check, &rule.says.at) else {
+                continue;
+            };
+            let held = self.sound.iter().filter(|(_, terms)| holds_for(rule, terms));
+            let configs = self.world.configs;
+            let documents =
+                held.filter_map(|(name, terms)| Some(subjects(name, terms, configs.get(name)?, None)));
+            let documents: Vec<Subject<'_>> = documents.flat_map(|subjects| subjects.documents).collect();
+            for (subject, violation) in reference::unique(across, at, &documents) {
+                self.tell((rule, Holds::Itself), &subject, vec![violation]);
+            }
+        }
+    }
+
+    /// One question for each rule with a webhook, if a config it is for changes.
+    fn questions(&self) -> Vec<Question> {
+        if self.before.is_none() {
+            return Vec::new();
+        }
+        let mut asked: Vec<(Held<'_>, Vec<QuestionedConfig>)> = Vec::new();
+        let names: BTreeSet<&ConfigName> = self.world.configs.keys().chain(self.old.keys()).collect();
+        for name in names {
+            let config = self.world.configs.get(name);
+            let terms = self.sound.get(name);
+            let gone = Terms::default();
+            let changes = changed(name, config, self.old.get(name));
+            if changes.is_empty() {
+                continue;
+            }
+            for held in self.rules_for(name, terms.unwrap_or(&gone)) {
+                match asked.iter_mut().find(|(known, _)| std::ptr::eq(known.0, held.0)) {
+                    _ if held.0.says.webhook().is_none() => {}
+                    Some((_, configs)) => configs.extend(changes.clone()),
+                    None => asked.push((held, changes.clone())),
+                }
+            }
+        }
+        asked
+            .into_iter()
+            .filter_map(|(held, configs)| self.question(held, configs))
+            .collect()
+    }
+
+    fn question(&self, (rule, holds): Held<'_>, configs: Vec<QuestionedConfig>) -> Option<Question> {
+        let WebhookRule { name, on_error } = rule.says.webhook()?;
+        let manifest = self.plan.manifest.as_ref().filter(|_| holds == Holds::Itself);
+        let span = manifest.map_or(Span::START, |bytes| LineIndex::new(bytes).span(rule.range));
+        let message = rule.says.message.as_ref().map_or_else(String::new, |message| {
+            message.fill(&super::template::Facts::default())
+        });
+        let place = (manifest::PATH, span);
+        Some(Question {
+            finding: Finding::new(&finding::code(rule), rule.says.severity, place, message),
+            rule: rule.clone(),
+            holds,
+            webhook: name.clone(),
+            on_error: *on_error,
+            configs,
+            allowed: self.context.commit.allowed.clone(),
+        })
+    }
+
+    /// Warnings for trailers that allow nothing, since no rule has their id.
+    fn unknown_allowances(&mut self) {
+        let ids = self
+            .plan
+            .rules
+            .values()
+            .chain(self.exposed_rules())
+            .map(|rule| rule.id.as_str());
+        let known: Vec<&str> = ids.collect::<BTreeSet<_>>().into_iter().collect();
+        let unknown = self
+            .context
+            .commit
+            .allowed
+            .iter()
+            .filter(|allowance| !known.contains(&allowance.rule.as_str()));
+        let findings: Vec<Finding> = unknown
+            .map(|allowance| {
+                let message = format!("a trailer allows a rule that is not there: `{}`", allowance.rule);
+                let place = (manifest::PATH, Span::START);
+                let finding = Finding::new("override/unknown", Severity::Warning, place, message);
+                if known.is_empty() {
+                    finding
+                } else {
+                    finding.hint(suggest::hint(&allowance.rule, &known))
+                }
+            })
+            .collect();
+        self.world.found.extend(findings);
+    }
+}
+
+/// Whether a rule holds for a config of which the manifest says this.
+fn holds_for(rule: &Rule, terms: &Terms) -> bool {
+    match rule.reach {
+        Reach::All => rule.is_about_all(),
+        Reach::Named => terms.rules.contains(&rule.id),
+    }
+}
+
+/// The documents of a config.
+struct Subjects<'a> {
+    /// Each document.
+    documents: Vec<Subject<'a>>,
+    /// Each step that an instance can take: to the document it will get, from the one it holds. A variant that is
+    /// gone leaves its instances with the base document.
+    steps: Vec<Subject<'a>>,
+}
+
+fn subjects<'a>(
+    name: &'a ConfigName,
+    terms: &'a Terms,
+    config: &'a Config,
+    old: Option<&'a Documents>,
+) -> Subjects<'a> {
+    let subject = |new, old| Subject {
+        name,
+        bindings: &terms.bindings,
+        new,
+        old,
+    };
+    let documents: Vec<_> = config
+        .effectives()
+        .map(|new| subject(new, old.map(|old| old.of(new.variant()))))
+        .collect();
+    let stays = |old: &&Effective| {
+        config
+            .variants()
+            .iter()
+            .any(|new| Some(new.name()) == old.variant())
+    };
+    let gone = old
+        .into_iter()
+        .flat_map(|old| &old.variants)
+        .filter(|old| !stays(old));
+    let steps = documents
+        .iter()
+        .copied()
+        .chain(gone.map(|old| subject(config.base(), Some(old))));
+    Subjects {
+        steps: steps.collect(),
+        documents,
+    }
+}
+
+/// The documents that differ from what is exposed.
+fn changed(name: &ConfigName, config: Option<&Config>, old: Option<&Documents>) -> Vec<QuestionedConfig> {
+    let questioned =
+        |variant: Option<&str>, old: Option<&Effective>, new: Option<&Effective>| QuestionedConfig {
+            name: name.clone(),
+            variant: variant.map(str::to_owned),
+            old: old.map(|old| old.document().clone()),
+            new: new.map(|new| new.document().clone()),
+        };
+    let Some(config) = config else {
+        return old
+            .iter()
+            .map(|old| questioned(None, Some(&old.base), None))
+            .collect();
+    };
+    let pairs = config
+        .effectives()
+        .map(|new| (new, old.map(|old| old.of(new.variant()))));
+    pairs
+        .filter(|(new, old)| old.is_none_or(|old| old.digest() != new.digest()))
+        .map(|(new, old)| questioned(new.variant(), old, Some(new)))
+        .collect()
+}

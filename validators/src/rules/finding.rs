@@ -1,0 +1,99 @@
+//! From what a rule refuses to what its author reads.
+
+use headwater_wire::{Finding, Severity};
+
+use super::rule::{Overriding, Rule};
+use super::template::Facts;
+use super::{Subject, Violation, Voice, selector};
+use crate::pointer;
+use crate::schema::place::located;
+use crate::schema::violation::Spot;
+use crate::trailer::Allowance;
+
+/// Whose rule it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holds {
+    /// The commit's own.
+    Itself,
+    /// The exposed commit's, whose rules hold for the next one too.
+    Still,
+}
+
+/// The finding, at the layer that set the value, or at what it would stand in.
+pub(super) fn of_violation(
+    (rule, holds): (&Rule, Holds),
+    subject: &Subject<'_>,
+    violation: Violation,
+    allowed: &[Allowance],
+) -> Finding {
+    let Violation {
+        tokens,
+        sentence,
+        voice,
+        old,
+        new,
+        detail,
+        related,
+    } = violation;
+    let pointer = pointer::text(&tokens);
+    let facts = Facts {
+        old: old.as_ref(),
+        new: new.as_ref(),
+        detail: detail.as_ref(),
+        config: Some(subject.name),
+        pointer: &pointer,
+    };
+    let own = rule.says.message.as_ref().filter(|_| voice == Voice::Rule);
+    let message = own.unwrap_or(&sentence).fill(&facts);
+    let document = subject.new.document();
+    let mut there = tokens.as_slice();
+    while let Some((_, parent)) = there
+        .split_last()
+        .filter(|_| selector::at(document, there).is_none())
+    {
+        there = parent;
+    }
+    let absent = tokens.get(there.len()).cloned();
+    let spot = absent.map_or(Spot::Value, Spot::Absent);
+    let resolver = subject.new.resolver();
+    let mut finding = located(subject.new, &resolver, (there, &spot), |place| {
+        Finding::new(&code(rule), rule.says.severity, place, message).config(subject.name)
+    });
+    finding.pointer = Some(pointer).filter(|pointer| !pointer.is_empty());
+    finding.related.extend(related);
+    weighed((rule, holds), finding, allowed)
+}
+
+/// The code of what a rule finds.
+pub(super) fn code(rule: &Rule) -> String {
+    format!("rule/{}", rule.id)
+}
+
+/// The finding with what was said about it: allowed by somebody, or how it could be.
+pub(super) fn weighed((rule, holds): (&Rule, Holds), mut finding: Finding, allowed: &[Allowance]) -> Finding {
+    let allowance = allowed.iter().find(|allowance| allowance.rule == rule.id);
+    let mut hints: Vec<String> = rule.says.hint.iter().cloned().collect();
+    match (rule.says.overriding, allowance) {
+        (Overriding::Trailer, Some(allowance)) if !allowance.reason.is_empty() => {
+            finding.severity = Severity::Info;
+            hints = vec![format!("allowed by trailer: {}", allowance.reason)];
+        }
+        (Overriding::Trailer, Some(_)) => hints.push("the trailer that allows it gives no reason".to_owned()),
+        (Overriding::Trailer, None) if hints.is_empty() => hints.push(format!(
+            "if it must be, write `Headwater-Allow: {} <reason>` into the commit message",
+            rule.id
+        )),
+        (Overriding::Never, Some(_)) => hints.push("no trailer can allow what this rule refuses".to_owned()),
+        (Overriding::Never | Overriding::Trailer, None) => {}
+    }
+    if holds == Holds::Still {
+        hints.push(
+            "the rule is one of the commit that is served now, and holds for the commit that changes it too"
+                .to_owned(),
+        );
+    }
+    if !hints.is_empty() {
+        finding.hint = Some(hints.join("; "));
+    }
+    finding
+}
