@@ -38,6 +38,7 @@ pub use effective::Effective;
 pub use inputs::{Inputs, PathChange};
 pub use limits::Limits;
 pub use manifest::rollout::{RolloutKind, RolloutPolicy, Stage};
+pub use manifest::schema::MANIFEST_SCHEMA;
 pub use rules::question::{Outcome, Question, QuestionedConfig};
 pub use rules::rule::OnError;
 pub use suggest::closest;

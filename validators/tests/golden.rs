@@ -90,6 +90,7 @@ const CODES: &[&str] = &[
     "limit/merged-bytes",
     "manifest/config-name",
     "manifest/duplicate-name",
+    "manifest/expression",
     "manifest/format",
     "manifest/layer-ambiguous",
     "manifest/layer-missing",

@@ -23,7 +23,8 @@ use crate::manifest;
 use crate::merge::Merged;
 use crate::plan::{Plan, Planned, Terms};
 use crate::rules::before::Before;
-use crate::rules::checker::Checker;
+use crate::rules::cel::budget::Budget;
+use crate::rules::checker::{self, Checker};
 use crate::rules::reference::World;
 use crate::schema::Schemas;
 use crate::source::{Resolver, Source};
@@ -151,6 +152,7 @@ struct Judging<'a> {
 impl Judging<'_> {
     fn configs(mut self, before: Option<&mut Before<'_>>) -> Verdict {
         let planned = std::mem::take(&mut self.plan.configs);
+        let declared = planned.len();
         let mut tree = Tree {
             has_manifest: self.plan.has_manifest,
             ..Tree::default()
@@ -180,7 +182,7 @@ impl Judging<'_> {
         }
         let blocked = std::mem::take(&mut self.plan.blocked);
         tree.unreadable.extend(blocked);
-        self.rules(&mut tree, &sound, before);
+        self.rules(&mut tree, (&sound, declared), before);
         self.finish(tree)
     }
 
@@ -188,7 +190,7 @@ impl Judging<'_> {
     fn rules(
         &mut self,
         tree: &mut Tree,
-        sound: &BTreeMap<ConfigName, Terms>,
+        (sound, declared): (&BTreeMap<ConfigName, Terms>, usize),
         before: Option<&mut Before<'_>>,
     ) {
         let errors = self.found.errors();
@@ -199,12 +201,20 @@ impl Judging<'_> {
             }
             None => (None, BTreeMap::new()),
         };
+        let is_whole = sound.len() == declared;
+        let extent = if is_whole {
+            checker::Extent::Whole
+        } else {
+            checker::Extent::Part
+        };
         let checker = Checker {
             context: self.context,
             plan: &self.plan,
             before,
             old: &old,
             sound,
+            extent,
+            budget: Budget::for_commit(),
             world: World {
                 tree: self.tree,
                 library: &mut self.library,

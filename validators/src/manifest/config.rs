@@ -12,7 +12,7 @@ use crate::pattern::{Pattern, Syntax, is_placeholder};
 use crate::rules::rule::{Reach, Rule};
 use crate::suggest;
 
-const KEYS: &[&str] = &[
+pub(super) const KEYS: &[&str] = &[
     "name",
     "bind",
     "layers",
@@ -23,6 +23,8 @@ const KEYS: &[&str] = &[
     "deny_unknown_layers",
     "variant",
 ];
+
+pub(super) const VARIANT_KEYS: &[&str] = &["name", "when", "layers"];
 
 /// Most variants of one config; each is one more document to merge, check and keep.
 const VARIANTS_MAX: usize = 64;
@@ -258,6 +260,13 @@ pub(super) fn assign_rules(
         if !users.is_empty() {
             rule.reach = Reach::Named;
         }
+        for (_, id) in users.iter().filter(|_| rule.is_about_commit()) {
+            let message = format!(
+                "a rule with `scope = \"commit\"` holds without being named: `{}`",
+                rule.id
+            );
+            reader.error(id.range, "manifest/value", message, "remove it from `rules`");
+        }
         let always = [rules::VALUE, rules::CONFIG];
         for (entry, id) in &users {
             let bound = bound(entry);
@@ -296,7 +305,7 @@ fn read_variants(reader: &mut Reader<'_>, node: &Node) -> Vec<VariantEntry> {
     }
     for node in nodes.iter().take(VARIANTS_MAX) {
         let owner = (header_range(node), "a `[[config.variant]]`");
-        reader.table(node, owner.1, &["name", "when", "layers"]);
+        reader.table(node, owner.1, VARIANT_KEYS);
         let name = reader.required_string(node, "name", owner);
         let (when, matchers) = read_when(reader, node, owner);
         let layers = read_layers(reader, node, owner);

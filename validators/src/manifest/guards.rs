@@ -6,6 +6,10 @@
 use super::reader::Reader;
 use crate::document::{Node, Value};
 
+pub(super) const KEYS: &[&str] = &["plaintext", "names", "paths", "allow", "refs"];
+
+pub(super) const EXCEPTION_KEYS: &[&str] = &["at", "reason"];
+
 const CODE: &str = "manifest/unsupported";
 
 pub(super) fn read(reader: &mut Reader<'_>, root: &Node) {
@@ -15,11 +19,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) {
 }
 
 fn read_secrets(reader: &mut Reader<'_>, secrets: &Node) {
-    reader.table(
-        secrets,
-        "[secrets]",
-        &["plaintext", "names", "paths", "allow", "refs"],
-    );
+    reader.table(secrets, "[secrets]", KEYS);
     if reader
         .choice(secrets, "plaintext", &[("reject", ()), ("warn", ())])
         .is_some()
@@ -49,7 +49,7 @@ fn read_secrets(reader: &mut Reader<'_>, secrets: &Node) {
     }
     let _accepted_schemes = reader.strings(secrets, "refs");
     for exception in reader.list(secrets, "allow") {
-        reader.table(exception, "an exception of `allow`", &["at", "reason"]);
+        reader.table(exception, "an exception of `allow`", EXCEPTION_KEYS);
         for key in ["at", "reason"] {
             let _text = reader.required_string(exception, key, (exception.range, "an exception of `allow`"));
         }

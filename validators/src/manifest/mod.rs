@@ -10,6 +10,7 @@ pub(crate) mod protect;
 mod reader;
 pub(crate) mod rollout;
 pub(crate) mod rules;
+pub(crate) mod schema;
 
 use globset::{GlobSet, GlobSetBuilder};
 use headwater_wire::{Finding, Severity};
@@ -32,6 +33,21 @@ const FORMAT: i64 = 1;
 const KEYS: &[&str] = &[
     "format", "defaults", "limits", "config", "rule", "secrets", "rollout", "protect",
 ];
+
+const DEFAULTS_KEYS: &[&str] = &[
+    "unmatched",
+    "ignore",
+    "dialect",
+    "regex",
+    "formats",
+    "yaml",
+    "toml",
+    "null",
+];
+
+const YAML_KEYS: &[&str] = &["merge_keys"];
+
+const LIMITS_KEYS: &[&str] = &["file_bytes", "files", "depth", "findings"];
 
 /// What is ignored unless the manifest says otherwise.
 const IGNORE: &[&str] = &[".*/**", "docs/**", "**/*.md"];
@@ -143,20 +159,7 @@ fn read_defaults(reader: &mut Reader<'_>, root: &Node) -> Option<Defaults> {
         value: Value::Obj(Vec::new()),
     };
     let table = root.get("defaults").unwrap_or(&empty);
-    reader.table(
-        table,
-        "[defaults]",
-        &[
-            "unmatched",
-            "ignore",
-            "dialect",
-            "regex",
-            "formats",
-            "yaml",
-            "toml",
-            "null",
-        ],
-    );
+    reader.table(table, "[defaults]", DEFAULTS_KEYS);
     let unmatched = [
         ("serve", Unmatched::Serve),
         ("warn", Unmatched::Warn),
@@ -189,7 +192,7 @@ fn read_merge_keys(reader: &mut Reader<'_>, defaults: &Node) -> MergeKeys {
     let Some(yaml) = defaults.get("yaml") else {
         return MergeKeys::Refuse;
     };
-    reader.table(yaml, "`yaml`", &["merge_keys"]);
+    reader.table(yaml, "`yaml`", YAML_KEYS);
     match reader.boolean(yaml, "merge_keys") {
         Some(true) => MergeKeys::Expand,
         Some(false) | None => MergeKeys::Refuse,
@@ -222,7 +225,7 @@ fn read_limits(reader: &mut Reader<'_>, root: &Node, server: &Limits) -> Limits 
     let Some(table) = root.get("limits") else {
         return limits;
     };
-    reader.table(table, "[limits]", &["file_bytes", "files", "depth", "findings"]);
+    reader.table(table, "[limits]", LIMITS_KEYS);
     let mut lower = |key: &str, ceiling: u64| {
         let asked = reader.integer(table, key, 1..=i64::MAX)?;
         let value = u64::try_from(asked.value).unwrap_or(ceiling);

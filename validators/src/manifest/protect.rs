@@ -3,6 +3,8 @@
 use super::reader::Reader;
 use crate::document::Node;
 
+pub(super) const KEYS: &[&str] = &["manifest_changes"];
+
 /// What `[protect]` says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Protect {
@@ -23,7 +25,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> Protect {
     let Some(table) = root.get("protect") else {
         return Protect::default();
     };
-    reader.table(table, "[protect]", &["manifest_changes"]);
+    reader.table(table, "[protect]", KEYS);
     let changes = [
         ("alone", ManifestChanges::Alone),
         ("mixed", ManifestChanges::Mixed),

@@ -16,6 +16,7 @@ use crate::{duration, suggest};
 
 /// The manifest's lines, and what was found in it so far.
 pub(super) struct Reader<'a> {
+    bytes: &'a [u8],
     index: LineIndex<'a>,
     findings: Vec<Finding>,
 }
@@ -23,6 +24,7 @@ pub(super) struct Reader<'a> {
 impl<'a> Reader<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self {
+            bytes,
             index: LineIndex::new(bytes),
             findings: Vec::new(),
         }
@@ -54,6 +56,26 @@ impl<'a> Reader<'a> {
     ) {
         let finding = Finding::new(code, Severity::Error, (PATH, self.index.span(range)), message).hint(hint);
         self.findings.push(finding);
+    }
+
+    /// The place of a part of a text, if the text stands in the manifest as it is; else the place of the whole.
+    pub(super) fn inside(&self, text: &Spanned<String>, part: Range) -> Range {
+        let offset = |range: Range| {
+            usize::try_from(range.start)
+                .ok()
+                .zip(usize::try_from(range.end).ok())
+        };
+        let written = offset(text.range).and_then(|(start, end)| self.bytes.get(start..end));
+        let at = written.and_then(|written| {
+            let found = written
+                .windows(text.value.len().max(1))
+                .position(|bytes| bytes == text.value.as_bytes());
+            found.and_then(|found| u32::try_from(found).ok())
+        });
+        at.map_or(text.range, |at| Range {
+            start: text.range.start + at + part.start,
+            end: text.range.start + at + part.end,
+        })
     }
 
     /// Checks that `node` is a table with no key besides `known`. `what` names it in messages, such as `[defaults]`.

@@ -58,6 +58,12 @@ impl RolloutKind {
     }
 }
 
+pub(super) const KEYS: &[&str] = &["kind", "stages", "abort"];
+
+pub(super) const STAGE_KEYS: &[&str] = &["labels", "percent", "count", "bake"];
+
+pub(super) const ABORT_KEYS: &[&str] = &["failed", "unknown_after"];
+
 const KINDS: &[(&str, RolloutKind)] = &[
     (RolloutKind::Immediate.as_str(), RolloutKind::Immediate),
     (RolloutKind::Staged.as_str(), RolloutKind::Staged),
@@ -82,7 +88,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> BTreeMap<String, Rol
 }
 
 fn read_policy(reader: &mut Reader<'_>, node: &Node, owner: (Range, &str)) -> Option<RolloutPolicy> {
-    reader.table(node, owner.1, &["kind", "stages", "abort"]);
+    reader.table(node, owner.1, KEYS);
     if node.get("kind").is_none() {
         reader.missing(owner, "kind");
     }
@@ -124,7 +130,7 @@ fn read_policy(reader: &mut Reader<'_>, node: &Node, owner: (Range, &str)) -> Op
 }
 
 fn read_stage(reader: &mut Reader<'_>, node: &Node) -> Stage {
-    reader.table(node, "a stage", &["labels", "percent", "count", "bake"]);
+    reader.table(node, "a stage", STAGE_KEYS);
     let labels = reader.string_map(node, "labels");
     let stage = Stage {
         labels: labels
@@ -175,7 +181,7 @@ fn check_order(reader: &mut Reader<'_>, node: &Node, stages: &[Stage]) {
 }
 
 fn read_abort(reader: &mut Reader<'_>, node: &Node) -> (Option<u32>, Option<u64>) {
-    reader.table(node, "`abort`", &["failed", "unknown_after"]);
+    reader.table(node, "`abort`", ABORT_KEYS);
     let failed = reader
         .integer(node, "failed", 1..=i64::from(u32::MAX))
         .and_then(|failed| failed.value.try_into().ok());

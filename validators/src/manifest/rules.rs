@@ -11,6 +11,8 @@ use headwater_wire::Severity;
 use super::reader::Reader;
 use crate::document::{Node, Range, Value};
 use crate::pattern::{Pattern, Syntax};
+use crate::rules::cel::ScopeKind;
+use crate::rules::expression::Expression;
 use crate::rules::rule::{
     Check, DeniedIn, OnCreate, OnError, Overriding, Reach, Rule, Says, Target, TargetPlace, WebhookRule,
 };
@@ -19,7 +21,7 @@ use crate::rules::template::{self, Template};
 use crate::suggest;
 
 /// Keys that say what is checked; a rule has one of them.
-const CHECKS: &[&str] = &[
+pub(super) const CHECKS: &[&str] = &[
     "immutable",
     "max_factor",
     "max_delta",
@@ -34,7 +36,7 @@ const CHECKS: &[&str] = &[
 ];
 
 /// Keys that say how.
-const OTHERS: &[&str] = &[
+pub(super) const OTHERS: &[&str] = &[
     "at",
     "when",
     "scope",
@@ -45,6 +47,10 @@ const OTHERS: &[&str] = &[
     "on_create",
     "on_error",
 ];
+
+pub(super) const UNIQUE_KEYS: &[&str] = &["across"];
+
+pub(super) const EXISTS_KEYS: &[&str] = &["file", "config", "key"];
 
 /// Words of `severity`.
 const SEVERITIES: &[(&str, Severity)] = &[
@@ -83,7 +89,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> BTreeMap<String, Rul
 /// An id is a word of a commit message.
 fn check_id(reader: &mut Reader<'_>, id: &str, range: Range) {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if id.is_empty() || !id.chars().all(fits) {
+    if id.is_empty() || !id.chars().all(fits) || format!("rule/{id}") == crate::rules::finding::ERROR {
         let hint = "use letters, digits, `-`, `_` and `.`, since commit messages name it";
         reader.error(range, "manifest/value", format!("no id of a rule: `{id}`"), hint);
     }
@@ -94,13 +100,16 @@ fn read_rule(reader: &mut Reader<'_>, node: &Node, owner: (Range, &str)) -> Opti
     reader.table(node, owner.1, &known);
     let kind = only_check(reader, node, owner)?;
     let at = read_at(reader, node);
-    let check = read_check(reader, node, (kind, owner));
+    let scope = read_scope(reader, node, kind);
+    let check = read_check(reader, node, (kind, scope));
     check_keys(reader, node, (kind, owner));
     let message = read_message(reader, node);
+    let when = read_expression(reader, node, ("when", scope));
     let overridings = [("never", Overriding::Never), ("trailer", Overriding::Trailer)];
     let creations = [("skip", OnCreate::Skip), ("check", OnCreate::Check)];
     let says = Says {
         at,
+        when,
         check: check?,
         severity: reader
             .choice(node, "severity", SEVERITIES)
@@ -201,7 +210,7 @@ fn read_message(reader: &mut Reader<'_>, node: &Node) -> Option<Template> {
     }
 }
 
-fn read_check(reader: &mut Reader<'_>, node: &Node, (kind, owner): (&str, (Range, &str))) -> Option<Check> {
+fn read_check(reader: &mut Reader<'_>, node: &Node, (kind, scope): (&str, ScopeKind)) -> Option<Check> {
     match kind {
         "immutable" => reader.flag(node, kind).map(|()| Check::Immutable),
         "only_grow" => reader.flag(node, kind).map(|()| Check::OnlyGrow),
@@ -213,22 +222,18 @@ fn read_check(reader: &mut Reader<'_>, node: &Node, (kind, owner): (&str, (Range
         "require_together" => read_together(reader, node).map(Check::RequireTogether),
         "deny_path" => read_denied(reader, node.get(kind)?).map(Check::DenyPath),
         "webhook" => read_webhook(reader, node),
-        _ => {
-            let message = format!("{} is not supported yet: `{kind}`", owner.1);
-            reader.error(owner.0, "manifest/unsupported", message, "remove it");
-            None
-        }
+        _ => read_expression(reader, node, ("expr", scope)).map(|test| Check::Expr(test, scope)),
     }
 }
 
 fn read_unique(reader: &mut Reader<'_>, node: &Node) -> Option<Check> {
-    reader.table(node, "`unique`", &["across"]);
+    reader.table(node, "`unique`", UNIQUE_KEYS);
     let across = reader.required_string(node, "across", (node.range, "`unique`"))?;
     reader.glob(&across, "*/prod").map(Check::Unique)
 }
 
 fn read_exists(reader: &mut Reader<'_>, node: &Node) -> Option<Check> {
-    reader.table(node, "`exists`", &["file", "config", "key"]);
+    reader.table(node, "`exists`", EXISTS_KEYS);
     let file = read_pattern(reader, node, ("file", Syntax::Path));
     let config = read_pattern(reader, node, ("config", Syntax::Text));
     let key = read_pattern(reader, node, ("key", Syntax::Text));
@@ -319,6 +324,35 @@ fn read_denied(reader: &mut Reader<'_>, node: &Node) -> Option<DeniedIn> {
         .map(|text| reader.glob(text, "services/**"))
         .collect();
     globs.map(DeniedIn::Files)
+}
+
+/// What an expression is about.
+fn read_scope(reader: &mut Reader<'_>, node: &Node, kind: &str) -> ScopeKind {
+    let scopes = [("document", ScopeKind::Document), ("commit", ScopeKind::Commit)];
+    let scope = if kind == "expr" {
+        reader.choice(node, "scope", &scopes)
+    } else {
+        None
+    };
+    scope.unwrap_or(ScopeKind::Document)
+}
+
+fn read_expression(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    (key, scope): (&str, ScopeKind),
+) -> Option<Expression> {
+    let text = reader.string(node, key)?;
+    match Expression::compile(&text.value, scope) {
+        Ok(expression) => Some(expression),
+        Err(mistakes) => {
+            for mistake in mistakes {
+                let range = reader.inside(&text, mistake.range);
+                reader.error(range, "manifest/expression", mistake.message, mistake.hint);
+            }
+            None
+        }
+    }
 }
 
 fn read_webhook(reader: &mut Reader<'_>, node: &Node) -> Option<Check> {

@@ -4,22 +4,33 @@
 //! commit's own manifest has the very same rule for it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use headwater_wire::{ConfigName, Finding, Severity, Span};
+use headwater_render::Format;
+use headwater_wire::{CommitId, ConfigName, Finding, Severity, Span};
 use serde_json::Value;
 
 use super::before::{Before, Documents};
+use super::cel::budget::Budget;
+use super::cel::scope::CommitFacts;
+use super::cel::{RunError, ScopeKind};
+use super::expression::{Expression, Stage, facts};
 use super::finding::{self, Holds};
 use super::question::{Question, QuestionedConfig};
 use super::reference::{self, World};
-use super::rule::{Check, Reach, Rule, WebhookRule};
+use super::rule::{Check, OnCreate, Reach, Rule, WebhookRule};
+use super::selector::{self, Tokens};
+use super::template::Facts;
 use super::{Subject, Violation, shape, transition};
+use crate::collect::Collector;
 use crate::context::Context;
 use crate::document::lines::LineIndex;
 use crate::effective::Effective;
 use crate::manifest;
 use crate::plan::{Plan, Terms};
+use crate::source::Source;
 use crate::suggest;
+use crate::tree::Entry;
 use crate::verdict::Config;
 
 /// What rules are run on.
@@ -31,7 +42,19 @@ pub(crate) struct Checker<'a, 't, 'b> {
     pub(crate) old: &'a BTreeMap<ConfigName, Documents>,
     /// The configs without a mistake, with what the manifest says of them.
     pub(crate) sound: &'a BTreeMap<ConfigName, Terms>,
+    /// Whether those are all that the tree declares.
+    pub(crate) extent: Extent,
     pub(crate) world: World<'a, 't>,
+    pub(crate) budget: Budget,
+}
+
+/// How much of a tree can be judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// All configs are sound.
+    Whole,
+    /// Some have mistakes, so that nothing can be said of all together.
+    Part,
 }
 
 /// A rule and why it holds.
@@ -41,16 +64,61 @@ impl<'a> Checker<'a, '_, '_> {
     /// Runs them; what only a webhook can say is returned.
     pub(crate) fn run(mut self) -> Vec<Question> {
         self.unknown_allowances();
+        let sources = self.files();
+        let stage = self.stage(&sources);
         let (sound, configs, old) = (self.sound, self.world.configs, self.old);
         for (name, terms) in sound {
             let Some(config) = configs.get(name) else { continue };
             let subjects = subjects(name, terms, config, old.get(name));
             for held in self.rules_for(name, terms) {
-                self.document_rule(held, &subjects);
+                self.document_rule(held, &subjects, &stage);
             }
         }
-        self.unique_rules();
-        self.questions()
+        self.unique_rules(&stage);
+        self.commit_rules(&stage);
+        self.questions(&stage)
+    }
+
+    /// Every file that can be read, if an expression looks into them.
+    fn files(&mut self) -> Vec<Arc<Source>> {
+        let asks = |rule: &Rule| rule.mentions_files();
+        if !self.plan.rules.values().any(asks) && !self.exposed_rules().any(asks) {
+            return Vec::new();
+        }
+        // What a config needs is known to be readable, or has its finding; of the rest nothing is expected.
+        let mut unread = Collector::default();
+        let files = self.world.tree.iter().filter(|(path, entry)| {
+            let is_file = matches!(entry, Entry::File(file) if file.bytes.is_some());
+            is_file && Format::of(path).is_some() && path.as_str() != manifest::PATH
+        });
+        files
+            .filter_map(|(path, _)| self.world.library.source(path, &mut unread))
+            .collect()
+    }
+
+    fn stage<'s>(&self, sources: &'s [Arc<Source>]) -> Stage<'s>
+    where
+        'a: 's,
+    {
+        let configs = self.sound.iter().filter_map(|(name, terms)| {
+            let config = self.world.configs.get(name)?;
+            subjects(name, terms, config, None).documents.first().map(facts)
+        });
+        let names = self.sound.values().flat_map(|terms| terms.bindings.keys());
+        let commit = self.context.commit;
+        Stage {
+            configs: configs.collect(),
+            files: sources
+                .iter()
+                .map(|source| (source.path.as_str(), &source.root))
+                .collect(),
+            commit: CommitFacts {
+                id: commit.id.as_ref().map_or("", CommitId::as_str),
+                author: &commit.author,
+                message: &commit.message,
+            },
+            placeholders: names.map(String::as_str).collect(),
+        }
     }
 
     /// The exposed manifest's rules that hold for one commit more.
@@ -92,38 +160,58 @@ impl<'a> Checker<'a, '_, '_> {
         digest.is_some_and(|digest| config.is_some_and(|config| config.inputs().digest() == digest))
     }
 
-    fn document_rule(&mut self, held: Held<'_>, subjects: &Subjects<'_>) {
+    fn document_rule(&mut self, held: Held<'_>, subjects: &Subjects<'_>, stage: &Stage<'_>) {
         let pairs = if held.0.is_transition() {
             &subjects.steps
         } else {
             &subjects.documents
         };
         for subject in pairs {
-            let violations = self.violations(held.0, subject);
+            let violations = match self.applies(held.0, subject, stage) {
+                Ok(true) => self.violations(held.0, subject, stage),
+                Ok(false) => Vec::new(),
+                Err(failed) => vec![failed],
+            };
             self.tell(held, subject, violations);
         }
     }
 
-    fn violations(&mut self, rule: &Rule, subject: &Subject<'_>) -> Vec<Violation> {
+    /// Whether a rule speaks of a document. One that measures a change does so where there is an old value.
+    fn applies(&mut self, rule: &Rule, subject: &Subject<'_>, stage: &Stage<'_>) -> Result<bool, Violation> {
+        if rule.is_transition() && (self.before.is_none() || !can_be_measured(rule, subject)) {
+            return Ok(false);
+        }
+        match &rule.says.when {
+            None => Ok(true),
+            Some(when) => stage
+                .run(when, Some(subject), &mut self.budget)
+                .map_err(|error| failed(rule, Some(subject), error)),
+        }
+    }
+
+    fn violations(&mut self, rule: &Rule, subject: &Subject<'_>, stage: &Stage<'_>) -> Vec<Violation> {
         let new = subject.new.document();
         match (&rule.says.check, &rule.says.at) {
             (Check::Immutable | Check::MaxFactor(_) | Check::MaxDelta(_) | Check::OnlyGrow, _) => {
-                // Without anything exposed there is nothing to measure against.
-                if self.before.is_none() {
-                    return Vec::new();
-                }
                 transition::check(
                     &rule.says,
                     subject.old.map_or(&Value::Null, Effective::document),
                     new,
                 )
             }
+            (Check::Expr(test, ScopeKind::Document), _) => {
+                match stage.run(test, Some(subject), &mut self.budget) {
+                    Ok(true) => Vec::new(),
+                    Ok(false) => vec![untrue(rule, test, subject)],
+                    Err(error) => vec![failed(rule, Some(subject), error)],
+                }
+            }
             (Check::RequireTogether(keys), at) => shape::require_together(keys, at.as_ref(), new),
             (Check::MatchesPath(pattern), Some(at)) => shape::matches_path(pattern, at, subject),
             (Check::DenyPath(denied), Some(at)) => shape::deny_path(denied, at, subject),
             (Check::Exists(target), Some(at)) => self.world.exists(target, at, subject),
             (Check::MatchesPath(_) | Check::DenyPath(_) | Check::Exists(_), None)
-            | (Check::Unique(_) | Check::Webhook(_), _) => Vec::new(),
+            | (Check::Unique(_) | Check::Expr(_, ScopeKind::Commit) | Check::Webhook(_), _) => Vec::new(),
         }
     }
 
@@ -136,7 +224,7 @@ impl<'a> Checker<'a, '_, '_> {
     }
 
     /// Rules over the documents of several configs.
-    fn unique_rules(&mut self) {
+    fn unique_rules(&mut self, stage: &Stage<'_>) {
         let plan = self.plan;
         for rule in plan.rules.values() {
             let (Check::Unique(across), Some(at)) = (&rule.says.check, &rule.says.at) else {
@@ -146,7 +234,15 @@ impl<'a> Checker<'a, '_, '_> {
             let configs = self.world.configs;
             let documents =
                 held.filter_map(|(name, terms)| Some(subjects(name, terms, configs.get(name)?, None)));
-            let documents: Vec<Subject<'_>> = documents.flat_map(|subjects| subjects.documents).collect();
+            let all: Vec<Subject<'_>> = documents.flat_map(|subjects| subjects.documents).collect();
+            let mut documents = Vec::new();
+            for subject in all {
+                match self.applies(rule, &subject, stage) {
+                    Ok(true) => documents.push(subject),
+                    Ok(false) => {}
+                    Err(failed) => self.tell((rule, Holds::Itself), &subject, vec![failed]),
+                }
+            }
             for (subject, violation) in reference::unique(across, at, &documents) {
                 self.tell((rule, Holds::Itself), &subject, vec![violation]);
             }
@@ -154,7 +250,7 @@ impl<'a> Checker<'a, '_, '_> {
     }
 
     /// One question for each rule with a webhook, if a config it is for changes.
-    fn questions(&self) -> Vec<Question> {
+    fn questions(&mut self, stage: &Stage<'_>) -> Vec<Question> {
         if self.before.is_none() {
             return Vec::new();
         }
@@ -169,8 +265,14 @@ impl<'a> Checker<'a, '_, '_> {
                 continue;
             }
             for held in self.rules_for(name, terms.unwrap_or(&gone)) {
+                if !self.asks_about(
+                    held,
+                    config.zip(terms).map(|(config, terms)| (name, terms, config)),
+                    stage,
+                ) {
+                    continue;
+                }
                 match asked.iter_mut().find(|(known, _)| std::ptr::eq(known.0, held.0)) {
-                    _ if held.0.says.webhook().is_none() => {}
                     Some((_, configs)) => configs.extend(changes.clone()),
                     None => asked.push((held, changes.clone())),
                 }
@@ -182,13 +284,99 @@ impl<'a> Checker<'a, '_, '_> {
             .collect()
     }
 
+    /// Whether a webhook is asked about a config; of one that is gone, it always is.
+    fn asks_about(
+        &mut self,
+        held: Held<'_>,
+        config: Option<(&ConfigName, &Terms, &Config)>,
+        stage: &Stage<'_>,
+    ) -> bool {
+        let Some((name, terms, config)) = config else {
+            return held.0.says.webhook().is_some();
+        };
+        let subjects = subjects(name, terms, config, self.old.get(name));
+        let Some(subject) = subjects
+            .documents
+            .first()
+            .filter(|_| held.0.says.webhook().is_some())
+        else {
+            return false;
+        };
+        match held
+            .0
+            .says
+            .when
+            .as_ref()
+            .map(|when| stage.run(when, Some(subject), &mut self.budget))
+        {
+            None => true,
+            Some(Ok(asks)) => asks,
+            Some(Err(error)) => {
+                self.tell(held, subject, vec![failed(held.0, Some(subject), error)]);
+                false
+            }
+        }
+    }
+
+    /// Rules about the commit as a whole. Where a config has a mistake, nothing is said of all of them.
+    fn commit_rules(&mut self, stage: &Stage<'_>) {
+        let plan = self.plan;
+        for rule in plan.rules.values().filter(|_| self.extent == Extent::Whole) {
+            let Check::Expr(test, ScopeKind::Commit) = &rule.says.check else {
+                continue;
+            };
+            let applies = match &rule.says.when {
+                None => Ok(true),
+                Some(when) => stage.run(when, None, &mut self.budget),
+            };
+            let holds = match applies {
+                Ok(true) => stage.run(test, None, &mut self.budget),
+                other => other.map(|_| true),
+            };
+            let finding = match holds {
+                Ok(true) => continue,
+                Ok(false) => {
+                    let facts = Facts::default();
+                    let own = rule.says.message.as_ref().map(|message| message.fill(&facts));
+                    let message = own
+                        .unwrap_or_else(|| format!("this does not hold for the commit: `{}`", test.text()));
+                    self.at_rule(rule, &finding::code(rule), message)
+                }
+                Err(error) => {
+                    let message = format!("this rule cannot be judged: {}", error.message);
+                    let finding = self.at_rule(rule, finding::ERROR, message);
+                    Finding {
+                        hint: error.hint,
+                        ..finding
+                    }
+                }
+            };
+            let allowed = &self.context.commit.allowed;
+            self.world
+                .found
+                .push(finding::weighed((rule, Holds::Itself), finding, allowed));
+        }
+    }
+
+    /// A finding about no document: at the rule itself.
+    fn at_rule(&self, rule: &Rule, code: &str, message: String) -> Finding {
+        let span = self
+            .plan
+            .manifest
+            .as_ref()
+            .map_or(Span::START, |bytes| LineIndex::new(bytes).span(rule.range));
+        Finding::new(code, rule.says.severity, (manifest::PATH, span), message)
+    }
+
     fn question(&self, (rule, holds): Held<'_>, configs: Vec<QuestionedConfig>) -> Option<Question> {
         let WebhookRule { name, on_error } = rule.says.webhook()?;
         let manifest = self.plan.manifest.as_ref().filter(|_| holds == Holds::Itself);
         let span = manifest.map_or(Span::START, |bytes| LineIndex::new(bytes).span(rule.range));
-        let message = rule.says.message.as_ref().map_or_else(String::new, |message| {
-            message.fill(&super::template::Facts::default())
-        });
+        let message = rule
+            .says
+            .message
+            .as_ref()
+            .map_or_else(String::new, |message| message.fill(&Facts::default()));
         let place = (manifest::PATH, span);
         Some(Question {
             finding: Finding::new(&finding::code(rule), rule.says.severity, place, message),
@@ -229,6 +417,47 @@ impl<'a> Checker<'a, '_, '_> {
             })
             .collect();
         self.world.found.extend(findings);
+    }
+}
+
+/// Whether there is an old value, or the rule wants none.
+fn can_be_measured(rule: &Rule, subject: &Subject<'_>) -> bool {
+    // The rules about values look at each of them by themselves.
+    if rule.says.on_create == OnCreate::Check || !matches!(rule.says.check, Check::Expr(..)) {
+        return true;
+    }
+    subject.old.is_some_and(|old| match &rule.says.at {
+        Some(at) => !at.find(old.document()).is_empty(),
+        None => true,
+    })
+}
+
+/// The violation of an expression that is false, at the first value that `at` names.
+fn untrue(rule: &Rule, test: &Expression, subject: &Subject<'_>) -> Violation {
+    let violation = Violation::new("this does not hold: `{detail}`").detail(test.text().into());
+    let (tokens, new) = place(rule, subject);
+    let old = subject.old.and_then(|old| selector::at(old.document(), &tokens));
+    violation.at(tokens).values(old, new)
+}
+
+/// The violation of a rule that could not be judged.
+fn failed(rule: &Rule, subject: Option<&Subject<'_>>, error: RunError) -> Violation {
+    let sentence = format!("the rule `{}` cannot be judged here: {{detail}}", rule.id);
+    let tokens = subject.map(|subject| place(rule, subject).0).unwrap_or_default();
+    Violation::failed(&sentence)
+        .detail(error.message.into())
+        .hint(error.hint)
+        .at(tokens)
+}
+
+/// Where a rule points in a document: its first value, or where that would be.
+fn place<'s>(rule: &Rule, subject: &Subject<'s>) -> (Tokens, Option<&'s Value>) {
+    let Some(at) = &rule.says.at else {
+        return (Tokens::new(), None);
+    };
+    match at.find(subject.new.document()).into_iter().next() {
+        Some((tokens, value)) => (tokens, Some(value)),
+        None => (at.fixed(), None),
     }
 }
 

@@ -10,6 +10,9 @@ use crate::schema::place::located;
 use crate::schema::violation::Spot;
 use crate::trailer::Allowance;
 
+/// Code of a rule that could not be judged; no rule may have this id.
+pub(crate) const ERROR: &str = "rule/error";
+
 /// Whose rule it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Holds {
@@ -33,6 +36,7 @@ pub(super) fn of_violation(
         old,
         new,
         detail,
+        hint,
         related,
     } = violation;
     let pointer = pointer::text(&tokens);
@@ -55,11 +59,16 @@ pub(super) fn of_violation(
     }
     let absent = tokens.get(there.len()).cloned();
     let spot = absent.map_or(Spot::Value, Spot::Absent);
+    let code = match voice {
+        Voice::Rule | Voice::Ours => code(rule),
+        Voice::Failed => ERROR.to_owned(),
+    };
     let resolver = subject.new.resolver();
     let mut finding = located(subject.new, &resolver, (there, &spot), |place| {
-        Finding::new(&code(rule), rule.says.severity, place, message).config(subject.name)
+        Finding::new(&code, rule.says.severity, place, message).config(subject.name)
     });
     finding.pointer = Some(pointer).filter(|pointer| !pointer.is_empty());
+    finding.hint = hint;
     finding.related.extend(related);
     weighed((rule, holds), finding, allowed)
 }
@@ -72,7 +81,12 @@ pub(super) fn code(rule: &Rule) -> String {
 /// The finding with what was said about it: allowed by somebody, or how it could be.
 pub(super) fn weighed((rule, holds): (&Rule, Holds), mut finding: Finding, allowed: &[Allowance]) -> Finding {
     let allowance = allowed.iter().find(|allowance| allowance.rule == rule.id);
-    let mut hints: Vec<String> = rule.says.hint.iter().cloned().collect();
+    let mut hints: Vec<String> = finding
+        .hint
+        .take()
+        .or_else(|| rule.says.hint.clone())
+        .into_iter()
+        .collect();
     match (rule.says.overriding, allowance) {
         (Overriding::Trailer, Some(allowance)) if !allowance.reason.is_empty() => {
             finding.severity = Severity::Info;

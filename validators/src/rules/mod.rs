@@ -7,7 +7,8 @@
 pub(crate) mod before;
 pub(crate) mod cel;
 pub(crate) mod checker;
-mod finding;
+pub(crate) mod expression;
+pub(crate) mod finding;
 pub(crate) mod question;
 pub(crate) mod reference;
 pub(crate) mod rule;
@@ -42,6 +43,8 @@ enum Voice {
     Rule,
     /// Ours: the rule could not be applied to the value, which its message does not speak of.
     Ours,
+    /// Ours: the rule could not be judged at all.
+    Failed,
 }
 
 /// One value that a rule refuses.
@@ -53,6 +56,7 @@ pub(crate) struct Violation {
     old: Option<Value>,
     new: Option<Value>,
     detail: Option<Value>,
+    hint: Option<String>,
     related: Vec<Related>,
 }
 
@@ -66,6 +70,7 @@ impl Violation {
             old: None,
             new: None,
             detail: None,
+            hint: None,
             related: Vec::new(),
         }
     }
@@ -77,6 +82,19 @@ impl Violation {
             voice,
             ..Self::new(sentence)
         }
+    }
+
+    /// Of a document that the rule could not be judged on.
+    fn failed(sentence: &str) -> Self {
+        let voice = Voice::Failed;
+        Self {
+            voice,
+            ..Self::new(sentence)
+        }
+    }
+
+    fn hint(self, hint: Option<String>) -> Self {
+        Self { hint, ..self }
     }
 
     fn at(self, tokens: Tokens) -> Self {

@@ -3,6 +3,8 @@
 use globset::Glob;
 use headwater_wire::Severity;
 
+use super::cel::ScopeKind;
+use super::expression::Expression;
 use super::selector::Selector;
 use super::template::Template;
 use crate::document::Range;
@@ -33,6 +35,8 @@ pub(crate) enum Reach {
 pub(crate) struct Says {
     /// Where the value is.
     pub(crate) at: Option<Selector>,
+    /// The documents that it is about.
+    pub(crate) when: Option<Expression>,
     pub(crate) check: Check,
     pub(crate) severity: Severity,
     pub(crate) message: Option<Template>,
@@ -62,6 +66,8 @@ pub(crate) enum Check {
     RequireTogether(Vec<Selector>),
     /// The value is not set.
     DenyPath(DeniedIn),
+    /// The expression is true of each document, or of the commit.
+    Expr(Expression, ScopeKind),
     /// The server asks this webhook.
     Webhook(WebhookRule),
 }
@@ -143,7 +149,12 @@ impl Says {
 impl Rule {
     /// Whether it measures a change, so that the exposed commit's version of it holds for the next commit too.
     pub(crate) fn is_transition(&self) -> bool {
+        let is_when = |when: &Expression| when.mentions_old();
+        if self.says.when.as_ref().is_some_and(is_when) {
+            return true;
+        }
         match &self.says.check {
+            Check::Expr(test, _) => test.mentions_old(),
             Check::Immutable
             | Check::MaxFactor(_)
             | Check::MaxDelta(_)
@@ -172,12 +183,33 @@ impl Rule {
         let reach = self.reach == old.reach || self.reach == Reach::All;
         let overriding = ours.overriding == theirs.overriding || ours.overriding == Overriding::Never;
         let on_create = ours.on_create == theirs.on_create || ours.on_create == OnCreate::Check;
-        check && reach && overriding && on_create && ours.at == theirs.at
+        let at = ours.at == theirs.at && ours.when == theirs.when;
+        check && reach && overriding && on_create && at
+    }
+
+    /// Whether it is judged once, and not for each document.
+    pub(crate) fn is_about_commit(&self) -> bool {
+        matches!(self.says.check, Check::Expr(_, ScopeKind::Commit))
     }
 
     /// Whether it holds for the commit as a whole if no config names it.
     pub(crate) fn is_about_all(&self) -> bool {
-        matches!(self.says.check, Check::Unique(_) | Check::Webhook(_))
+        matches!(
+            self.says.check,
+            Check::Unique(_) | Check::Webhook(_) | Check::Expr(_, ScopeKind::Commit)
+        )
+    }
+
+    /// Whether an expression of it looks into files.
+    pub(crate) fn mentions_files(&self) -> bool {
+        let test = if let Check::Expr(test, _) = &self.says.check {
+            Some(test)
+        } else {
+            None
+        };
+        test.into_iter()
+            .chain(&self.says.when)
+            .any(Expression::mentions_files)
     }
 
     /// Texts with placeholders that the config must give a value.
@@ -198,6 +230,7 @@ impl Rule {
             | Check::Unique(_)
             | Check::RequireTogether(_)
             | Check::DenyPath(_)
+            | Check::Expr(..)
             | Check::Webhook(_) => Vec::new(),
         }
     }

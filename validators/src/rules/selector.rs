@@ -49,6 +49,15 @@ impl Selector {
         found
     }
 
+    /// The tokens up to the first `*`: where a value would be, if there were one.
+    pub(crate) fn fixed(&self) -> Tokens {
+        let keys = self.steps.iter().map_while(|step| match step {
+            Step::Key(key) => Some(key.clone()),
+            Step::Any => None,
+        });
+        keys.collect()
+    }
+
     /// How many tokens of a place lead up to its last `*`: the element that the place is a part of.
     pub(crate) fn element(&self) -> Option<usize> {
         self.steps

@@ -14,6 +14,9 @@ pub(crate) const NAMES: &[&str] = &["old", "new", "value", "config", "pointer"];
 /// Longest value that is shown, in characters.
 const VALUE_CHARS_MAX: usize = 80;
 
+/// The same of what a sentence of ours names besides.
+const DETAIL_CHARS_MAX: usize = 300;
+
 /// A message before its values are known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Template(String);
@@ -51,9 +54,9 @@ impl Template {
             text.push_str(literal);
             match name {
                 None => {}
-                Some("old") => text.push_str(&shown(facts.old)),
-                Some("new" | "value") => text.push_str(&shown(facts.new)),
-                Some("detail") => text.push_str(&shown(facts.detail)),
+                Some("old") => text.push_str(&shown(facts.old, VALUE_CHARS_MAX)),
+                Some("new" | "value") => text.push_str(&shown(facts.new, VALUE_CHARS_MAX)),
+                Some("detail") => text.push_str(&shown(facts.detail, DETAIL_CHARS_MAX)),
                 Some("config") => text.push_str(facts.config.map_or("", ConfigName::as_str)),
                 Some("pointer") => text.push_str(facts.pointer),
                 Some(other) => {
@@ -88,13 +91,13 @@ fn pieces(text: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
 }
 
 /// A value in a sentence: text bare, all else as JSON, long ones cut.
-fn shown(value: Option<&Value>) -> String {
+fn shown(value: Option<&Value>, most: usize) -> String {
     let text = match value {
         None => return "nothing".to_owned(),
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
     };
-    match text.char_indices().nth(VALUE_CHARS_MAX) {
+    match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text,
     }
@@ -120,6 +123,9 @@ mod tests {
         assert_eq!(fill("{{old}}"), "{1}");
         assert_eq!(Template::parse("{odl}"), Err("odl".to_owned()));
         let long = Value::String("é".repeat(100));
-        assert_eq!(shown(Some(&long)).chars().count(), VALUE_CHARS_MAX + 1);
+        assert_eq!(
+            shown(Some(&long), VALUE_CHARS_MAX).chars().count(),
+            VALUE_CHARS_MAX + 1
+        );
     }
 }

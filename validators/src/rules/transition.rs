@@ -62,6 +62,7 @@ fn step(check: &Check, old: Option<&Value>, new: &Value) -> Option<Violation> {
         | Check::MatchesPath(_)
         | Check::RequireTogether(_)
         | Check::DenyPath(_)
+        | Check::Expr(..)
         | Check::Webhook(_) => None,
     }
 }

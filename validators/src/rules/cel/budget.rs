@@ -33,6 +33,7 @@ impl Budget {
     }
 
     /// Steps that are left.
+    #[cfg(test)]
     pub(crate) fn left(&self) -> u64 {
         self.left
     }

@@ -51,6 +51,10 @@ impl Variable {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Tree<'a> {
     /// One file.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "what is judged is merged; tests judge single files")
+    )]
     Node(&'a Node),
     /// The result of layers.
     Merged(&'a Merged),
