@@ -2,22 +2,25 @@
 //!
 //! Invariant: a commit that is too much for the validators gets a verdict that says so; it is never tried in a loop.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_core::VerdictKind;
-use headwater_validators::{Context, Inputs, Limits, ValidTree, Verdict};
+use headwater_validators::{Floor, Inputs, Limits, ValidTree, Verdict};
 use headwater_wire::{CommitId, ConfigName, Finding, Severity, Span, Timestamp, VerdictState};
 use tracing::debug;
 
 use crate::git::error::GitError;
 use crate::git::read::Reader;
+use crate::measure::{Measure, Measured};
 use crate::repo::RepoError;
 use crate::sandbox::{self, SandboxError};
 use crate::store::{VALIDATOR_EPOCH, VerdictRecord};
 use crate::task::{self, BlockingError};
 use crate::tree::{self, Contents, RawEntry};
+use crate::webhooks::Webhooks;
 
 /// File size, number of files and time for what was admitted before.
 const LENIENT_FILE_BYTES: u64 = 16 << 20;
@@ -84,6 +87,10 @@ pub(crate) struct Rules {
     pub limits: Limits,
     /// Longest time for one verdict.
     pub deadline: Duration,
+    /// What the settings insist on.
+    pub floor: Floor,
+    /// Webhooks that rules may ask; without them nobody is asked, and who must be has not answered.
+    pub webhooks: Option<Arc<Webhooks>>,
     /// Program whose children work out verdicts; without one they are worked out in this process, as tests do.
     pub program: Option<PathBuf>,
 }
@@ -98,17 +105,27 @@ impl Rules {
         Self {
             limits,
             deadline: LENIENT_DEADLINE,
+            floor: Floor::default(),
+            webhooks: None,
             program: None,
         }
     }
 
-    /// Names these rules: a refusal for want of time or room holds only as long as they do.
+    /// The same without what the settings insist on, for what was exposed before.
+    pub(crate) fn without_floor(&self) -> Self {
+        Self {
+            floor: Floor::default(),
+            ..self.clone()
+        }
+    }
+
+    /// Names these rules: a refusal for want of time or room, or by the floor, holds only as long as they do.
     pub(crate) fn fingerprint(&self) -> String {
-        format!("{:?} {:?}", self.limits, self.deadline)
+        format!("{:?} {:?} {:?}", self.limits, self.deadline, self.floor)
     }
 }
 
-/// Reads and judges `commit`. `exposed` names the configs that are good in the commit now exposed.
+/// Reads and judges `commit`.
 ///
 /// # Errors
 /// Only what may be different the next time: the mirror could not be read, or no child could be started.
@@ -116,12 +133,20 @@ pub(crate) async fn judge(
     reader: &Reader,
     commit: &CommitId,
     rules: &Rules,
-    exposed: BTreeSet<ConfigName>,
+    measure: Measure,
 ) -> Result<Judged, RepoError> {
     let (reader, wanted, limits) = (reader.clone(), commit.clone(), rules.limits.clone());
-    let read = move || tree::read_raw(&reader, &wanted, &limits, Contents::Configs);
+    let before = measure.before.clone();
+    let read = move || {
+        let entries = tree::read_raw(&reader, &wanted, &limits, Contents::Configs)?;
+        let before = match before {
+            Some(before) => tree::read_before(&reader, &before, &limits, &entries)?,
+            None => None,
+        };
+        Ok((entries, before))
+    };
     let outcome = match task::blocking(READ_DEADLINE, read).await? {
-        Ok(entries) => judge_entries(entries, rules, exposed).await?,
+        Ok((entries, before)) => judge_entries(entries, rules, Measured { measure, before }).await?,
         Err(error @ GitError::TooLarge { .. }) => Outcome::refused("limit/tree", error.to_string()),
         Err(error) => return Err(error.into()),
     };
@@ -149,15 +174,15 @@ pub(crate) struct Outcome {
     pub declared: Option<BTreeMap<ConfigName, Inputs>>,
 }
 
-/// Judges files, in a child first if there is a program for it.
+/// Judges files, in a child first if there is a program for it, and asks the webhooks that rules name.
 pub(crate) async fn judge_entries(
     entries: Vec<RawEntry>,
     rules: &Rules,
-    exposed: BTreeSet<ConfigName>,
+    measured: Measured,
 ) -> Result<Outcome, RepoError> {
     let mut said = None;
     if let Some(program) = &rules.program {
-        match sandbox::judge(program, &entries, (&rules.limits, &exposed), rules.deadline).await {
+        match sandbox::judge(program, &entries, (rules, &measured)).await {
             Ok(view) if view.verdict == VerdictState::Admitted => {}
             Ok(view) => said = Some(view.findings),
             Err(error @ SandboxError::TimedOut(_)) => {
@@ -169,31 +194,30 @@ pub(crate) async fn judge_entries(
             Err(error @ SandboxError::Start(_)) => return Err(error.into()),
         }
     }
-    let limits = rules.limits.clone();
+    let (of_work, facts) = (rules.clone(), measured.measure.clone());
     let work = move || {
         let tree = tree::assemble(&entries);
-        let declared = headwater_validators::declare(&tree, &limits);
-        match said {
+        let declared = headwater_validators::declare(&tree, &of_work.limits);
+        let verdict = match said {
             // What made the child refuse is not tried again here.
-            Some(findings) => Outcome {
-                findings,
-                valid: None,
-                declared,
-            },
-            None => Outcome::of(
-                headwater_validators::validate(
+            Some(findings) => Err(findings),
+            None => {
+                let before = measured.tree();
+                Ok(headwater_validators::validate(
                     &tree,
-                    &Context {
-                        limits: &limits,
-                        exposed: &exposed,
-                    },
-                ),
-                declared,
-            ),
-        }
+                    &measured.context(&of_work, before.as_ref()),
+                ))
+            }
+        };
+        (verdict, declared)
     };
     match task::blocking(rules.deadline, work).await {
-        Ok(outcome) => Ok(outcome),
+        Ok((Ok(verdict), declared)) => Ok(Outcome::of(answered(verdict, rules, &facts).await, declared)),
+        Ok((Err(findings), declared)) => Ok(Outcome {
+            findings,
+            valid: None,
+            declared,
+        }),
         Err(BlockingError::TimedOut(deadline)) => {
             let message = format!("the verdict took longer than {} s", deadline.as_secs());
             Ok(Outcome::refused("limit/deadline", message))
@@ -203,6 +227,22 @@ pub(crate) async fn judge_entries(
             "the validators failed on this commit".to_owned(),
         )),
     }
+}
+
+/// The verdict once the webhooks that it asks for have answered.
+async fn answered(verdict: Verdict, rules: &Rules, measure: &Measure) -> Verdict {
+    let questions = match &verdict {
+        Verdict::Valid(valid) => valid.questions().to_vec(),
+        Verdict::Invalid(_) => Vec::new(),
+    };
+    if questions.is_empty() {
+        return verdict;
+    }
+    let outcomes = match &rules.webhooks {
+        Some(webhooks) => webhooks.ask(&questions, measure).await,
+        None => Vec::new(),
+    };
+    verdict.answered(&outcomes)
 }
 
 impl Outcome {

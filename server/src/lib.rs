@@ -13,6 +13,7 @@ mod history;
 mod hooks;
 mod http;
 mod judge;
+mod measure;
 mod pipeline;
 pub mod process;
 mod publish;
@@ -25,5 +26,6 @@ mod supervisor;
 mod task;
 pub mod telemetry;
 mod tree;
+mod webhooks;
 
 pub use supervisor::{StartError, run, run_with_reloads};

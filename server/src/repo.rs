@@ -10,7 +10,9 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use headwater_core::{Answer, Comparison, Fleet, Freshness, Known, Relation, Token, compare};
 use headwater_validators::Inputs;
-use headwater_wire::{BranchName, CommitId, ConfigName, HeadState, RepoName, Timestamp, VerdictState};
+use headwater_wire::{
+    BranchName, CommitId, ConfigName, Finding, HeadState, RepoName, Timestamp, VerdictState,
+};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -22,6 +24,7 @@ use crate::forge::ForgeApi;
 use crate::git::error::GitError;
 use crate::git::read::{ReadError, Reader};
 use crate::judge::{Judged, Rules, judge};
+use crate::measure::Measure;
 use crate::pipeline::bell::Bell;
 use crate::pipeline::{Fresh, Request, versions};
 use crate::publish::{Board, Exposed, Published};
@@ -380,14 +383,28 @@ impl Repo {
                 declared: None,
             });
         }
-        // A commit that the tip does not contain yet is measured against what is exposed now, as the pipeline will.
+        // A commit that the tip does not contain yet is measured against what is exposed now, as the pipeline will. That
+        // holds for this moment, so it is not kept: what is exposed may be another commit by the time it is pushed.
         let is_new = !self.tip_contains(commit).await?;
         let snapshot = published.snapshot.as_ref().filter(|_| is_new);
-        let exposed = snapshot
-            .map(|snapshot| snapshot.configs.keys().cloned().collect())
-            .unwrap_or_default();
-        let judged = judge(&self.reader()?, commit, &self.rules, exposed).await?;
-        if !was_admitted && let Err(error) = self.keep_verdict(&judged, clock::now()).await {
+        let measure = match snapshot {
+            Some(snapshot) => {
+                self.measure(commit, self.against(snapshot, commit).await?)
+                    .await?
+            }
+            None => Measure::default(),
+        };
+        // What was exposed before is not held to the floor of today.
+        let rules = if is_new {
+            self.rules.clone()
+        } else {
+            self.rules.without_floor()
+        };
+        let judged = judge(&self.reader()?, commit, &rules, measure).await?;
+        if !was_admitted
+            && !is_new
+            && let Err(error) = self.keep_verdict(&judged, clock::now()).await
+        {
             warn!(%error, "a verdict could not be kept: {error}");
         }
         Ok(judged)
@@ -403,24 +420,24 @@ impl Repo {
         let (store, repo, commit) = (self.store.clone(), self.name().clone(), commit.clone());
         let read = task::blocking(READ_DEADLINE, move || store.verdict(&repo, &commit)).await;
         let kept = read.ok()?.ok()??;
-        // A refusal for want of room or time says nothing once there is more of it.
+        // A refusal for want of room or time says nothing once there is more of it, and one by settings once they differ.
         let outlived = kept.state == VerdictState::Rejected
             && kept.rules != self.rules.fingerprint()
-            && kept
-                .findings
-                .iter()
-                .any(|finding| finding.code.starts_with("limit/"));
+            && kept.findings.iter().any(|finding| {
+                ["limit/", "floor/"]
+                    .iter()
+                    .any(|kind| finding.code.starts_with(kind))
+            });
         (!outlived).then_some(kept)
     }
 
     /// Keeps a verdict.
     pub(crate) async fn keep_verdict(&self, judged: &Judged, at: Timestamp) -> Result<(), StoreFailure> {
-        // A child that was killed says as much of the machine as of the commit: the next start tries again.
-        if judged
-            .findings
-            .iter()
-            .any(|finding| finding.code == "limit/crash")
-        {
+        // A child that was killed says as much of the machine as of the commit, and a webhook that is silent nothing of
+        // the commit at all: the next start tries again.
+        let is_passing =
+            |finding: &&Finding| matches!(finding.code.as_str(), "limit/crash" | "webhook/unanswered");
+        if judged.errors().any(|finding| is_passing(&finding)) {
             return Ok(());
         }
         let (store, repo) = (self.store.clone(), self.name().clone());

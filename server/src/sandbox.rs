@@ -7,21 +7,25 @@
 //!
 //! Invariant: the child gets the files on standard input and nothing else: no path, no address, no credential.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_validators::{ConfigTree, ContentId, Context, Entry, File, Limits, validate};
+use headwater_validators::{
+    CommitFacts, ConfigTree, ContentId, Context, Entry, File, Floor, Limits, Restored, validate,
+};
 use headwater_wire::{CheckView, ConfigName};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
-use crate::tree::RawEntry;
+use crate::judge::Rules;
+use crate::measure::Measured;
+use crate::tree::{RawEntry, assemble};
 
 /// Argument that makes this program judge its standard input; not for people.
 pub const ARGUMENT: &str = "verdict-child";
@@ -50,8 +54,13 @@ pub(crate) enum SandboxError {
 #[derive(Serialize, Deserialize)]
 struct Header {
     limits: Limits,
-    exposed: Vec<ConfigName>,
+    floor: Floor,
+    exposed: BTreeSet<ConfigName>,
+    restored: Option<Restored>,
+    commit: CommitFacts,
     entries: usize,
+    /// Entries of the old tree, which follow.
+    before: Option<usize>,
     cpu_seconds: u64,
 }
 
@@ -59,10 +68,10 @@ struct Header {
 pub(crate) async fn judge(
     program: &Path,
     entries: &[RawEntry],
-    context: (&Limits, &BTreeSet<ConfigName>),
-    deadline: Duration,
+    (rules, measured): (&Rules, &Measured),
 ) -> Result<CheckView, SandboxError> {
-    let input = encode(entries, context, deadline).map_err(SandboxError::Start)?;
+    let deadline = rules.deadline;
+    let input = encode(entries, (rules, measured)).map_err(SandboxError::Start)?;
     let mut child = Command::new(program)
         .arg(ARGUMENT)
         .env_clear()
@@ -107,17 +116,24 @@ pub fn child() -> io::Result<()> {
     confine(u64::MAX)?;
     let header: Header = serde_json::from_slice(&field(&mut stdin)?)?;
     confine(header.cpu_seconds)?;
-    let mut tree = ConfigTree::new();
+    let mut entries = Vec::new();
     for _ in 0..header.entries {
-        let (path, entry) = decode_entry(&mut stdin)?;
-        tree.insert(&path, entry);
+        entries.push(decode_entry(&mut stdin)?);
     }
-    let exposed: BTreeSet<ConfigName> = header.exposed.into_iter().collect();
+    let tree = assemble(&entries);
+    let before = match header.before {
+        Some(count) => Some(decode_before(&mut stdin, count, entries)?),
+        None => None,
+    };
     let verdict = validate(
         &tree,
         &Context {
             limits: &header.limits,
-            exposed: &exposed,
+            exposed: &header.exposed,
+            before: before.as_ref(),
+            restored: header.restored.as_ref(),
+            commit: &header.commit,
+            floor: &header.floor,
         },
     );
     let mut stdout = io::stdout().lock();
@@ -146,45 +162,89 @@ fn confine(cpu_seconds: u64) -> io::Result<()> {
     Ok(())
 }
 
-fn encode(
-    entries: &[RawEntry],
-    (limits, exposed): (&Limits, &BTreeSet<ConfigName>),
-    deadline: Duration,
-) -> io::Result<Vec<u8>> {
+fn encode(entries: &[RawEntry], (rules, measured): (&Rules, &Measured)) -> io::Result<Vec<u8>> {
+    let measure = &measured.measure;
     let header = Header {
-        limits: limits.clone(),
-        exposed: exposed.iter().cloned().collect(),
+        limits: rules.limits.clone(),
+        floor: rules.floor.clone(),
+        exposed: measure.exposed.clone(),
+        restored: measure.restored.clone(),
+        commit: measure.facts.clone(),
         entries: entries.len(),
-        cpu_seconds: deadline.as_secs() + 1,
+        before: measured.before.as_ref().map(Vec::len),
+        cpu_seconds: rules.deadline.as_secs() + 1,
     };
     let mut out = Vec::new();
     put(&mut out, &serde_json::to_vec(&header)?)?;
-    for (path, entry) in entries {
-        put(&mut out, path)?;
-        match entry {
-            Entry::Symlink => out.push(b'l'),
-            Entry::Submodule => out.push(b's'),
-            Entry::File(file) => {
-                out.push(if file.bytes.is_some() { b'f' } else { b'n' });
-                put(&mut out, file.id.as_str().as_bytes())?;
-                out.extend_from_slice(&file.size.to_le_bytes());
-                if let Some(bytes) = &file.bytes {
-                    put(&mut out, bytes)?;
-                }
-            }
+    for entry in entries {
+        encode_entry(&mut out, entry)?;
+    }
+    let sent: BTreeMap<&[u8], &Entry> = entries
+        .iter()
+        .map(|(path, entry)| (path.as_slice(), entry))
+        .collect();
+    for entry in measured.before.iter().flatten() {
+        // What is in both trees is sent once.
+        if sent.get(entry.0.as_slice()).is_some_and(|sent| **sent == entry.1) {
+            put(&mut out, &entry.0)?;
+            out.push(b'=');
+        } else {
+            encode_entry(&mut out, entry)?;
         }
     }
     Ok(out)
 }
 
+fn encode_entry(out: &mut Vec<u8>, (path, entry): &RawEntry) -> io::Result<()> {
+    put(out, path)?;
+    match entry {
+        Entry::Symlink => out.push(b'l'),
+        Entry::Submodule => out.push(b's'),
+        Entry::File(file) => {
+            out.push(if file.bytes.is_some() { b'f' } else { b'n' });
+            put(out, file.id.as_str().as_bytes())?;
+            out.extend_from_slice(&file.size.to_le_bytes());
+            if let Some(bytes) = &file.bytes {
+                put(out, bytes)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The old tree; `newer` are the entries that it may share.
+fn decode_before(input: &mut impl Read, count: usize, newer: Vec<RawEntry>) -> io::Result<ConfigTree> {
+    let newer: BTreeMap<Vec<u8>, Entry> = newer.into_iter().collect();
+    let mut tree = ConfigTree::new();
+    for _ in 0..count {
+        let path = field(input)?;
+        let entry = match kind(input)? {
+            b'=' => newer.get(&path).cloned().ok_or(io::ErrorKind::InvalidData)?,
+            kind => decode_content(input, kind)?,
+        };
+        tree.insert(&path, entry);
+    }
+    Ok(tree)
+}
+
 fn decode_entry(input: &mut impl Read) -> io::Result<RawEntry> {
     let path = field(input)?;
+    let kind = kind(input)?;
+    Ok((path, decode_content(input, kind)?))
+}
+
+fn kind(input: &mut impl Read) -> io::Result<u8> {
     let mut kind = [0];
     input.read_exact(&mut kind)?;
-    let entry = match kind {
-        [b'l'] => Entry::Symlink,
-        [b's'] => Entry::Submodule,
-        [kind @ (b'f' | b'n')] => {
+    let [kind] = kind;
+    Ok(kind)
+}
+
+fn decode_content(input: &mut impl Read, kind: u8) -> io::Result<Entry> {
+    Ok(match kind {
+        b'l' => Entry::Symlink,
+        b's' => Entry::Submodule,
+        b'f' | b'n' => {
             let id = String::from_utf8(field(input)?).map_err(|_| io::ErrorKind::InvalidData)?;
             let mut size = [0; 8];
             input.read_exact(&mut size)?;
@@ -200,8 +260,7 @@ fn decode_entry(input: &mut impl Read) -> io::Result<RawEntry> {
             })
         }
         _ => return Err(io::ErrorKind::InvalidData.into()),
-    };
-    Ok((path, entry))
+    })
 }
 
 fn put(out: &mut Vec<u8>, bytes: &[u8]) -> io::Result<()> {
@@ -246,12 +305,21 @@ mod tests {
             (b"li\xffnk".to_vec(), Entry::Symlink),
             (b"sub".to_vec(), Entry::Submodule),
         ];
-        let sent = encode(
-            &entries,
-            (&Limits::default(), &BTreeSet::new()),
-            Duration::from_secs(1),
-        )
-        .unwrap();
+        let measured = Measured {
+            before: Some(vec![
+                entries[0].clone(),
+                (b"old.toml".to_vec(), file(Some(b"b = 1"))),
+            ]),
+            ..Measured::default()
+        };
+        let rules = Rules {
+            limits: Limits::default(),
+            deadline: Duration::from_secs(1),
+            floor: Floor::default(),
+            webhooks: None,
+            program: None,
+        };
+        let sent = encode(&entries, (&rules, &measured)).unwrap();
         let mut input = sent.as_slice();
         let header: Header = serde_json::from_slice(&field(&mut input).unwrap()).unwrap();
         assert_eq!(header.entries, entries.len());
@@ -261,6 +329,9 @@ mod tests {
                 format!("{entry:?}")
             );
         }
+        let before = decode_before(&mut input, header.before.unwrap(), entries).unwrap();
+        let paths: Vec<&str> = before.iter().map(|(path, _)| path.as_str()).collect();
+        assert_eq!(paths, ["a.toml", "old.toml"]);
         assert!(input.is_empty());
     }
 

@@ -27,6 +27,7 @@ use crate::publish::{Board, Published};
 use crate::repo::{REQUESTS_MAX, Repo};
 use crate::settings::{RepoSettings, Settings};
 use crate::store::{Store, StoreError};
+use crate::webhooks::Webhooks;
 
 /// Longest wait for the pipelines when the process stops.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
@@ -211,6 +212,10 @@ impl House {
             ("log_format", old.log_format != settings.log_format),
             ("file_bytes_max or files_max", old.limits != settings.limits),
             (
+                "minimum_rollout, manifest_owners or [webhook.NAME]",
+                (&old.floor, &old.webhooks) != (&settings.floor, &settings.webhooks),
+            ),
+            (
                 "verdict_deadline",
                 old.verdict_deadline != settings.verdict_deadline,
             ),
@@ -258,6 +263,11 @@ impl House {
         let rules = Rules {
             limits: self.settings.limits.clone(),
             deadline: self.settings.verdict_deadline,
+            floor: self.settings.floor.clone(),
+            webhooks: Some(Arc::new(Webhooks::new(
+                repo.name.clone(),
+                &self.settings.webhooks,
+            ))),
             program: self.settings.verdict_program.clone(),
         };
         let draining = self.draining.child_token();

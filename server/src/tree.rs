@@ -1,5 +1,7 @@
 //! From a commit in the mirror to the tree that the validators read.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use headwater_validators::{ConfigTree, ContentId, Entry, File, Limits, wants};
 use headwater_wire::{CommitId, RepoPath};
 use sha2::{Digest, Sha256};
@@ -49,14 +51,85 @@ pub(crate) fn read_raw(
     limits: &Limits,
     contents: Contents,
 ) -> Result<Vec<RawEntry>, GitError> {
-    let read_limits = ReadLimits {
-        file_bytes_max: limits.file_bytes,
-        ..ReadLimits::default()
-    };
     let mut entries = Vec::new();
-    let mut push = |path: &[u8], found| entries.push((path.to_vec(), entry(found)));
-    reader.walk(commit, &read_limits, &|path| contents.wants(path), &mut push)?;
+    let mut push = |path: &[u8], found| entries.push((path.to_vec(), entry_of(found)));
+    reader.walk(
+        commit,
+        &read_limits(limits),
+        &|path| contents.wants(path),
+        &mut push,
+    )?;
     Ok(entries)
+}
+
+/// Reads the entries of an older commit, without those bytes that `newer` has already. Nothing if neither has a
+/// manifest: then no guard could ask for old values.
+pub(crate) fn read_before(
+    reader: &Reader,
+    commit: &CommitId,
+    limits: &Limits,
+    newer: &[RawEntry],
+) -> Result<Option<Vec<RawEntry>>, GitError> {
+    let newer: BTreeMap<&[u8], &Entry> = newer
+        .iter()
+        .map(|(path, entry)| (path.as_slice(), entry))
+        .collect();
+    let mut entries = read_raw(reader, commit, limits, Contents::Manifest)?;
+    let is_manifest = |(path, _): &RawEntry| path == MANIFEST.as_bytes();
+    if !newer.contains_key(MANIFEST.as_bytes()) && !entries.iter().any(is_manifest) {
+        return Ok(None);
+    }
+    let mut differing = BTreeSet::new();
+    for (path, entry) in &mut entries {
+        let same = newer.get(path.as_slice()).filter(|newer| is_same(newer, entry));
+        match same {
+            Some(newer) => entry.clone_from(newer),
+            None => {
+                differing.insert(path.clone());
+            }
+        }
+    }
+    let read_limits = read_limits(limits);
+    let wanted = |path: &RepoPath| wants(path) && differing.contains(path.as_str().as_bytes());
+    let mut read = BTreeMap::new();
+    reader.walk(commit, &read_limits, &wanted, &mut |path, found| {
+        if differing.contains(path) {
+            read.insert(path.to_vec(), entry_of(found));
+        }
+    })?;
+    for (path, entry) in &mut entries {
+        if let Some(found) = read.remove(path) {
+            *entry = found;
+        }
+    }
+    Ok(Some(entries))
+}
+
+/// Whether two files have one content. The bytes of one may not have been read.
+fn is_same(one: &Entry, other: &Entry) -> bool {
+    match (one, other) {
+        (Entry::File(one), Entry::File(other)) => one.id == other.id,
+        _ => false,
+    }
+}
+
+/// The same entries under ids that any reader can make from the bytes, to be compared with files that Git has not
+/// named.
+pub(crate) fn by_content(entries: Vec<RawEntry>) -> Vec<RawEntry> {
+    let renamed = |(path, entry): RawEntry| match entry {
+        Entry::File(file) => {
+            let id = file_id(file.size, file.bytes.as_deref());
+            (path, Entry::File(File { id, ..file }))
+        }
+        Entry::Symlink | Entry::Submodule => (path, entry),
+    };
+    entries.into_iter().map(renamed).collect()
+}
+
+/// Names a file that Git has not named. Content that is not read is told apart by its size alone: nothing but the
+/// question whether a file was touched looks at it.
+pub(crate) fn file_id(size: u64, bytes: Option<&[u8]>) -> ContentId {
+    bytes.map_or_else(|| content_id(&size.to_be_bytes()), content_id)
 }
 
 /// The tree of raw entries. Contents are shared, not copied.
@@ -68,8 +141,16 @@ pub(crate) fn assemble(entries: &[RawEntry]) -> ConfigTree {
     tree
 }
 
+/// What reading a tree may cost.
+pub(crate) fn read_limits(limits: &Limits) -> ReadLimits {
+    ReadLimits {
+        file_bytes_max: limits.file_bytes,
+        ..ReadLimits::default()
+    }
+}
+
 /// What Git found at a path, as the validators see it.
-pub(crate) fn entry(found: Found) -> Entry {
+pub(crate) fn entry_of(found: Found) -> Entry {
     match found {
         Found::File { id, size, bytes } => Entry::File(File {
             id: ContentId::new(id.as_str()),

@@ -16,6 +16,7 @@ pub mod forge;
 pub mod git_http;
 pub mod hostile;
 pub mod http;
+pub mod oracle;
 pub mod origin;
 pub mod program;
 pub mod relay;

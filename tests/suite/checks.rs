@@ -17,7 +17,7 @@ fn served() -> (TestOrigin, TestServer, CommitId) {
 }
 
 /// A tar of regular files.
-fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
+pub(crate) fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (path, content) in files {
         bytes.extend(header(path, content.len(), b'0'));

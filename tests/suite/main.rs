@@ -33,6 +33,7 @@ mod git_recovery;
 mod git_revert;
 mod git_support;
 mod git_transport;
+mod guards;
 mod history;
 mod init;
 mod instances;

@@ -75,6 +75,8 @@ fn long_help() -> String {
     keys(&mut text, Table::Hook);
     text.push_str("\nIn each [forge.NAME] table of the file; the variables speak of the only forge:\n");
     keys(&mut text, Table::Forge);
+    text.push_str("\nIn each [webhook.NAME] table of the file; the variables speak of the only one that rules may ask:\n");
+    keys(&mut text, Table::Webhook);
     text.push('\n');
     text.push_str(EXAMPLES);
     text

@@ -357,6 +357,11 @@ fn told(error: reqwest::Error) -> ForgeError {
     if error.is_timeout() {
         return ForgeError::TimedOut;
     }
+    ForgeError::Unreachable(words(error))
+}
+
+/// All that an error says, without the address.
+pub(crate) fn words(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(&error);
@@ -364,10 +369,11 @@ fn told(error: reqwest::Error) -> ForgeError {
         text = format!("{text}: {inner}");
         cause = inner.source();
     }
-    ForgeError::Unreachable(text)
+    text
 }
 
-fn certificates(file: &PathBuf) -> Result<Vec<reqwest::Certificate>, ForgeError> {
+/// The certificate authorities of a file.
+pub(crate) fn certificates(file: &PathBuf) -> Result<Vec<reqwest::Certificate>, ForgeError> {
     let bad = |why: &str| ForgeError::Settings(format!("cannot use `{}`: {why}", file.display()));
     let pem = std::fs::read(file).map_err(|error| bad(&error.to_string()))?;
     reqwest::Certificate::from_pem_bundle(&pem).map_err(|_| bad("it is no PEM file"))

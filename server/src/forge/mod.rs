@@ -4,7 +4,7 @@
 //! [`Verified`] can be parsed. The forge comes from the hook's settings and is never guessed from headers, since
 //! several of them imitate each other's. What is deliberately absent: trust in file lists and addresses of a payload.
 
-mod api;
+pub(crate) mod api;
 mod ask;
 mod bitbucket;
 mod credential;

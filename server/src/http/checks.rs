@@ -1,13 +1,12 @@
 //! A verdict without publishing: on a revision, or on a tar of files.
 
-use std::collections::BTreeSet;
 use std::io::Read;
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use headwater_validators::{Entry, File, Limits, wants};
-use headwater_wire::{CheckRequest, CheckView, ConfigName, Problem, ProblemCode, RepoPath, VerdictState};
+use headwater_wire::{CheckRequest, CheckView, Problem, ProblemCode, RepoPath, VerdictState};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 
@@ -17,7 +16,7 @@ use super::{answer, commits, extract, history};
 use crate::judge::judge_entries;
 use crate::repo::{Repo, RepoError};
 use crate::task;
-use crate::tree::{RawEntry, content_id};
+use crate::tree::{RawEntry, file_id};
 
 /// Largest body of a check, in bytes: a repository of configs is some megabytes, and the whole of it is in memory.
 pub(super) const BODY_BYTES_MAX: usize = 64 << 20;
@@ -63,7 +62,7 @@ async fn check_revision(repo: &Repo, body: &Bytes) -> Result {
 }
 
 async fn check_tar(repo: &Arc<Repo>, body: Bytes) -> Result {
-    let (limits, exposed) = (repo.rules().limits.clone(), exposed(repo));
+    let limits = repo.rules().limits.clone();
     let read = task::blocking(repo.rules().deadline, move || read_tar(&body, &limits)).await;
     let entries = read.map_err(RepoError::from)?.map_err(|error| {
         bad_request(
@@ -71,7 +70,7 @@ async fn check_tar(repo: &Arc<Repo>, body: Bytes) -> Result {
             "send an uncompressed tar of regular files",
         )
     })?;
-    let outcome = judge_entries(entries, repo.rules(), exposed).await?;
+    let outcome = judge_entries(entries, repo.rules(), repo.measured().await?).await?;
     let verdict = if outcome.valid.is_some() {
         VerdictState::Admitted
     } else {
@@ -82,16 +81,6 @@ async fn check_tar(repo: &Arc<Repo>, body: Bytes) -> Result {
         verdict,
         findings: outcome.findings,
     }))
-}
-
-/// Configs that are good in the commit now exposed.
-fn exposed(repo: &Repo) -> BTreeSet<ConfigName> {
-    let published = repo.board.read();
-    published
-        .snapshot
-        .iter()
-        .flat_map(|snapshot| snapshot.configs.keys().cloned())
-        .collect()
 }
 
 /// The files of a tar as a tree. Links are recorded as such and never followed; nothing is written anywhere.
@@ -113,8 +102,8 @@ fn read_tar(bytes: &[u8], limits: &Limits) -> std::io::Result<Vec<RawEntry>> {
             let read = wanted.is_some_and(|path| wants(&path)) && size <= limits.file_bytes;
             let mut content = Vec::new();
             entry.by_ref().take(limits.file_bytes).read_to_end(&mut content)?;
-            let id = content_id(&content);
-            let bytes = read.then(|| Arc::from(content));
+            let bytes: Option<Arc<[u8]>> = read.then(|| Arc::from(content));
+            let id = file_id(size, bytes.as_deref());
             entries.push((path, Entry::File(File { id, size, bytes })));
         }
     }

@@ -18,11 +18,9 @@ use crate::clock;
 use crate::git::error::GitError;
 use crate::git::read::Reader;
 use crate::judge::{Judged, judge};
+use crate::measure::{Against, Measure, new_commits};
 use crate::publish::{Exposed, Published, Snapshot};
 use crate::repo::Repo;
-
-/// New commits judged one by one. Of a longer push, older ones are judged when somebody asks for them.
-const CANDIDATES_MAX: usize = 256;
 
 /// How far back a first start looks for a good commit when the head is rejected.
 const LOOK_BACK_MAX: usize = 100;
@@ -94,8 +92,16 @@ impl Pipeline {
         let mut good: Option<Arc<Judged>> = None;
         if candidate.descent == Descent::FastForward {
             let mut exposed = self.exposed_configs();
-            for commit in new_commits(reader, tip, head)?.iter().rev() {
-                let judged = self.verdict(reader, commit, &exposed).await?;
+            let new = new_commits(reader, tip, head)?;
+            for (index, commit) in new.iter().enumerate().rev() {
+                // Each is measured against what instances hold now, not against the one before it: of two steps that
+                // are pushed together, each allowed, the second is one that is not.
+                let against = Against {
+                    exposed: exposed.clone(),
+                    before: tip.cloned(),
+                    new: new.get(index..).unwrap_or_default().to_vec(),
+                };
+                let judged = self.verdict(reader, commit, against).await?;
                 if let Some(valid) = &judged.valid {
                     exposed = valid.configs().keys().cloned().collect();
                     good = Some(judged.clone());
@@ -106,7 +112,13 @@ impl Pipeline {
             }
             // The head is the tip itself: it is exposed again, for example after a restart.
         }
-        let judged = self.verdict(reader, head, &BTreeSet::new()).await?;
+        // Instances still hold what was exposed before the history was replaced.
+        let replaced = tip.filter(|tip| candidate.descent == Descent::Rewritten && reader.contains(tip));
+        let against = Against {
+            before: replaced.cloned(),
+            ..Against::default()
+        };
+        let judged = self.verdict(reader, head, against).await?;
         if judged.valid.is_some() {
             return Ok(Walk {
                 good: Some(judged.clone()),
@@ -115,7 +127,7 @@ impl Pipeline {
         }
         if !self.serves() {
             for commit in reader.first_parents(head, None, LOOK_BACK_MAX)?.iter().skip(1) {
-                let older = self.verdict(reader, commit, &BTreeSet::new()).await?;
+                let older = self.verdict(reader, commit, Against::default()).await?;
                 if older.valid.is_some() {
                     good = Some(older);
                     break;
@@ -130,33 +142,31 @@ impl Pipeline {
         &self,
         reader: &Reader,
         commit: &CommitId,
-        exposed: &BTreeSet<ConfigName>,
+        against: Against,
     ) -> Result<Arc<Judged>, RoundError> {
         let kept = self.repo.kept_verdict(commit).await;
-        let was_admitted = kept
-            .as_ref()
-            .is_some_and(|kept| kept.state == VerdictState::Admitted);
-        if let Some(kept) = kept.filter(|kept| kept.state == VerdictState::Rejected) {
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.state == VerdictState::Rejected) {
             let judged = Judged {
                 commit: commit.clone(),
-                findings: kept.findings,
+                findings: kept.findings.clone(),
                 valid: None,
                 declared: None,
             };
             return Ok(Arc::new(judged));
         }
-        // What was admitted stays admitted, however slow the machine is today and whatever the limits are now.
-        let rules = if was_admitted {
-            self.repo.rules().lenient()
+        let was_admitted = kept.is_some();
+        // What was admitted stays admitted, however slow the machine is today and whatever the limits are now: it is
+        // not measured again.
+        let (rules, measure) = if was_admitted {
+            (self.repo.rules().lenient(), Measure::default())
         } else {
-            self.repo.rules().clone()
+            (
+                self.repo.rules().clone(),
+                self.repo.measure(commit, against).await?,
+            )
         };
         let span = info_span!("validate", commit.id = %commit);
-        let judged = Arc::new(
-            judge(reader, commit, &rules, exposed.clone())
-                .instrument(span)
-                .await?,
-        );
+        let judged = Arc::new(judge(reader, commit, &rules, measure).instrument(span).await?);
         if !was_admitted {
             self.repo.keep_verdict(&judged, clock::now()).await?;
         }
@@ -292,7 +302,7 @@ impl Pipeline {
             return Ok(());
         };
         self.repo.set_reader(reader.clone());
-        let judged = self.verdict(&reader, &tip, &BTreeSet::new()).await?;
+        let judged = self.verdict(&reader, &tip, Against::default()).await?;
         if judged.valid.is_none() {
             return Ok(());
         }
@@ -373,29 +383,6 @@ fn snapshot(repo: &Repo, state: &headwater_core::RepoState, judged: Arc<Judged>)
         judged,
         configs,
     }
-}
-
-/// First-parent commits of `head` that came after the tip, newest first. The tip itself need not be among the first
-/// parents: it may have been merged into another line. The commits of that line were never next, so they are not
-/// judged as if they were, and what is measured against what is exposed is measured against the tip.
-fn new_commits(reader: &Reader, tip: Option<&CommitId>, head: &CommitId) -> Result<Vec<CommitId>, GitError> {
-    let mut new = reader.first_parents(head, tip, CANDIDATES_MAX)?;
-    let (Some(tip), Some(oldest)) = (tip, new.last()) else {
-        return Ok(new);
-    };
-    if reader.commit(oldest)?.parents.first() == Some(tip) {
-        return Ok(new);
-    }
-    // Those that contain the tip come first, so the first that does not ends them.
-    let mut containing = 0;
-    for commit in &new {
-        if !reader.is_ancestor(tip, commit)? {
-            break;
-        }
-        containing += 1;
-    }
-    new.truncate(containing);
-    Ok(new)
 }
 
 /// How a new head relates to the tip.

@@ -6,17 +6,20 @@ use std::time::Duration;
 
 use headwater_core::RewrittenHistory;
 use headwater_render::Format;
-use headwater_validators::Limits;
 use headwater_validators::document::lines::LineIndex;
 use headwater_validators::document::{self, Member, Node, ParseOptions, Range, Value};
+use headwater_validators::{Floor, Limits};
 use headwater_wire::{BranchName, RepoName};
 
 use super::access;
 use super::forges::{self, FORGE_KEYS, ForgeDraft};
 use super::hooks::{self, HOOK_KEYS, HookDraft};
-use super::keys::{Key, REPO_KEYS, SERVER_KEYS, forge_variable, hook_variable, repo_variable, variable};
+use super::keys::{
+    Key, REPO_KEYS, SERVER_KEYS, forge_variable, hook_variable, repo_variable, variable, webhook_variable,
+};
 use super::source::{Flags, Mistake, Place};
 use super::table::{apply, members, set, table_lacks};
+use super::webhooks::{self, WEBHOOK_KEYS, WebhookDraft};
 use super::{HOOK_GRACE, RepoSettings, Settings};
 use crate::git::limits::MirrorLimits;
 use crate::git::list::BranchWanted;
@@ -40,6 +43,7 @@ pub struct ServerDraft {
     pub(super) log_format: LogFormat,
     pub(super) log_filter: String,
     pub(super) limits: Limits,
+    pub(super) floor: Floor,
     pub(super) public_url: Option<String>,
 }
 
@@ -56,6 +60,7 @@ impl Default for ServerDraft {
             log_format: LogFormat::Auto,
             log_filter: "info".to_owned(),
             limits: Limits::default(),
+            floor: Floor::default(),
             public_url: None,
         }
     }
@@ -97,6 +102,7 @@ struct Loading {
     repos: Vec<RepoDraft>,
     hooks: Vec<HookDraft>,
     forges: Vec<ForgeDraft>,
+    webhooks: Vec<WebhookDraft>,
     mistakes: Vec<Mistake>,
 }
 
@@ -140,6 +146,8 @@ impl Loading {
                 self.read_hooks(member, place);
             } else if &*member.key == "forge" {
                 self.read_forges(member, place);
+            } else if &*member.key == "webhook" {
+                self.read_webhooks(member, place);
             } else {
                 let at = place(member.key_range);
                 apply(SERVER_KEYS, &mut self.server, member, at, &mut self.mistakes);
@@ -179,13 +187,7 @@ impl Loading {
     }
 
     fn read_forges(&mut self, member: &Member, place: &dyn Fn(Range) -> Place) {
-        let Value::Obj(tables) = &member.value.value else {
-            let mistake = Mistake::new(place(member.key_range), "`forge` is not a table of tables");
-            self.mistakes
-                .push(mistake.hint("write `[forge.NAME]`, once for each"));
-            return;
-        };
-        for table in tables {
+        for table in self.named_tables(member, place) {
             let mut draft = ForgeDraft::at(place(table.key_range), &table.key);
             for member in members(&table.value) {
                 let at = place(member.key_range);
@@ -193,6 +195,32 @@ impl Loading {
             }
             self.forges.push(draft);
         }
+    }
+
+    fn read_webhooks(&mut self, member: &Member, place: &dyn Fn(Range) -> Place) {
+        for table in self.named_tables(member, place) {
+            let mut draft = WebhookDraft::at(place(table.key_range), &table.key);
+            for member in members(&table.value) {
+                let at = place(member.key_range);
+                apply(WEBHOOK_KEYS, &mut draft, member, at, &mut self.mistakes);
+            }
+            self.webhooks.push(draft);
+        }
+    }
+
+    /// The tables that stand under names of their own.
+    fn named_tables<'a>(&mut self, member: &'a Member, place: &dyn Fn(Range) -> Place) -> &'a [Member] {
+        if let Value::Obj(tables) = &member.value.value {
+            return tables;
+        }
+        let key = &member.key;
+        let mistake = Mistake::new(
+            place(member.key_range),
+            format!("`{key}` is not a table of tables"),
+        );
+        self.mistakes
+            .push(mistake.hint(format!("write `[{key}.NAME]`, once for each")));
+        &[]
     }
 
     /// The tables of a list of them.
@@ -244,6 +272,28 @@ impl Loading {
             if let Some(text) = find(&name) {
                 self.set_only_forge(key, text, Place::Environment(name));
             }
+        }
+        for key in WEBHOOK_KEYS {
+            let name = webhook_variable(key.name);
+            if let Some(text) = find(&name) {
+                self.set_only_webhook(key, text, Place::Environment(name));
+            }
+        }
+    }
+
+    /// Sets a value of the one webhook that rules may ask, which exists from the first such value on.
+    fn set_only_webhook(&mut self, key: &Key<WebhookDraft>, text: &str, place: Place) {
+        if self.webhooks.len() > 1 {
+            let message = "several webhooks are set, so it is not clear which one is meant";
+            self.mistakes
+                .push(Mistake::new(place, message).hint("set it in that webhook's `[webhook.NAME]` table"));
+            return;
+        }
+        if self.webhooks.is_empty() {
+            self.webhooks.push(WebhookDraft::at(Place::Whole, "default"));
+        }
+        if let Some(draft) = self.webhooks.first_mut() {
+            set(key, draft, text, place, &mut self.mistakes);
         }
     }
 
@@ -322,11 +372,17 @@ impl Loading {
             .collect();
         let hooks = hooks::finish(&self.hooks, &repos, environment, &mut self.mistakes);
         let forges = forges::finish(&self.forges, &repos, &mut self.mistakes);
+        let webhooks = webhooks::finish(&self.webhooks, environment, &mut self.mistakes);
         if !self.mistakes.is_empty() {
             self.mistakes.sort();
             return Err(self.mistakes);
         }
         let server = self.server;
+        let names = webhooks.iter().map(|webhook| webhook.name.clone());
+        let floor = Floor {
+            webhooks: Some(names.collect()),
+            ..server.floor
+        };
         Ok(Settings {
             listen: server.listen,
             data_dir: server.data_dir,
@@ -335,11 +391,13 @@ impl Loading {
             log_format: server.log_format,
             log_filter: server.log_filter,
             limits: server.limits,
+            floor,
             verdict_deadline: server.verdict_deadline,
             verdict_program: None,
             repos,
             hooks,
             forges,
+            webhooks,
             public_url: server.public_url,
         })
     }

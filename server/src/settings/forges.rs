@@ -125,8 +125,8 @@ pub(super) fn http_address(text: &str) -> Result<String, String> {
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
-/// Whether a token sent there could be read on the way.
-fn is_clear_text(address: &str) -> bool {
+/// Whether what is sent there could be read on the way.
+pub(super) fn is_clear_text(address: &str) -> bool {
     let Ok(url) = address.parse::<Url>() else {
         return true;
     };

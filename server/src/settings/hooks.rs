@@ -229,15 +229,10 @@ impl Finishing<'_> {
         let mut secrets = Vec::new();
         let before = self.mistakes.len();
         for (file_key, env_key, file, variable) in pairs {
-            let read = match (file, variable) {
-                (None, None) => continue,
-                (Some(_), Some(_)) => Err(format!("`{file_key}` and `{env_key}` are both set")),
-                (Some(file), None) => from_file(file),
-                (None, Some(variable)) => from_variable(variable, environment),
-            };
-            match read.and_then(|text| whole(&text)) {
-                Ok(secret) => secrets.push(secret),
-                Err(what) => self.mistake(&format!("has no secret that can be used: {what}"), MAKE_ONE),
+            match secret((file_key, file), (env_key, variable), environment) {
+                None => {}
+                Some(Ok(secret)) => secrets.push(secret),
+                Some(Err(what)) => self.mistake(&format!("has no secret that can be used: {what}"), MAKE_ONE),
             }
         }
         if secrets.is_empty() && self.mistakes.len() == before {
@@ -249,6 +244,21 @@ impl Finishing<'_> {
 
 /// How to come by a secret.
 const MAKE_ONE: &str = "make one with `openssl rand -hex 32`, put it into a file, name that with `secret_file`, and tell it to the forge";
+
+/// The secret that a file or a variable holds; none if neither is named.
+pub(super) fn secret(
+    (file_key, file): (&str, &Option<PathBuf>),
+    (env_key, variable): (&str, &Option<String>),
+    environment: &[(String, String)],
+) -> Option<Result<Secret, String>> {
+    let read = match (file, variable) {
+        (None, None) => return None,
+        (Some(_), Some(_)) => Err(format!("`{file_key}` and `{env_key}` are both set")),
+        (Some(file), None) => from_file(file),
+        (None, Some(variable)) => from_variable(variable, environment),
+    };
+    Some(read.and_then(|text| whole(&text)))
+}
 
 fn from_file(path: &Path) -> Result<String, String> {
     let told = |error: std::io::Error| format!("`{}` cannot be read: {error}", path.display());

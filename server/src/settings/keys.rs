@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use headwater_core::RewrittenHistory;
+use headwater_validators::RolloutKind;
 
 use super::draft::{RepoDraft, ServerDraft};
 use super::forges::{FORGE_KEYS, http_address};
 use super::hooks::HOOK_KEYS;
+use super::webhooks::WEBHOOK_KEYS;
 
 /// One key: how it is named, what it means, how its text becomes a value.
 pub(super) struct Key<D> {
@@ -25,7 +27,7 @@ pub(super) struct Key<D> {
 impl<D> Key<D> {
     /// Whether the file may give several values at once. No other key does, so that a bracket too many is told.
     pub(super) fn takes_list(&self) -> bool {
-        self.name == "repo"
+        matches!(self.name, "repo" | "manifest_owners")
     }
 }
 
@@ -55,6 +57,8 @@ pub enum Table {
     Hook,
     /// `[forge.NAME]`.
     Forge,
+    /// `[webhook.NAME]`.
+    Webhook,
 }
 
 /// All keys, in the order they are documented.
@@ -63,6 +67,7 @@ pub fn key_help() -> Vec<KeyHelp> {
     all.extend(help(REPO_KEYS, Table::Repo, repo_variable));
     all.extend(help(HOOK_KEYS, Table::Hook, hook_variable));
     all.extend(help(FORGE_KEYS, Table::Forge, forge_variable));
+    all.extend(help(WEBHOOK_KEYS, Table::Webhook, webhook_variable));
     all
 }
 
@@ -99,6 +104,11 @@ pub(super) fn hook_variable(key: &str) -> String {
 /// The variable of a forge key; it speaks of the only forge.
 pub(super) fn forge_variable(key: &str) -> String {
     format!("HEADWATER_FORGE_{}", key.to_ascii_uppercase())
+}
+
+/// The variable of a webhook's key; it speaks of the only webhook that rules may ask.
+pub(super) fn webhook_variable(key: &str) -> String {
+    format!("HEADWATER_WEBHOOK_{}", key.to_ascii_uppercase())
 }
 
 pub(super) const SERVER_KEYS: &[Key<ServerDraft>] = &[
@@ -159,6 +169,21 @@ pub(super) const SERVER_KEYS: &[Key<ServerDraft>] = &[
         help: "most config files in one commit",
         default: "200000",
         set: |draft, text| put(&mut draft.limits.files, number(text)),
+    },
+    Key {
+        name: "minimum_rollout",
+        help: "the most careless rollout a config may have: `immediate`, `staged` or `two-phase`",
+        default: "immediate",
+        set: |draft, text| put(&mut draft.floor.rollout, rollout(text).map(Some)),
+    },
+    Key {
+        name: "manifest_owners",
+        help: "mail addresses of those whose commits may change `headwater.toml`; without any, everybody's may",
+        default: "",
+        set: |draft, text| {
+            draft.floor.manifest_owners = text.split(',').map(|owner| owner.trim().to_owned()).collect();
+            Ok(())
+        },
     },
     Key {
         name: "public_url",
@@ -299,6 +324,12 @@ fn boolean(text: &str) -> Result<bool, String> {
 fn number<N: std::str::FromStr>(text: &str) -> Result<N, String> {
     text.parse()
         .map_err(|_| format!("expected a whole number, not `{text}`"))
+}
+
+fn rollout(text: &str) -> Result<RolloutKind, String> {
+    let kinds = [RolloutKind::Immediate, RolloutKind::Staged, RolloutKind::TwoPhase];
+    let found = kinds.into_iter().find(|kind| kind.as_str() == text);
+    found.ok_or_else(|| format!("expected `immediate`, `staged` or `two-phase`, not `{text}`"))
 }
 
 fn log_filter(text: &str) -> Result<String, String> {

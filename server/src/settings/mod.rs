@@ -10,13 +10,14 @@ mod hooks;
 mod keys;
 mod source;
 mod table;
+mod webhooks;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use headwater_core::RewrittenHistory;
-use headwater_validators::Limits;
+use headwater_validators::{Floor, Limits};
 use headwater_wire::{HookName, RepoName};
 
 use crate::forge::{ApiKind, Credential, ForgeKind};
@@ -51,6 +52,8 @@ pub struct Settings {
     pub log_filter: String,
     /// Ceiling of what a commit may hold.
     pub limits: Limits,
+    /// What no manifest can lower.
+    pub floor: Floor,
     /// Longest time one verdict may take, wall clock.
     pub verdict_deadline: Duration,
     /// Program whose children work out verdicts (`sandbox::ARGUMENT`); this program, where it runs as a process.
@@ -61,6 +64,8 @@ pub struct Settings {
     pub hooks: Vec<HookSettings>,
     /// Forges to speak to; at most one for each repository.
     pub forges: Vec<ForgeSettings>,
+    /// Webhooks that rules may ask.
+    pub webhooks: Vec<WebhookSettings>,
     /// Where people reach this service, for links to it.
     pub public_url: Option<String>,
 }
@@ -86,6 +91,21 @@ pub struct ForgeSettings {
     pub proxy: Option<String>,
     /// Name under which commit statuses appear.
     pub context: String,
+}
+
+/// One webhook that rules may ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookSettings {
+    /// Its name, which rules say.
+    pub name: String,
+    /// The address that is asked.
+    pub url: String,
+    /// Signs what it is asked.
+    pub secret: Secret,
+    /// PEM file with the only certificate authorities to trust.
+    pub ca_file: Option<PathBuf>,
+    /// Longest time of one request.
+    pub deadline: Duration,
 }
 
 /// One webhook to take.

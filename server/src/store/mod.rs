@@ -26,7 +26,7 @@ const LOCK_TRIES: u32 = 20;
 const LOCK_RETRY: Duration = Duration::from_millis(25);
 
 /// Raised when the validators may say something else about the same bytes, so that kept verdicts are not used.
-pub(crate) const VALIDATOR_EPOCH: u32 = 1;
+pub(crate) const VALIDATOR_EPOCH: u32 = 2;
 
 const FILE: &str = "decisions.redb";
 

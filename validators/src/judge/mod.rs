@@ -202,10 +202,10 @@ impl Judging<'_> {
             None => (None, BTreeMap::new()),
         };
         let is_whole = sound.len() == declared;
-        let extent = if is_whole {
-            checker::Extent::Whole
+        let coverage = if is_whole {
+            checker::Coverage::Whole
         } else {
-            checker::Extent::Part
+            checker::Coverage::Part
         };
         let checker = Checker {
             context: self.context,
@@ -213,7 +213,7 @@ impl Judging<'_> {
             before,
             old: &old,
             sound,
-            extent,
+            coverage,
             budget: Budget::for_commit(),
             world: World {
                 tree: self.tree,

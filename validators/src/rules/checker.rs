@@ -11,15 +11,15 @@ use headwater_wire::{CommitId, ConfigName, Finding, Severity, Span};
 use serde_json::Value;
 
 use super::before::{Before, Documents};
+use super::cel::ScopeKind;
 use super::cel::budget::Budget;
 use super::cel::scope::CommitFacts;
-use super::cel::{RunError, ScopeKind};
-use super::expression::{Expression, Stage, facts};
+use super::expression::{Stage, facts};
 use super::finding::{self, Holds};
 use super::question::{Question, QuestionedConfig};
 use super::reference::{self, World};
-use super::rule::{Check, OnCreate, Reach, Rule, WebhookRule};
-use super::selector::{self, Tokens};
+use super::rule::{Check, Reach, Rule, WebhookRule};
+use super::subjects::{Subjects, can_be_measured, changed, failed, subjects, untrue};
 use super::template::Facts;
 use super::{Subject, Violation, shape, transition};
 use crate::collect::Collector;
@@ -43,14 +43,14 @@ pub(crate) struct Checker<'a, 't, 'b> {
     /// The configs without a mistake, with what the manifest says of them.
     pub(crate) sound: &'a BTreeMap<ConfigName, Terms>,
     /// Whether those are all that the tree declares.
-    pub(crate) extent: Extent,
+    pub(crate) coverage: Coverage,
     pub(crate) world: World<'a, 't>,
     pub(crate) budget: Budget,
 }
 
 /// How much of a tree can be judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Extent {
+pub(crate) enum Coverage {
     /// All configs are sound.
     Whole,
     /// Some have mistakes, so that nothing can be said of all together.
@@ -321,7 +321,7 @@ impl<'a> Checker<'a, '_, '_> {
     /// Rules about the commit as a whole. Where a config has a mistake, nothing is said of all of them.
     fn commit_rules(&mut self, stage: &Stage<'_>) {
         let plan = self.plan;
-        for rule in plan.rules.values().filter(|_| self.extent == Extent::Whole) {
+        for rule in plan.rules.values().filter(|_| self.coverage == Coverage::Whole) {
             let Check::Expr(test, ScopeKind::Commit) = &rule.says.check else {
                 continue;
             };
@@ -420,120 +420,10 @@ impl<'a> Checker<'a, '_, '_> {
     }
 }
 
-/// Whether there is an old value, or the rule wants none.
-fn can_be_measured(rule: &Rule, subject: &Subject<'_>) -> bool {
-    // The rules about values look at each of them by themselves.
-    if rule.says.on_create == OnCreate::Check || !matches!(rule.says.check, Check::Expr(..)) {
-        return true;
-    }
-    subject.old.is_some_and(|old| match &rule.says.at {
-        Some(at) => !at.find(old.document()).is_empty(),
-        None => true,
-    })
-}
-
-/// The violation of an expression that is false, at the first value that `at` names.
-fn untrue(rule: &Rule, test: &Expression, subject: &Subject<'_>) -> Violation {
-    let violation = Violation::new("this does not hold: `{detail}`").detail(test.text().into());
-    let (tokens, new) = place(rule, subject);
-    let old = subject.old.and_then(|old| selector::at(old.document(), &tokens));
-    violation.at(tokens).values(old, new)
-}
-
-/// The violation of a rule that could not be judged.
-fn failed(rule: &Rule, subject: Option<&Subject<'_>>, error: RunError) -> Violation {
-    let sentence = format!("the rule `{}` cannot be judged here: {{detail}}", rule.id);
-    let tokens = subject.map(|subject| place(rule, subject).0).unwrap_or_default();
-    Violation::failed(&sentence)
-        .detail(error.message.into())
-        .hint(error.hint)
-        .at(tokens)
-}
-
-/// Where a rule points in a document: its first value, or where that would be.
-fn place<'s>(rule: &Rule, subject: &Subject<'s>) -> (Tokens, Option<&'s Value>) {
-    let Some(at) = &rule.says.at else {
-        return (Tokens::new(), None);
-    };
-    match at.find(subject.new.document()).into_iter().next() {
-        Some((tokens, value)) => (tokens, Some(value)),
-        None => (at.fixed(), None),
-    }
-}
-
 /// Whether a rule holds for a config of which the manifest says this.
 fn holds_for(rule: &Rule, terms: &Terms) -> bool {
     match rule.reach {
         Reach::All => rule.is_about_all(),
         Reach::Named => terms.rules.contains(&rule.id),
     }
-}
-
-/// The documents of a config.
-struct Subjects<'a> {
-    /// Each document.
-    documents: Vec<Subject<'a>>,
-    /// Each step that an instance can take: to the document it will get, from the one it holds. A variant that is
-    /// gone leaves its instances with the base document.
-    steps: Vec<Subject<'a>>,
-}
-
-fn subjects<'a>(
-    name: &'a ConfigName,
-    terms: &'a Terms,
-    config: &'a Config,
-    old: Option<&'a Documents>,
-) -> Subjects<'a> {
-    let subject = |new, old| Subject {
-        name,
-        bindings: &terms.bindings,
-        new,
-        old,
-    };
-    let documents: Vec<_> = config
-        .effectives()
-        .map(|new| subject(new, old.map(|old| old.of(new.variant()))))
-        .collect();
-    let stays = |old: &&Effective| {
-        config
-            .variants()
-            .iter()
-            .any(|new| Some(new.name()) == old.variant())
-    };
-    let gone = old
-        .into_iter()
-        .flat_map(|old| &old.variants)
-        .filter(|old| !stays(old));
-    let steps = documents
-        .iter()
-        .copied()
-        .chain(gone.map(|old| subject(config.base(), Some(old))));
-    Subjects {
-        steps: steps.collect(),
-        documents,
-    }
-}
-
-/// The documents that differ from what is exposed.
-fn changed(name: &ConfigName, config: Option<&Config>, old: Option<&Documents>) -> Vec<QuestionedConfig> {
-    let questioned =
-        |variant: Option<&str>, old: Option<&Effective>, new: Option<&Effective>| QuestionedConfig {
-            name: name.clone(),
-            variant: variant.map(str::to_owned),
-            old: old.map(|old| old.document().clone()),
-            new: new.map(|new| new.document().clone()),
-        };
-    let Some(config) = config else {
-        return old
-            .iter()
-            .map(|old| questioned(None, Some(&old.base), None))
-            .collect();
-    };
-    let pairs = config
-        .effectives()
-        .map(|new| (new, old.map(|old| old.of(new.variant()))));
-    pairs
-        .filter(|(new, old)| old.is_none_or(|old| old.digest() != new.digest()))
-        .map(|(new, old)| questioned(new.variant(), old, Some(new)))
-        .collect()
 }

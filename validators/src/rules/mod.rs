@@ -14,6 +14,7 @@ pub(crate) mod reference;
 pub(crate) mod rule;
 pub(crate) mod selector;
 mod shape;
+mod subjects;
 pub(crate) mod template;
 mod transition;
 

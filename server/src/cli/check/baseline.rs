@@ -92,6 +92,11 @@ impl<'a> History<'a> {
         })
     }
 
+    /// The commit whose values are the old ones.
+    pub(super) fn newest(&self) -> Option<&CommitId> {
+        self.newest.as_ref()
+    }
+
     /// Works out what would be served.
     pub(super) fn exposed(self, limits: &Limits) -> Result<ExposedConfigs, Failure> {
         let Self {
@@ -135,7 +140,13 @@ fn judge(
     exposed: &BTreeSet<ConfigName>,
 ) -> Result<Option<Verdict>, Failure> {
     Ok(match commit_tree(repository, commit, limits)? {
-        Read::Tree(tree) => Some(validate(&tree, &Context { limits, exposed })),
+        Read::Tree(tree) => {
+            let context = Context {
+                exposed,
+                ..Context::alone(limits)
+            };
+            Some(validate(&tree, &context))
+        }
         Read::TooLarge(_) => None,
     })
 }

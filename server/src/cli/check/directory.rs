@@ -16,11 +16,11 @@ use headwater_validators::{ConfigTree, Entry, File as TreeFile, Limits, wants};
 use headwater_wire::RepoPath;
 use rustix::fs::OFlags;
 
-use super::subject::{Read, read_limits};
+use super::subject::Read;
 use crate::cli::failure::Failure;
 use crate::git::limits::ReadLimits;
 use crate::git::local::{LocalError, LocalRepository, PathKind, Tracked};
-use crate::tree::content_id;
+use crate::tree::{file_id, read_limits};
 
 /// Git's own directory, and the mark of a repository inside a work tree.
 const DOT_GIT: &str = ".git";
@@ -269,10 +269,7 @@ impl Walk<'_> {
         if self.bytes > self.limits.total_bytes_max {
             return Err(Stop::TooLarge("bytes", self.limits.total_bytes_max));
         }
-        // Content that is not read is told apart by its size alone, which a verdict never looks at twice.
-        let id = bytes
-            .as_deref()
-            .map_or_else(|| content_id(&size.to_be_bytes()), content_id);
+        let id = file_id(size, bytes.as_deref());
         Ok(Some(TreeFile { id, size, bytes }))
     }
 

@@ -5,6 +5,7 @@
 
 mod baseline;
 mod directory;
+mod past;
 mod subject;
 
 use std::ffi::OsString;

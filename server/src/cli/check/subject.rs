@@ -1,20 +1,21 @@
 //! What is checked: a directory, a commit or the index; and the history it is judged against.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use headwater_validators::{ConfigTree, Context, Limits, Verdict};
+use headwater_validators::{ConfigTree, Limits, Verdict};
 use headwater_wire::{CheckView, CommitId, Finding, VerdictState};
 
 use super::directory::{self, GitScope};
+use super::past::{Ids, Past};
 use super::{Checked, baseline};
 use crate::cli::failure::Failure;
 use crate::git::error::{Cause, GitError};
-use crate::git::limits::ReadLimits;
 use crate::git::local::{LocalError, LocalRepository};
 use crate::judge;
-use crate::tree::{self, Contents, MANIFEST};
+use crate::tree::{self, Contents, MANIFEST, read_limits};
 
 /// What is checked, found but not read.
 pub(super) enum Subject {
@@ -157,6 +158,7 @@ impl Subject {
 
     /// Reads and judges it.
     pub(super) fn check(self, against: Option<&str>, limits: &Limits) -> Result<Checked, Failure> {
+        let ids = self.ids();
         let (read, repository, commit) = self.read(limits)?;
         let tree = match read {
             Read::Tree(tree) => tree,
@@ -168,24 +170,20 @@ impl Subject {
             (Some(repository), None) => baseline::History::before(repository, commit.as_ref())?,
             (None, None) => baseline::History::none(),
         };
-        let nothing = std::collections::BTreeSet::new();
-        let mut verdict = headwater_validators::validate(
-            &tree,
-            &Context {
+        let past = match (&repository, history.newest()) {
+            (Some(repository), Some(newest)) => Past::read(
+                &repository.reader(),
+                (newest, commit.as_ref()),
+                (&tree, ids),
                 limits,
-                exposed: &nothing,
-            },
-        );
+            )?,
+            (Some(_) | None, None) | (None, Some(_)) => Past::default(),
+        };
+        let mut verdict = past.judge(&tree, limits, &BTreeSet::new());
         let mut remark = None;
         if baseline::depends_on_history(&verdict) {
             let exposed = history.exposed(limits)?;
-            verdict = headwater_validators::validate(
-                &tree,
-                &Context {
-                    limits,
-                    exposed: &exposed.configs,
-                },
-            );
+            verdict = past.judge(&tree, limits, &exposed.configs);
             remark = exposed.note();
         }
         let configs = headwater_validators::declare(&tree, limits).map(|declared| declared.len());
@@ -195,6 +193,14 @@ impl Subject {
             configs,
             note: remark,
         })
+    }
+
+    /// Whose names its files have.
+    fn ids(&self) -> Ids {
+        match self {
+            Self::Directory { .. } => Ids::OfContent,
+            Self::Commit { .. } | Self::Index { .. } => Ids::OfGit,
+        }
     }
 
     fn read(self, limits: &Limits) -> Result<(Read, Option<LocalRepository>, Option<CommitId>), Failure> {
@@ -211,7 +217,7 @@ impl Subject {
             )),
             Self::Index { repository, file } => {
                 let mut tree = ConfigTree::new();
-                let mut insert = |path: &[u8], found| tree.insert(path, tree::entry(found));
+                let mut insert = |path: &[u8], found| tree.insert(path, tree::entry_of(found));
                 let read_limits = read_limits(limits);
                 let wants = &headwater_validators::wants;
                 let read = match repository.walk_index(file.as_deref(), &read_limits, wants, &mut insert) {
@@ -235,14 +241,6 @@ pub(super) fn commit_tree(
         Ok(tree) => Ok(Read::Tree(tree)),
         Err(error @ GitError::TooLarge { .. }) => Ok(Read::TooLarge(error.to_string())),
         Err(error) => Err(LocalError::Object(Cause::ours(&error.one_line())).into()),
-    }
-}
-
-/// What reading a tree may cost.
-pub(super) fn read_limits(limits: &Limits) -> ReadLimits {
-    ReadLimits {
-        file_bytes_max: limits.file_bytes,
-        ..ReadLimits::default()
     }
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use clap::Args;
 use headwater_core::RewrittenHistory;
-use headwater_validators::Limits;
+use headwater_validators::{Floor, Limits};
 use headwater_wire::RepoName;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -186,11 +186,13 @@ fn settings(site: &Site, listen: SocketAddr) -> Result<Settings, Failure> {
         log_format: LogFormat::Text,
         log_filter: LOG_FILTER.to_owned(),
         limits: Limits::default(),
+        floor: Floor::default(),
         verdict_deadline: VERDICT_DEADLINE,
         verdict_program: own_program(),
         repos: vec![repo],
         hooks: Vec::new(),
         forges: Vec::new(),
+        webhooks: Vec::new(),
         public_url: None,
     })
 }

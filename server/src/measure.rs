@@ -1,0 +1,261 @@
+//! What a commit is measured against: what is exposed, what it goes back to, and what people allowed it.
+//!
+//! Invariant: the old values are those of the commit that instances hold, never those of the parent, so that two
+//! commits pushed together cannot each take a step that is allowed once. What a message says is only where to look:
+//! a commit counts as a way back as far as its content is that of a commit that was admitted.
+
+use std::collections::BTreeSet;
+
+use headwater_validators::{Allowance, CommitFacts, ConfigTree, Context, Extent, Restored, allowances};
+use headwater_wire::{CommitId, ConfigName, VerdictState};
+
+use crate::git::error::GitError;
+use crate::git::history::CommitInfo;
+use crate::git::intent::trailers;
+use crate::git::read::Reader;
+use crate::judge::Rules;
+use crate::publish::Snapshot;
+use crate::repo::{Repo, RepoError};
+use crate::tree::{self, Contents, RawEntry, assemble};
+
+/// New commits judged one by one. Of a longer push, older ones are judged when somebody asks for them.
+const CANDIDATES_MAX: usize = 256;
+
+/// How far back the commit that a rollback restores is looked for, in first parents.
+const RESTORED_WITHIN: usize = 10_000;
+
+/// What a commit is measured against, before its old tree is read.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Measure {
+    /// Configs that are good in the exposed commit.
+    pub exposed: BTreeSet<ConfigName>,
+    /// The commit whose values are the old ones.
+    pub before: Option<CommitId>,
+    /// What it goes back to.
+    pub restored: Option<Restored>,
+    /// What it says of itself, and what people allowed.
+    pub facts: CommitFacts,
+}
+
+/// What is known of the past of a commit that is to be judged.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Against {
+    /// Configs that are good in the exposed commit.
+    pub exposed: BTreeSet<ConfigName>,
+    /// The exposed commit.
+    pub before: Option<CommitId>,
+    /// The commits that come with this one, it among them.
+    pub new: Vec<CommitId>,
+}
+
+/// The same with the old tree: all that validators are told besides the files.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Measured {
+    /// Names of configs, facts and way back.
+    pub measure: Measure,
+    /// The old tree.
+    pub before: Option<Vec<RawEntry>>,
+}
+
+impl Measured {
+    /// The old tree, assembled.
+    pub(crate) fn tree(&self) -> Option<ConfigTree> {
+        self.before.as_deref().map(assemble)
+    }
+
+    /// As the validators take it; `tree` is [`Measured::tree`].
+    pub(crate) fn context<'a>(&'a self, rules: &'a Rules, tree: Option<&'a ConfigTree>) -> Context<'a> {
+        Context {
+            limits: &rules.limits,
+            exposed: &self.measure.exposed,
+            before: tree,
+            restored: self.measure.restored.as_ref(),
+            commit: &self.measure.facts,
+            floor: &rules.floor,
+        }
+    }
+}
+
+impl Repo {
+    /// A commit that is not exposed yet, against what is.
+    pub(crate) async fn against(&self, snapshot: &Snapshot, commit: &CommitId) -> Result<Against, RepoError> {
+        let (tip, wanted) = (snapshot.commit.clone(), commit.clone());
+        let new = self
+            .read(move |reader| {
+                let descends = reader.contains(&tip) && reader.is_ancestor(&tip, &wanted)?;
+                Ok(if descends {
+                    new_commits(reader, Some(&tip), &wanted)?
+                } else {
+                    Vec::new()
+                })
+            })
+            .await?;
+        Ok(Against {
+            exposed: snapshot.configs.keys().cloned().collect(),
+            before: Some(snapshot.commit.clone()),
+            new,
+        })
+    }
+
+    /// What a commit is measured against.
+    pub(crate) async fn measure(&self, commit: &CommitId, against: Against) -> Result<Measure, RepoError> {
+        let Against { exposed, before, new } = against;
+        let (wanted, tip) = (commit.clone(), before.clone());
+        let (facts, target) = self
+            .read(move |reader| {
+                let facts = facts(reader, &wanted, &new)?;
+                let target = match &tip {
+                    Some(tip) => way_back(reader, &wanted, tip)?,
+                    None => None,
+                };
+                Ok((facts, target))
+            })
+            .await?;
+        let restored = match target {
+            Some(target) => self.restored(commit, &target).await?,
+            None => None,
+        };
+        Ok(Measure {
+            exposed,
+            before,
+            restored,
+            facts,
+        })
+    }
+
+    /// What files that are in no commit are measured against: what is exposed now.
+    pub(crate) async fn measured(&self) -> Result<Measured, RepoError> {
+        let published = self.board.read();
+        let Some(snapshot) = published.snapshot.clone() else {
+            return Ok(Measured::default());
+        };
+        let (tip, limits) = (snapshot.commit.clone(), self.rules().limits.clone());
+        let before = self
+            .read(move |reader| Ok(tree::read_raw(reader, &tip, &limits, Contents::Configs)?))
+            .await?;
+        Ok(Measured {
+            measure: Measure {
+                exposed: snapshot.configs.keys().cloned().collect(),
+                before: Some(snapshot.commit.clone()),
+                ..Measure::default()
+            },
+            before: Some(tree::by_content(before)),
+        })
+    }
+
+    /// The content of an older commit, if that one was admitted.
+    async fn restored(&self, commit: &CommitId, target: &CommitId) -> Result<Option<Restored>, RepoError> {
+        let kept = self.kept_verdict(target).await;
+        if kept.is_some_and(|kept| kept.state != VerdictState::Admitted) {
+            return Ok(None);
+        }
+        let Some(declared) = self.declared(target).await? else {
+            return Ok(None);
+        };
+        let (wanted, target) = (commit.clone(), target.clone());
+        let extent = self
+            .read(move |reader| Ok(extent(reader, &wanted, &target)?))
+            .await?;
+        let configs = declared
+            .iter()
+            .map(|(name, inputs)| (name.clone(), inputs.digest().clone()));
+        Ok(Some(Restored {
+            configs: configs.collect(),
+            extent,
+        }))
+    }
+}
+
+/// What a commit says of itself. `new` are the commits that come with it: what was allowed to one of them, the others
+/// stand on.
+pub(crate) fn facts(reader: &Reader, commit: &CommitId, new: &[CommitId]) -> Result<CommitFacts, GitError> {
+    let info = reader.commit(commit)?;
+    let others: Vec<CommitId> = new.iter().filter(|other| *other != commit).cloned().collect();
+    let mut allowed = allowances(&info.message);
+    allowed.extend(allowed_to(reader, &others)?);
+    Ok(CommitFacts {
+        id: Some(commit.clone()),
+        author: info.author.email,
+        message: info.message,
+        allowed,
+    })
+}
+
+/// What was allowed to these commits.
+fn allowed_to(reader: &Reader, commits: &[CommitId]) -> Result<Vec<Allowance>, GitError> {
+    let mut allowed = Vec::new();
+    for commit in commits {
+        allowed.extend(allowances(&reader.commit(commit)?.message));
+    }
+    Ok(allowed)
+}
+
+/// The commit whose content a commit says it brings back: the target of our own rollbacks, and what stood before a
+/// commit that is reverted. It must be the exposed commit or one that was exposed before it.
+pub(crate) fn way_back(
+    reader: &Reader,
+    commit: &CommitId,
+    exposed: &CommitId,
+) -> Result<Option<CommitId>, GitError> {
+    let Some(target) = target(reader, &reader.commit(commit)?)? else {
+        return Ok(None);
+    };
+    let past = reader.first_parents(exposed, None, RESTORED_WITHIN)?;
+    Ok(past.into_iter().find(|past| *past == target))
+}
+
+/// How much of `target` a commit brings back.
+pub(crate) fn extent(reader: &Reader, commit: &CommitId, target: &CommitId) -> Result<Extent, GitError> {
+    let is_whole = reader.commit(commit)?.tree == reader.commit(target)?.tree;
+    Ok(if is_whole { Extent::WholeTree } else { Extent::Part })
+}
+
+fn target(reader: &Reader, info: &CommitInfo) -> Result<Option<CommitId>, GitError> {
+    let trailers = trailers(&info.message);
+    let named = |key: &str| {
+        let found = trailers.iter().find(|(name, _)| name.eq_ignore_ascii_case(key));
+        found.and_then(|(_, value)| value.parse::<CommitId>().ok())
+    };
+    if let Some(target) = named("Rollback-To") {
+        return Ok(Some(target));
+    }
+    // The words of `git revert`.
+    let sentence = info.message.lines().find_map(|line| {
+        let id = line.strip_prefix("This reverts commit ")?;
+        id.trim_end_matches(['.', ',']).parse::<CommitId>().ok()
+    });
+    match named("Reverts")
+        .or(sentence)
+        .filter(|reverted| reader.contains(reverted))
+    {
+        Some(reverted) => Ok(reader.commit(&reverted)?.parents.first().cloned()),
+        None => Ok(None),
+    }
+}
+
+/// First-parent commits of `head` that came after the tip, newest first. The tip itself need not be among the first
+/// parents: it may have been merged into another line. The commits of that line were never next, so they are not
+/// judged as if they were, and what is measured against what is exposed is measured against the tip.
+pub(crate) fn new_commits(
+    reader: &Reader,
+    tip: Option<&CommitId>,
+    head: &CommitId,
+) -> Result<Vec<CommitId>, GitError> {
+    let mut new = reader.first_parents(head, tip, CANDIDATES_MAX)?;
+    let (Some(tip), Some(oldest)) = (tip, new.last()) else {
+        return Ok(new);
+    };
+    if reader.commit(oldest)?.parents.first() == Some(tip) {
+        return Ok(new);
+    }
+    // Those that contain the tip come first, so the first that does not ends them.
+    let mut containing = 0;
+    for commit in &new {
+        if !reader.is_ancestor(tip, commit)? {
+            break;
+        }
+        containing += 1;
+    }
+    new.truncate(containing);
+    Ok(new)
+}
