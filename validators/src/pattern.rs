@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use globset::{Glob, GlobBuilder};
+
 /// Most literal paths one pattern may stand for; `{a,b}` multiply.
 const CHOICES_MAX: usize = 64;
 
@@ -14,6 +16,17 @@ const TEXT_BYTES_MAX: usize = 1_024;
 
 /// Values of placeholders.
 pub(crate) type Bindings = BTreeMap<String, String>;
+
+/// A glob over paths as `ignore` spells it: `*` stays within a component, and a backslash is a character like others.
+/// Its length is limited because alternatives nest, and are read by recursion.
+pub(crate) fn path_glob(text: &str) -> Result<Glob, String> {
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(format!("longer than {TEXT_BYTES_MAX} bytes"));
+    }
+    let mut builder = GlobBuilder::new(text);
+    let built = builder.literal_separator(true).backslash_escape(false).build();
+    built.map_err(|error| error.kind().to_string())
+}
 
 /// A parsed pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use globset::{Glob, GlobBuilder};
+use globset::Glob;
 use headwater_wire::{Finding, Severity};
 
 use super::PATH;
 use super::model::Spanned;
 use crate::document::lines::LineIndex;
 use crate::document::{Node, Range, Value};
+use crate::pattern::path_glob;
 use crate::{duration, suggest};
 
 /// The manifest's lines, and what was found in it so far.
@@ -215,14 +216,10 @@ impl<'a> Reader<'a> {
 
     /// A glob in which `*` does not cross `/`.
     pub(super) fn glob(&mut self, text: &Spanned<String>, example: &str) -> Option<Glob> {
-        let glob = GlobBuilder::new(&text.value)
-            .literal_separator(true)
-            .backslash_escape(false)
-            .build();
-        match glob {
+        match path_glob(&text.value) {
             Ok(glob) => Some(glob),
             Err(error) => {
-                let message = format!("{}: `{}`", error.kind(), text.value);
+                let message = format!("{error}: `{}`", text.value);
                 let hint = format!("write a glob such as `{example}`");
                 self.error(text.range, "manifest/pattern", message, hint);
                 None

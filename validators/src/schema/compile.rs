@@ -93,7 +93,7 @@ impl Compiled {
 
 /// Options for a schema. The dialect is a default: it never overrides what a schema says of itself.
 pub(super) fn configured(schema: &Value, options: SchemaOptions) -> ValidationOptions<'static> {
-    let mut built = jsonschema::options()
+    let mut built = formats::install(jsonschema::options(), formats::SECRET_SCHEMES)
         .should_validate_formats(options.formats == Formats::Assert)
         .should_ignore_unknown_formats(options.formats == Formats::Annotate);
     built = match options.regex {

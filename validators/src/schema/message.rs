@@ -4,6 +4,8 @@ use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{JsonType, ValidationError};
 use serde_json::Value;
 
+use super::formats;
+
 /// Most characters of a value that a message repeats.
 const SHOWN_CHARS: usize = 60;
 
@@ -52,6 +54,10 @@ pub(super) fn sentence(error: &ValidationError<'_>) -> String {
         ValidationErrorKind::ExclusiveMaximum { limit } => format!("must be less than {limit}: {value}"),
         ValidationErrorKind::ExclusiveMinimum { limit } => format!("must be greater than {limit}: {value}"),
         ValidationErrorKind::FalseSchema => format!("nothing may stand here: {value}"),
+        // What stands in the place of a reference to a secret may be the secret.
+        ValidationErrorKind::Format { format } if format == formats::SECRET_REF => {
+            format!("not a valid `{format}`")
+        }
         ValidationErrorKind::Format { format } => format!("not a valid `{format}`: {value}"),
         ValidationErrorKind::FromUtf8 { .. } => format!("does not decode to UTF-8: {value}"),
         ValidationErrorKind::MaxItems { limit } => format!(
@@ -120,6 +126,7 @@ pub(super) fn hint(error: &ValidationError<'_>) -> Option<String> {
             kind: TypeKind::Single(JsonType::String),
         } => (error.instance().is_number() || error.instance().is_boolean())
             .then(|| "put it in quotes".to_owned()),
+        ValidationErrorKind::Format { format } => formats::hint(format, error.instance()),
         ValidationErrorKind::BacktrackLimitExceeded { .. } => {
             Some("simplify the pattern of the schema".to_owned())
         }
