@@ -10,8 +10,8 @@ name = "{service}"
 layers = ["services/{service}.toml"]
 schema = "schemas/service.schema.json"
 "#;
-const SCHEMA: &str =
-    r#"{"type": "object", "properties": {"port": {"type": "integer"}}, "required": ["port"]}"#;
+const SCHEMA: &str = r#"{"$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object",
+    "properties": {"port": {"type": "integer"}}, "required": ["port"]}"#;
 
 /// A repository whose one config is good.
 fn good() -> WorkTree {

@@ -7,6 +7,7 @@
 
 mod compile;
 mod formats;
+mod lint;
 mod message;
 pub(crate) mod place;
 mod store;
@@ -14,7 +15,7 @@ mod store;
 mod suite;
 pub(crate) mod violation;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use headwater_wire::{ConfigName, Finding, RepoPath, Severity, Span};
@@ -25,10 +26,11 @@ use crate::library::Library;
 use crate::plan::Plan;
 use crate::tree::ConfigTree;
 use compile::Compiled;
+use lint::{Linter, Use};
 use store::Store;
 
 /// The language of a schema that names none in `$schema`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Dialect {
     Draft4,
     Draft6,
@@ -47,6 +49,33 @@ impl Dialect {
         ("2019-09", Self::Draft201909),
         ("2020-12", Self::Draft202012),
     ];
+
+    /// The word of the manifest.
+    pub(crate) fn name(self) -> &'static str {
+        let named = Self::NAMES.iter().find(|(_, dialect)| *dialect == self);
+        named.map_or("", |(name, _)| name)
+    }
+
+    /// What `$schema` says.
+    pub(crate) fn uri(self) -> &'static str {
+        match self {
+            Self::Draft4 => "http://json-schema.org/draft-04/schema#",
+            Self::Draft6 => "http://json-schema.org/draft-06/schema#",
+            Self::Draft7 => "http://json-schema.org/draft-07/schema#",
+            Self::Draft201909 => "https://json-schema.org/draft/2019-09/schema",
+            Self::Draft202012 => "https://json-schema.org/draft/2020-12/schema",
+        }
+    }
+
+    /// The draft that a `$schema` names; `None` if its meta-schema is none of the standard's.
+    pub(crate) fn of_uri(uri: &str) -> Option<Self> {
+        let place = |uri: &'static str| uri.trim_end_matches('#').split_once("://");
+        let (_, wanted) = uri.trim_end_matches('#').split_once("://")?;
+        let named = Self::NAMES.iter().map(|(_, dialect)| *dialect);
+        named
+            .into_iter()
+            .find(|dialect| place(dialect.uri()).is_some_and(|(_, known)| known == wanted))
+    }
 }
 
 /// What matches `pattern`.
@@ -82,6 +111,8 @@ pub(crate) struct Schemas<'a> {
     options: SchemaOptions,
     store: Arc<Store>,
     compiled: BTreeMap<RepoPath, Option<Compiled>>,
+    /// Files that were looked through for mistakes that compile.
+    linted: BTreeSet<RepoPath>,
     /// Most findings for one document.
     findings: usize,
     tree: &'a ConfigTree,
@@ -100,6 +131,7 @@ impl<'a> Schemas<'a> {
             options,
             store,
             compiled: BTreeMap::new(),
+            linted: BTreeSet::new(),
             findings: plan.limits.findings,
             tree,
         }
@@ -115,6 +147,9 @@ impl<'a> Schemas<'a> {
     ) {
         if !self.compiled.contains_key(path) {
             let compiled = self.compile(library, path, found);
+            if compiled.is_some() {
+                self.lint(library, path, found);
+            }
             self.compiled.insert(path.clone(), compiled);
         }
         let Some(Some(compiled)) = self.compiled.get(path) else {
@@ -155,5 +190,20 @@ impl<'a> Schemas<'a> {
         Compiled::new(&source, &self.store, self.options)
             .map_err(|finding| found.push(*finding))
             .ok()
+    }
+
+    /// Says what is odd about a schema and the files it led to, once for each file of the tree.
+    fn lint(&mut self, library: &mut Library<'_>, path: &RepoPath, found: &mut Collector) {
+        let mut linter = Linter::new(self.options);
+        let referred = self.store.retrieved();
+        let files =
+            std::iter::once((path, Use::Bound)).chain(referred.iter().map(|path| (path, Use::Referred)));
+        for (path, used) in files {
+            if self.linted.insert(path.clone())
+                && let Some(source) = library.source(path, found)
+            {
+                found.extend(linter.file(&source, used));
+            }
+        }
     }
 }
