@@ -122,6 +122,11 @@ impl Effective {
         Resolver::new(&self.0.layers)
     }
 
+    /// The parsed files, lowest layer first.
+    pub(crate) fn layers(&self) -> &[Arc<Source>] {
+        &self.0.layers
+    }
+
     pub(crate) fn merged(&self) -> &Merged {
         &self.0.merged
     }

@@ -126,6 +126,7 @@ const CODES: &[&str] = &[
     "protect/alone",
     "schema/dialect",
     "schema/invalid",
+    "schema/overridden",
     "schema/ref",
     "schema/served",
     "tree/case-collision",

@@ -234,7 +234,7 @@ impl Judging<'_> {
                 .values()
                 .any(|config| config.base().sources().contains(path))
         };
-        self.found.extend(self.schemas.served(is_config));
+        self.found.extend(self.schemas.finish(is_config));
         let lost: Vec<_> = tree
             .unreadable
             .iter()
@@ -352,6 +352,8 @@ impl Judging<'_> {
         if let Some(schema) = schema {
             self.schemas
                 .check(&mut self.library, schema, (name, &effective), &mut self.found);
+        } else {
+            self.schemas.unchecked(&effective);
         }
         effective
     }

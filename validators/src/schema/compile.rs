@@ -16,6 +16,9 @@ use crate::document::lines::LineIndex;
 use crate::document::{Node, Range};
 use crate::source::Source;
 
+/// Address of a schema that is in no file.
+const MADE_URI: &str = "made:///schema";
+
 /// Largest compiled regular expression, in bytes; `(\p{L}{1,200}){1,200}` is stopped in a third of a millisecond.
 const REGEX_BYTES_MAX: usize = 256 << 10;
 
@@ -53,6 +56,27 @@ impl Compiled {
             }),
             Err(error) => Err(Box::new(invalid_schema(source, &error))),
         }
+    }
+
+    /// A schema that was made from one that compiled.
+    pub(super) fn of_json(schema: Value, store: &Arc<Store>, options: SchemaOptions) -> Option<Self> {
+        let built = configured(&schema, options)
+            .with_base_uri(MADE_URI)
+            .with_retriever(Retriever(Arc::clone(store)))
+            .build(&schema);
+        built.ok().map(|validator| Self {
+            validator,
+            schema,
+            store: Arc::clone(store),
+        })
+    }
+
+    pub(super) fn schema(&self) -> &Value {
+        &self.schema
+    }
+
+    pub(super) fn store(&self) -> &Arc<Store> {
+        &self.store
     }
 
     /// What is wrong with a document, at most `limit` things. The cheap question comes first, because collecting

@@ -1,12 +1,13 @@
 //! JSON Schema, with everything it refers to inside one tree.
 //!
 //! Invariant: no schema reads anything but files of the tree it is judged with, and none is compiled twice for a tree.
-//! The crate behind it is used in this module alone. What is deliberately absent: checking of single layers. A layer
-//! may lack whatever another one has, and `oneOf` makes "the same schema, but incomplete" undecidable by rewriting;
-//! the merged document knows which layer set each value, which puts the finding into the right file all the same.
+//! The crate behind it is used in this module alone. A layer by itself is never an error: it may
+//! lack whatever another one has, and the merged document knows which layer set each value, which puts the finding
+//! into the right file. What `fragment` says of a layer is a warning, and only of values that no document shows.
 
 mod compile;
 mod formats;
+mod fragment;
 mod lint;
 mod message;
 pub(crate) mod place;
@@ -26,6 +27,7 @@ use crate::library::Library;
 use crate::plan::Plan;
 use crate::tree::ConfigTree;
 use compile::Compiled;
+use fragment::Fragments;
 use lint::{Linter, Use};
 use store::Store;
 
@@ -113,6 +115,7 @@ pub(crate) struct Schemas<'a> {
     compiled: BTreeMap<RepoPath, Option<Compiled>>,
     /// Files that were looked through for mistakes that compile.
     linted: BTreeSet<RepoPath>,
+    fragments: Fragments,
     /// Most findings for one document.
     findings: usize,
     tree: &'a ConfigTree,
@@ -132,6 +135,7 @@ impl<'a> Schemas<'a> {
             store,
             compiled: BTreeMap::new(),
             linted: BTreeSet::new(),
+            fragments: Fragments::default(),
             findings: plan.limits.findings,
             tree,
         }
@@ -153,6 +157,7 @@ impl<'a> Schemas<'a> {
             self.compiled.insert(path.clone(), compiled);
         }
         let Some(Some(compiled)) = self.compiled.get(path) else {
+            self.fragments.unchecked(effective);
             return;
         };
         let limit = if found.is_full_of_errors() {
@@ -162,10 +167,23 @@ impl<'a> Schemas<'a> {
         };
         let violations = compiled.check(effective.document(), limit);
         found.extend(place::findings(violations, config, effective));
+        self.fragments.checked(effective, (path, compiled), self.options);
+    }
+
+    /// Takes note of a document that has no schema.
+    pub(crate) fn unchecked(&mut self, effective: &Effective) {
+        self.fragments.unchecked(effective);
+    }
+
+    /// What can be said when every document was seen.
+    pub(crate) fn finish(self, is_config: impl Fn(&RepoPath) -> bool) -> Vec<Finding> {
+        let mut findings = self.served(is_config);
+        findings.extend(self.fragments.findings());
+        findings
     }
 
     /// Warnings for schemas that are served as configs although they were only meant to be referred to.
-    pub(crate) fn served(&self, is_config: impl Fn(&RepoPath) -> bool) -> Vec<Finding> {
+    fn served(&self, is_config: impl Fn(&RepoPath) -> bool) -> Vec<Finding> {
         let finding = |path: &RepoPath| {
             let message =
                 "this schema is served as a config, since only its content says that it is a schema";

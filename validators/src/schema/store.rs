@@ -75,6 +75,12 @@ impl Store {
         }
     }
 
+    /// Files by path alone.
+    #[cfg(test)]
+    pub(super) fn of_json(files: BTreeMap<RepoPath, Arc<[u8]>>) -> Self {
+        Self::addressed("", files)
+    }
+
     /// The document at an address without fragment, if it is of this tree.
     pub(super) fn document(&self, uri: &str) -> Option<Value> {
         let path = uri.strip_prefix(SCHEME).map(decode);
@@ -157,7 +163,12 @@ impl Retrieve for Retriever {
 
 /// Address of a path: what is not plain in an address is percent-encoded.
 pub(super) fn uri_of(path: &str) -> String {
-    let mut uri = SCHEME.to_owned();
+    format!("{SCHEME}{}", encode(path))
+}
+
+/// A path or a pointer as part of an address.
+pub(super) fn encode(path: &str) -> String {
+    let mut uri = String::with_capacity(path.len());
     for byte in path.bytes() {
         if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
             uri.push(char::from(byte));
