@@ -135,6 +135,12 @@ impl Merged {
         &self.overridden
     }
 
+    /// Whether a layer put a value in the place of another, here or below.
+    pub(crate) fn has_overridden(&self) -> bool {
+        let mut below = self.members().into_iter().flat_map(BTreeMap::values);
+        !self.overridden.is_empty() || below.any(Self::has_overridden)
+    }
+
     /// The members, if this is an object.
     pub(crate) fn members(&self) -> Option<&BTreeMap<Arc<str>, Self>> {
         match &self.value {

@@ -4,29 +4,16 @@
 //! which changes one is seen.
 
 #![expect(clippy::unwrap_used, reason = "a suite that cannot be read is a failed test")]
-#![expect(
-    clippy::print_stdout,
-    reason = "a suite that is not there is skipped, and said so"
-)]
+
+#[path = "support/suites.rs"]
+mod suites;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use headwater_render::Format;
 use headwater_validators::document::{Fault, Node, ParseOptions, TomlVersion, Value, parse};
-
-fn suite(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../shared/suites")
-        .join(name);
-    let found = std::env::var_os("HEADWATER_SUITES").map_or(path, |root| PathBuf::from(root).join(name));
-    if found.is_dir() {
-        return Some(found);
-    }
-    println!("skipped: {} is not there", found.display());
-    None
-}
 
 fn read(format: Format, bytes: &[u8]) -> Result<Node, Vec<Fault>> {
     parse(format, bytes, &ParseOptions::default())
@@ -110,7 +97,7 @@ struct Tally {
 }
 
 fn toml_tally(list: &str, prefix: &str, version: TomlVersion) -> Option<Tally> {
-    let root = suite("toml-test")?;
+    let root = suites::find("toml-test")?;
     let options = ParseOptions {
         toml: version,
         ..ParseOptions::default()
@@ -205,7 +192,7 @@ fn toml_1_0_on_request_refuses_what_1_1_added_and_nothing_else() {
 
 #[test]
 fn json_documents_are_judged_as_the_suite_says() {
-    let Some(root) = suite("json-test-suite") else {
+    let Some(root) = suites::find("json-test-suite") else {
         return;
     };
     let (mut right, mut wrong, mut free) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
@@ -294,7 +281,7 @@ struct YamlCounts {
 
 #[test]
 fn yaml_documents_are_read_as_the_suite_says() {
-    let Some(root) = suite("yaml-test-suite") else {
+    let Some(root) = suites::find("yaml-test-suite") else {
         return;
     };
     let mut counts = YamlCounts::default();

@@ -90,3 +90,288 @@ fn a_pattern_of_thousands_of_wildcards_is_refused() {
     let verdict = judged(&[manifest(&config), ("a/b.toml", String::new())]);
     assert_eq!(verdict.findings()[0].code, "manifest/pattern");
 }
+
+/// The first finding of a tree without manifest: its code and words.
+fn told(path: &str, text: String) -> String {
+    let verdict = judged(&[(path, text)]);
+    let finding = verdict.findings().first().cloned();
+    finding.map_or_else(
+        || "admitted".to_owned(),
+        |finding| format!("{}: {}", finding.code, finding.message),
+    )
+}
+
+/// As large as a file may be, so that whatever one byte can cost, it costs a million times.
+const LARGE: usize = (1 << 20) - 64;
+
+fn filled(piece: &str) -> String {
+    piece.repeat(LARGE / piece.len())
+}
+
+#[test]
+fn documents_that_grow_when_they_are_read_are_refused() {
+    let mut laughs = "a0: &a0 lol\n".to_owned();
+    for level in 1..40 {
+        let below = format!("*a{}, ", level - 1).repeat(9);
+        writeln!(laughs, "a{level}: &a{level} [{}]", below.trim_end_matches(", ")).unwrap();
+    }
+    let mut quadratic = format!("a: &a {}\nb:\n", "x".repeat(100_000));
+    quadratic.push_str(&"- *a\n".repeat(100_000));
+    let merges = (1..60).fold("a0: &a0 {k: 1}\n".to_owned(), |mut text, level| {
+        let below = level - 1;
+        writeln!(
+            text,
+            "a{level}: &a{level} {{<<: [*a{below}, *a{below}], k{level}: 1}}"
+        )
+        .unwrap();
+        text
+    });
+    let itself = "a: &a [*a]\n".to_owned();
+    let anchors = (0..)
+        .map(|at| format!("- &a{at}\n"))
+        .take(90_000)
+        .collect::<String>();
+    let said = [
+        ("laughs", laughs),
+        ("quadratic", quadratic),
+        ("merges", merges),
+        ("itself", itself),
+        ("anchors", anchors),
+        ("same anchor", filled("- &a\n")),
+        ("same alias", format!("- &a []\n{}", filled("- *a\n"))),
+        ("tags", filled("- !a\n")),
+        ("directives", filled("%A\n")),
+        ("documents", filled("---\n")),
+        ("long tag", format!("!{} x", filled("a"))),
+        ("long alias", format!("*{}", filled("a"))),
+    ]
+    .map(|(name, text)| format!("{name} | {}", told("a.yaml", text)));
+    insta::assert_snapshot!(said.join("\n"), @r"
+    laughs | parse/budget: document has too many values; the limit is 250000
+    quadratic | parse/budget: document has too much text; the limit is 4194304 bytes
+    merges | parse/merge-key: YAML 1.2 has no merge key: `<<`
+    itself | parse/alias: alias refers to a value that contains it
+    anchors | admitted
+    same anchor | parse/budget: document has too many values; the limit is 250000
+    same alias | admitted
+    tags | parse/tag: tag is not known: `!a`
+    directives | parse/yaml: did not find expected <document start>
+    documents | parse/document: a file holds one document, and a second one starts here
+    long tag | parse/tag: tag is not known: `!aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…`
+    long alias | parse/yaml: alias refers to no anchor before it
+    ");
+}
+
+#[test]
+fn documents_that_nest_without_end_are_refused() {
+    let said = [
+        ("a.json", "[", filled("[")),
+        ("a.json", "{", filled("{\"a\":")),
+        ("a.toml", "[", format!("a = {}", filled("["))),
+        ("a.toml", "{", format!("a = {}", filled("{a="))),
+        ("a.toml", "dots", format!("a{} = 1", filled(".a"))),
+        ("a.toml", "header", format!("[a{}]", filled(".a"))),
+        ("a.toml", "headers", filled("[[a]]\n")),
+        ("a.yaml", "[", filled("[")),
+        ("a.yaml", "{", filled("{a: ")),
+        ("a.yaml", "-", filled("- ")),
+        ("a.yaml", "?", filled("? ")),
+        ("a.yaml", "&", filled("&a ")),
+        (
+            "a.yaml",
+            "indent",
+            (0..1_400).map(|at| format!("{}a:\n", " ".repeat(at))).collect(),
+        ),
+    ]
+    .map(|(path, name, text)| format!("{path} {name} | {}", told(path, text)));
+    insta::assert_snapshot!(said.join("\n"), @r"
+    a.json [ | parse/depth: nesting is too deep; the limit is 64
+    a.json { | parse/depth: nesting is too deep; the limit is 64
+    a.toml [ | parse/depth: nesting is too deep; the limit is 64
+    a.toml { | parse/depth: nesting is too deep; the limit is 64
+    a.toml dots | parse/depth: nesting is too deep; the limit is 64
+    a.toml header | parse/depth: nesting is too deep; the limit is 64
+    a.toml headers | admitted
+    a.yaml [ | parse/depth: nesting is too deep; the limit is 64
+    a.yaml { | parse/depth: nesting is too deep; the limit is 64
+    a.yaml - | parse/depth: nesting is too deep; the limit is 64
+    a.yaml ? | parse/depth: nesting is too deep; the limit is 64
+    a.yaml & | parse/yaml: did not find expected <document start>
+    a.yaml indent | parse/depth: nesting is too deep; the limit is 64
+    ");
+}
+
+#[test]
+fn scalars_without_end_are_read_or_refused() {
+    let digits = filled("1");
+    let said = [
+        ("a.json", digits.clone()),
+        ("a.json", format!("1e{digits}")),
+        ("a.json", format!("\"{}\"", filled("\\u0061"))),
+        ("a.json", format!("\"{digits}")),
+        ("a.toml", format!("a = {digits}")),
+        ("a.toml", format!("a = 0.{digits}")),
+        ("a.toml", format!("a = \"\"\"{}", filled("\"\" "))),
+        ("a.yaml", format!("a: {digits}")),
+        ("a.yaml", format!("a: 0x{digits}")),
+        ("a.yaml", format!("a: |\n{}", filled("  x\n"))),
+        ("a.yaml", format!("a: \"{}", filled("\\\n "))),
+    ]
+    .map(|(path, text)| {
+        let said = told(path, text);
+        let short: String = said.chars().take(80).collect();
+        format!("{path} | {short}")
+    });
+    insta::assert_snapshot!(said.join("\n"), @r"
+    a.json | parse/number: integer does not fit 64 bits: `11111111111111111111111111111111111
+    a.json | parse/number: number is too large: `1e11111111111111111111111111111111111111…`
+    a.json | admitted
+    a.json | parse/json: string is never closed
+    a.toml | parse/number: integer does not fit 64 bits: `11111111111111111111111111111111111
+    a.toml | admitted
+    a.toml | parse/toml: string is not closed
+    a.yaml | parse/number: integer does not fit 64 bits: `11111111111111111111111111111111111
+    a.yaml | parse/number: integer does not fit 64 bits: `0x111111111111111111111111111111111
+    a.yaml | admitted
+    a.yaml | parse/yaml: string is never closed
+    ");
+}
+
+/// One config `x` with a layer, another one on top, and a schema.
+fn with_schema(schema: String, document: &str, defaults: &str) -> Verdict {
+    let manifest = format!(
+        "format = 1\n{defaults}\n[[config]]\nname = \"x\"\nlayers = [\"x.json\", \"top.json\"]\nschema = \"x.schema.json\"\n"
+    );
+    judged(&[
+        ("headwater.toml", manifest),
+        ("x.json", document.to_owned()),
+        ("top.json", "{\"z\": 1}".to_owned()),
+        ("x.schema.json", schema),
+    ])
+}
+
+fn first(verdict: &Verdict) -> String {
+    let error = verdict.findings().iter().find(|finding| finding.is_error());
+    error.map_or_else(
+        || "admitted".to_owned(),
+        |finding| format!("{}: {}", finding.code, finding.message),
+    )
+}
+
+/// Deeper chains are stopped from outside: a verdict of the service has a deadline.
+#[test]
+fn references_that_double_are_followed_to_the_end() {
+    let mut definitions: String = (0..12)
+        .map(|at| {
+            let next = format!(r##"{{"$ref": "#/$defs/n{}"}}"##, at + 1);
+            format!(r#""n{at}": {{"allOf": [{next}, {next}]}}, "#)
+        })
+        .collect();
+    definitions.push_str(r#""n12": {"type": "object", "required": ["a"]}"#);
+    let schema = format!(r##"{{"$defs": {{{definitions}}}, "$ref": "#/$defs/n0"}}"##);
+    assert_eq!(first(&with_schema(schema.clone(), "{\"a\": 1}", "")), "admitted");
+    let verdict = with_schema(schema, "{}", "");
+    assert_eq!(first(&verdict), "schema/required: missing key: `a`");
+    assert!(verdict.findings().len() <= Limits::default().findings + 1);
+}
+
+#[test]
+fn references_in_a_circle_have_an_end() {
+    for schema in [
+        r##"{"$ref": "#"}"##,
+        r##"{"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}"##,
+        r##"{"allOf": [{"$ref": "#"}]}"##,
+        r##"{"properties": {"a": {"$ref": "#"}}, "anyOf": [{"$ref": "#/properties/a/properties/a"}, true]}"##,
+        r##"{"$schema": "http://json-schema.org/draft-07/schema#", "$ref": "x.schema.json"}"##,
+        r##"{"$ref": "top.json"}"##,
+    ] {
+        let verdict = with_schema(schema.to_owned(), "{\"a\": {\"a\": 1}}", "");
+        assert!(
+            verdict.findings().len() <= 4,
+            "{schema}: {:#?}",
+            verdict.findings()
+        );
+    }
+}
+
+#[test]
+fn regular_expressions_that_explode_are_refused_or_matched_in_time() {
+    let text = format!("{}!", "a".repeat(50_000));
+    let said = [
+        ("linear", "(a+)+$"),
+        ("linear", "(a|a)*$"),
+        ("linear", "(a{1000}){1000}"),
+        ("linear", r"(\\p{L}{1,200}){1,200}"),
+        ("linear", r"(a)\\1$"),
+        ("linear", "(?=a)b"),
+        ("backtracking", "(a+)+$"),
+        ("backtracking", r"(a|a)*\\1$"),
+        ("backtracking", r"(a*)*(?=b)\\1$"),
+        ("backtracking", "(a{1000}){1000}"),
+    ]
+    .map(|(engine, pattern)| {
+        let schema = format!(r#"{{"properties": {{"a": {{"pattern": "{pattern}"}}}}}}"#);
+        let defaults = format!("[defaults]\nregex = \"{engine}\"");
+        let verdict = with_schema(schema, &format!("{{\"a\": \"{text}\"}}"), &defaults);
+        let said = first(&verdict);
+        let short: String = said.chars().take(75).collect();
+        format!("{engine} {pattern} | {short}")
+    });
+    insta::assert_snapshot!(said.join("\n"), @r"
+    linear (a+)+$ | schema/pattern: does not match `(a+)+$`: `aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+    linear (a|a)*$ | admitted
+    linear (a{1000}){1000} | schema/invalid: the schema is invalid: not a regular expression that can be
+    linear (\\p{L}{1,200}){1,200} | schema/invalid: the schema is invalid: not a regular expression that can be
+    linear (a)\\1$ | schema/invalid: the schema is invalid: not a regular expression that can be
+    linear (?=a)b | schema/invalid: the schema is invalid: not a regular expression that can be
+    backtracking (a+)+$ | schema/pattern: does not match `(a+)+$`: `aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+    backtracking (a|a)*\\1$ | schema/pattern: too long to match against a pattern: `aaaaaaaaaaaaaaaaaaaaa
+    backtracking (a*)*(?=b)\\1$ | schema/pattern: too long to match against a pattern: `aaaaaaaaaaaaaaaaaaaaa
+    backtracking (a{1000}){1000} | schema/invalid: the schema is invalid: not a regular expression that can be
+    ");
+}
+
+#[test]
+fn schemas_full_of_mistakes_are_looked_through_in_time() {
+    let names: Vec<String> = (0..15_000).map(|at| format!("\"propertie{at}\"")).collect();
+    // Of references alone the schema crate takes long for a few thousand.
+    let few = names.get(..3_000).unwrap();
+    let unknown: String = names.iter().map(|name| format!("{name}: 1, ")).collect();
+    let patterns: String = (0..200).map(|at| format!("\"^x{at}\": {{}}, ")).collect();
+    let schemas = [
+        format!("{{{unknown}\"type\": \"object\"}}"),
+        format!(
+            r#"{{"properties": {{{unknown}"z": true}}, "required": [{}]}}"#,
+            names.join(",")
+        )
+        .replace(": 1,", ": true,"),
+        format!(
+            r#"{{"required": [{}], "additionalProperties": false, "patternProperties": {{{patterns}"^y": {{}}}}}}"#,
+            names.join(",")
+        ),
+        format!(
+            r##"{{"kept": {{{}"z": {{}}}}, "anyOf": [{}{{}}]}}"##,
+            few.iter()
+                .map(|name| format!("{name}: {{}}, "))
+                .collect::<String>(),
+            few.iter()
+                .map(|name| format!("{{\"$ref\": \"#/kept/{}\"}}, ", name.trim_matches('"')))
+                .collect::<String>()
+        ),
+    ];
+    for schema in schemas {
+        let verdict = with_schema(schema, "{\"z\": 0}", "");
+        assert!(verdict.findings().len() <= Limits::default().findings + 1);
+    }
+}
+
+#[test]
+fn globs_that_nest_without_end_are_refused() {
+    let nested = format!("{}{}", "{".repeat(100_000), "}".repeat(100_000));
+    let config = format!("name = \"x\"\nlayers = [\"a.toml\"]\n[defaults]\nignore = [\"{nested}\"]");
+    let verdict = judged(&[manifest(&config), ("a.toml", String::new())]);
+    assert_eq!(verdict.findings()[0].code, "manifest/pattern");
+    let schema = r#"{"properties": {"a": {"format": "glob"}}}"#.to_owned();
+    let verdict = with_schema(schema, &format!("{{\"a\": \"{nested}\"}}"), "");
+    assert!(first(&verdict).starts_with("schema/format: not a valid `glob`"));
+}

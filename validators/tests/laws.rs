@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use headwater_render::Format;
 use headwater_validators::{
     ConfigTree, ContentId, Context, Entry, File, Limits, ValidTree, Verdict, declare, diff, validate,
 };
@@ -220,6 +221,15 @@ fn some_files() -> impl Strategy<Value = Files> {
             "a.schema.json",
             "{\"properties\": {\"n\": {\"type\": \"integer\"}}}",
         ),
+        (
+            "b.schema.json",
+            "{\"größe\": \"ü\", \"properties\": {\"n\": {\"type\": \"string\"}, \"ü\": {\"enum\": [\"ä\"]}}, \"requierd\": []}",
+        ),
+        (
+            "services/b/conf.d/2.yaml",
+            "ä: ü\nn: \"öö\"\r\nü: [\"日本\", \"ü\"]\n",
+        ),
+        ("services/b/conf.d/3.yaml", "# ü\n{ü: \"ää\", n: 3}"),
         ("loose.yaml", "x: 1\n"),
         ("loose.yml", "x: 1\n"),
         ("Loose.yaml", "x: 1\n"),
@@ -347,8 +357,109 @@ proptest! {
     #[test]
     fn every_span_lies_inside_its_file(files in some_files()) {
         for finding in judged(&files).findings() {
-            let lines = files.get(&finding.path).map(|text| text.lines().count().max(1));
-            prop_assert!(lines.is_none_or(|lines| finding.span.line as usize <= lines + 1), "{finding:?}");
+            let places = finding.related.iter().map(|related| (&related.path, related.span));
+            for (path, span) in places.chain([(&finding.path, finding.span)]) {
+                let Some(text) = files.get(path) else { continue };
+                prop_assert!(is_inside(text, span.line, span.column), "{path} {finding:?}");
+                prop_assert!(is_inside(text, span.end_line, span.end_column), "{path} {finding:?}");
+                prop_assert!((span.line, span.column) <= (span.end_line, span.end_column), "{path} {finding:?}");
+            }
         }
     }
+
+    #[test]
+    fn a_verdict_does_not_depend_on_the_threads_it_is_made_in(files in some_files()) {
+        let here = judged(&files).view();
+        let there: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| judged(&files).view())).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        prop_assert!(there.iter().all(|view| *view == here));
+    }
+
+}
+
+proptest! {
+    // Nine verdicts for each case.
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// What is found in the same documents is the same; only where it stands is another place.
+    #[test]
+    fn a_verdict_does_not_depend_on_the_format_of_the_documents(below in portable(), above in portable()) {
+        let mut seen = BTreeSet::new();
+        for (one, other) in FORMATS.into_iter().flat_map(|one| FORMATS.map(|other| (one, other))) {
+            seen.insert(said_in_formats((&below, one), (&above, other)));
+        }
+        prop_assert_eq!(seen.len(), 1, "{:#?}", seen);
+    }
+}
+
+const FORMATS: [Format; 3] = [Format::Toml, Format::Json, Format::Yaml];
+
+/// An object that every format can say.
+fn portable() -> impl Strategy<Value = Value> {
+    document().prop_map(|value| without_nulls(&value))
+}
+
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let kept = members.iter().filter(|(_, value)| !value.is_null());
+            Value::Object(
+                kept.map(|(key, value)| (key.clone(), without_nulls(value)))
+                    .collect(),
+            )
+        }
+        Value::Array(items) => items
+            .iter()
+            .filter(|item| !item.is_null())
+            .map(without_nulls)
+            .collect(),
+        other => other.clone(),
+    }
+}
+
+/// Everything but places: severity, code, pointer and message of each finding, and the documents.
+fn said_in_formats(below: (&Value, Format), above: (&Value, Format)) -> Vec<String> {
+    let schema = r#"{"$schema": "https://json-schema.org/draft/2020-12/schema", "required": ["a"], "maxProperties": 2,
+        "properties": {"a": {"type": "integer"}, "b": {"type": ["object", "boolean"], "additionalProperties": false},
+        "c": {"oneOf": [{"type": "array", "items": {"maximum": 2}}, {"enum": [1, true]}]}}}"#;
+    let manifest = "format = 1\n[[config]]\nname = \"x\"\nlayers = [\"below.{toml,json,yaml}\", \"above.{toml,json,yaml}\"]\n\
+        schema = \"x.schema.json\"\n";
+    let mut files = Files::from([
+        ("headwater.toml".to_owned(), manifest.to_owned()),
+        ("x.schema.json".to_owned(), schema.to_owned()),
+    ]);
+    for (name, (value, format)) in [("below", below), ("above", above)] {
+        let text = headwater_render::render(value, format).unwrap();
+        files.insert(format!("{name}.{}", format.as_str()), text);
+    }
+    let verdict = judged(&files);
+    let mut said: Vec<String> = verdict
+        .findings()
+        .iter()
+        .map(|finding| {
+            let pointer = finding.pointer.as_deref().unwrap_or_default();
+            format!(
+                "{:?} {} {pointer} {}",
+                finding.severity, finding.code, finding.message
+            )
+        })
+        .collect();
+    said.sort();
+    if let Verdict::Valid(tree) = &verdict {
+        said.extend(
+            tree.configs()
+                .values()
+                .map(|config| config.base().canonical().to_string()),
+        );
+    }
+    said
+}
+
+/// Whether there is such a line with such a column; columns count characters, and one is behind the last.
+fn is_inside(text: &str, line: u32, column: u32) -> bool {
+    let lines: Vec<&str> = text.split('\n').collect();
+    let found = (line as usize).checked_sub(1).and_then(|line| lines.get(line));
+    found.is_some_and(|text| (1..=text.chars().count() + 1).contains(&(column as usize)))
 }

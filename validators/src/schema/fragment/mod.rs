@@ -65,6 +65,9 @@ impl Fragments {
         let Some((_, lower)) = layers.split_last() else {
             return;
         };
+        if !effective.merged().has_overridden() {
+            return;
+        }
         let resolver = effective.resolver();
         for (index, layer) in lower.iter().enumerate() {
             let mut counted = BTreeSet::new();

@@ -17,6 +17,10 @@ use super::super::Dialect;
 use super::super::store::{decode, encode, uri_of};
 use crate::pointer;
 
+/// Largest schema that is relaxed, in schemas inside it: scalars and lists lead back to the schema itself, and each way
+/// back is compiled anew.
+const PARTS_MAX: usize = 2_000;
+
 /// The relaxed form of the schema at `path`, which it refers to; `None` where there is none.
 pub(super) fn relax(schema: &Value, path: &RepoPath, default: Dialect) -> Option<Value> {
     let named = schema.get("$schema").and_then(Value::as_str);
@@ -34,6 +38,9 @@ pub(super) fn relax(schema: &Value, path: &RepoPath, default: Dialect) -> Option
     let entry = relaxer.part(String::new());
     let mut definitions = Map::new();
     while let Some(pointer) = relaxer.waiting.pop() {
+        if relaxer.numbers.len() > PARTS_MAX {
+            return None;
+        }
         let number = relaxer.numbers.get(&pointer).copied().unwrap_or_default();
         definitions.insert(number.to_string(), relaxer.schema(&pointer));
     }
@@ -58,6 +65,9 @@ struct Relaxer<'a> {
 impl Relaxer<'_> {
     /// The relaxed form of the schema at a pointer.
     fn part(&mut self, pointer: String) -> Value {
+        if let Some(Value::Bool(answer)) = self.root.pointer(&pointer) {
+            return Value::Bool(*answer);
+        }
         let next = self.numbers.len();
         let number = *self.numbers.entry(pointer.clone()).or_insert_with(|| {
             self.waiting.push(pointer);
@@ -72,15 +82,26 @@ impl Relaxer<'_> {
     }
 
     fn schema(&mut self, pointer: &str) -> Value {
-        match self.root.pointer(pointer) {
-            Some(Value::Bool(answer)) => Value::Bool(*answer),
-            // Below an address of its own, references mean something else.
-            Some(Value::Object(members)) if pointer.is_empty() || !members.contains_key("$id") => json!({
+        let Some(Value::Object(members)) = self.root.pointer(pointer) else {
+            return Value::Bool(true);
+        };
+        // Below an address of its own, references mean something else.
+        if !pointer.is_empty() && members.contains_key("$id") {
+            return Value::Bool(true);
+        }
+        let has_own_type = self.dialect > Dialect::Draft7 || !members.contains_key("$ref");
+        match members
+            .get("type")
+            .and_then(Value::as_str)
+            .filter(|_| has_own_type)
+        {
+            Some("object") => self.object(members, pointer),
+            Some(_) => self.whole(pointer),
+            None => json!({
                 "if": { "type": "object" },
                 "then": self.object(members, pointer),
                 "else": self.whole(pointer),
             }),
-            _ => Value::Bool(true),
         }
     }
 
