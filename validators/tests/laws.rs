@@ -415,7 +415,7 @@ fn without_nulls(value: &Value) -> Value {
             .filter(|item| !item.is_null())
             .map(without_nulls)
             .collect(),
-        other => other.clone(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
     }
 }
 

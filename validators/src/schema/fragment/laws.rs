@@ -170,7 +170,7 @@ fn is_grounded(schema: &Value) -> bool {
                 here(root, value, &mut Vec::new()) && members.values().all(|value| all(root, value))
             }
             Value::Array(items) => items.iter().all(|value| all(root, value)),
-            _ => true,
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
         }
     }
     all(schema, schema)

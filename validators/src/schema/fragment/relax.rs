@@ -28,21 +28,21 @@ pub(super) fn relax(schema: &Value, path: &RepoPath, default: Dialect) -> Option
     if dialect < Dialect::Draft7 {
         return None;
     }
-    let mut relaxer = Relaxer {
+    let mut work = Relaxer {
         root: schema,
         address: uri_of(path.as_str()),
         dialect,
         numbers: BTreeMap::new(),
         waiting: Vec::new(),
     };
-    let entry = relaxer.part(String::new());
+    let entry = work.part(String::new());
     let mut definitions = Map::new();
-    while let Some(pointer) = relaxer.waiting.pop() {
-        if relaxer.numbers.len() > PARTS_MAX {
+    while let Some(pointer) = work.waiting.pop() {
+        if work.numbers.len() > PARTS_MAX {
             return None;
         }
-        let number = relaxer.numbers.get(&pointer).copied().unwrap_or_default();
-        definitions.insert(number.to_string(), relaxer.schema(&pointer));
+        let number = work.numbers.get(&pointer).copied().unwrap_or_default();
+        definitions.insert(number.to_string(), work.schema(&pointer));
     }
     let mut relaxed = json!({ "allOf": [entry], "definitions": definitions });
     if let (Some(uri), Some(members)) = (named, relaxed.as_object_mut()) {

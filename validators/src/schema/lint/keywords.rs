@@ -49,7 +49,7 @@ pub(super) fn of_draft(dialect: Dialect) -> impl Iterator<Item = &'static Keywor
         .filter(move |keyword| keyword.drafts.contains(&dialect))
 }
 
-/// Words that look as if they asserted something, and what does; OpenAPI and draft 3 have them.
+/// Words that look as if they asserted something, and what does; `OpenAPI` and draft 3 have them.
 pub(super) const FOREIGN: &[(&str, &str)] = &[
     ("disallow", "write `not`"),
     ("divisibleBy", "write `multipleOf`"),
