@@ -3,12 +3,14 @@
 //! Invariant: the result depends on what was found alone. Equal findings of several configs become one, errors are
 //! kept before warnings, and no commit can make the list, or the memory behind it, grow without limit.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use headwater_wire::{Finding, Related, Severity, Span};
 
 use crate::document::Fault;
 use crate::document::lines::LineIndex;
+use crate::secrets::formats;
 
 /// Errors held while judging, and as many of the others; what is beyond them is counted and not kept.
 const KEPT_MAX: usize = 10_000;
@@ -69,7 +71,24 @@ impl Collector {
             Finding::sort(&mut findings);
             findings.push(hidden_finding(&findings, hidden));
         }
+        for finding in &mut findings {
+            redact(finding);
+        }
         findings
+    }
+}
+
+/// The last door: whatever a message quotes, no token of a known format goes through.
+fn redact(finding: &mut Finding) {
+    let notes = finding.related.iter_mut().map(|related| &mut related.note);
+    let texts = notes
+        .chain([&mut finding.message])
+        .chain(&mut finding.hint)
+        .chain(&mut finding.pointer);
+    for text in texts {
+        if let Cow::Owned(clean) = formats::redact(text) {
+            *text = clean;
+        }
     }
 }
 

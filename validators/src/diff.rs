@@ -1,13 +1,15 @@
 //! What differs between two documents, leaf by leaf.
 //!
 //! Invariant: changes are sorted by pointer, token by token; removing all that are gone and then setting all that are
-//! new turns the old document into the new one, but for objects that lost their last key. Lists are compared as whole values, as they are merged.
+//! new turns the old document into the new one, but for objects that lost their last key and for secrets, which are
+//! compared and hidden: a difference is for eyes. Lists are compared as whole values, as they are merged.
 
 use headwater_wire::Change;
 use serde_json::{Map, Value};
 
 use crate::effective::Effective;
 use crate::pointer;
+use crate::secrets::formats;
 use crate::source::Resolver;
 
 /// Changed leaves from `old` to `new`, each with the place that sets it. A missing side is a document without keys.
@@ -69,13 +71,21 @@ impl Differ<'_> {
             side.effective.origin_with(&side.resolver, &self.pointer)
         };
         let change = Change {
-            pointer: self.pointer.clone(),
-            old: old.cloned(),
-            new: new.cloned(),
+            pointer: formats::redact(&self.pointer).into_owned(),
+            old: old.map(|value| self.for_eyes(value)),
+            new: new.map(|value| self.for_eyes(value)),
             old_origin: origin(&self.old, old),
             new_origin: origin(&self.new, new),
         };
         self.changes.push(change);
+    }
+
+    /// Hidden is what either side takes for a secret: the old manifest may not have said so yet.
+    fn for_eyes(&self, value: &Value) -> Value {
+        let sides = self.old.iter().chain(&self.new);
+        sides.fold(value.clone(), |value, side| {
+            side.effective.mask().value(&self.pointer, &value)
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Invariant: the digest depends on the document's value alone, not on the files, formats or layers that made it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,6 +11,8 @@ use serde_json::Value;
 
 use crate::merge::{Merged, Place};
 use crate::pointer;
+use crate::secrets::mask::Mask;
+use crate::secrets::{formats, sops};
 use crate::source::{Resolver, Source};
 
 /// The document one instance gets: a config's base, or one of its variants. Cheap to clone.
@@ -24,10 +27,11 @@ struct Inner {
     sources: Vec<RepoPath>,
     layers: Vec<Arc<Source>>,
     merged: Merged,
+    mask: Mask,
 }
 
 impl Effective {
-    pub(crate) fn new(variant: Option<String>, merged: Merged, layers: Vec<Arc<Source>>) -> Self {
+    pub(crate) fn new(variant: Option<String>, merged: Merged, layers: Vec<Arc<Source>>, mask: Mask) -> Self {
         let document = merged.to_json();
         let canonical: Arc<str> = headwater_render::canonical(&document).into();
         let digest = headwater_render::digest(&canonical);
@@ -40,6 +44,7 @@ impl Effective {
             sources,
             layers,
             merged,
+            mask,
         }))
     }
 
@@ -75,7 +80,7 @@ impl Effective {
     }
 
     /// Which layer set each leaf (scalar, list or empty object), by pointer; below `pointer` if one is given. A
-    /// pointer into a list gives that one element.
+    /// pointer into a list gives that one element. It is for eyes, so secrets are hidden.
     pub fn explain(&self, pointer: Option<&str>) -> Vec<ExplainEntry> {
         let from = pointer.unwrap_or_default();
         let Some(tokens) = pointer::tokens(from) else {
@@ -85,12 +90,13 @@ impl Effective {
         let mut explainer = Explainer {
             resolver: self.resolver(),
             pointer: from.to_owned(),
+            mask: self.mask(),
             entries: Vec::new(),
         };
         if rest.is_empty() {
             explainer.below(merged);
         } else if let (Some(place), Some(value)) = (merged.element(rest), self.0.document.pointer(from)) {
-            explainer.push(value.clone(), place, merged.overridden());
+            explainer.push(value, place, merged.overridden());
         }
         explainer.entries
     }
@@ -127,6 +133,21 @@ impl Effective {
         &self.0.layers
     }
 
+    /// What of it is not for eyes.
+    pub(crate) fn mask(&self) -> &Mask {
+        &self.0.mask
+    }
+
+    /// Pointers of the values that are encrypted, so that nobody here can say what they are.
+    pub(crate) fn ciphertexts(&self) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        if self.0.layers.iter().any(|layer| layer.is_sops) {
+            let is_sops = |layer: usize| self.0.layers.get(layer).is_some_and(|layer| layer.is_sops);
+            sops::ciphertexts(&self.0.merged, &is_sops, &mut String::new(), &mut found);
+        }
+        found
+    }
+
     pub(crate) fn merged(&self) -> &Merged {
         &self.0.merged
     }
@@ -136,6 +157,7 @@ impl Effective {
 struct Explainer<'a> {
     resolver: Resolver<'a>,
     pointer: String,
+    mask: &'a Mask,
     entries: Vec<ExplainEntry>,
 }
 
@@ -150,14 +172,14 @@ impl Explainer<'_> {
                     self.pointer.truncate(length);
                 }
             }
-            Some(_) | None => self.push(merged.to_json(), merged.origin(), merged.overridden()),
+            Some(_) | None => self.push(&merged.to_json(), merged.origin(), merged.overridden()),
         }
     }
 
-    fn push(&mut self, value: Value, origin: Place, overridden: &[Place]) {
+    fn push(&mut self, value: &Value, origin: Place, overridden: &[Place]) {
         self.entries.push(ExplainEntry {
-            pointer: self.pointer.clone(),
-            value,
+            pointer: formats::redact(&self.pointer).into_owned(),
+            value: self.mask.value(&self.pointer, value),
             origin: self.resolver.origin(origin),
             overrides: overridden
                 .iter()

@@ -11,6 +11,8 @@ use crate::collect::{Collector, fault_finding};
 use crate::document::lines::LineIndex;
 use crate::document::{ParseOptions, parse};
 use crate::plan::Plan;
+use crate::secrets::mask::Mask;
+use crate::secrets::sops;
 use crate::source::Source;
 use crate::tree::{ConfigTree, Entry, File};
 use headwater_render::Format;
@@ -21,6 +23,7 @@ pub(crate) struct Library<'a> {
     options: ParseOptions,
     file_bytes: u64,
     no_file: Severity,
+    mask: Mask,
     read: BTreeMap<RepoPath, Option<Arc<Source>>>,
 }
 
@@ -37,6 +40,7 @@ impl<'a> Library<'a> {
             options: plan.parse_options(),
             file_bytes: plan.limits.file_bytes,
             no_file,
+            mask: plan.mask.clone(),
             read: BTreeMap::new(),
         }
     }
@@ -55,6 +59,24 @@ impl<'a> Library<'a> {
         source
     }
 
+    /// Whether somebody needed the file.
+    pub(crate) fn has_read(&self, path: &RepoPath) -> bool {
+        self.read.contains_key(path)
+    }
+
+    /// As [`Library::source`], for whoever can do without; nothing is remembered.
+    pub(crate) fn peek(&self, path: &RepoPath) -> Option<Arc<Source>> {
+        match self.read.get(path) {
+            Some(known) => known.clone(),
+            None => self.parse(path).ok().map(Arc::new),
+        }
+    }
+
+    /// The bytes of a file, if it may be read at all.
+    pub(crate) fn text(&self, path: &RepoPath) -> Option<Arc<[u8]>> {
+        self.bytes(path).ok()
+    }
+
     fn parse(&self, path: &RepoPath) -> Result<Source, Vec<Finding>> {
         let bytes = self.bytes(path)?;
         let format = Format::of(path).ok_or_else(|| {
@@ -64,17 +86,20 @@ impl<'a> Library<'a> {
             ]
         })?;
         match parse(format, &bytes, &self.options) {
-            Ok(root) => Ok(Source {
+            Ok(mut root) => Ok(Source {
                 path: path.clone(),
                 bytes,
+                is_sops: sops::strip(&mut root),
                 root,
             }),
             Err(faults) => {
                 let index = LineIndex::new(&*bytes);
-                Err(faults
+                let mut findings: Vec<_> = faults
                     .iter()
                     .map(|fault| fault_finding(path.as_str(), &index, fault))
-                    .collect())
+                    .collect();
+                self.mask.faults(path.as_str(), &bytes, &mut findings);
+                Err(findings)
             }
         }
     }

@@ -1,14 +1,19 @@
 //! Findings as text, in the shape that compilers have taught everybody to read.
 //!
 //! Invariant: the text is a function of the findings and the sources. Control characters of a source or a message never
-//! reach a terminal. What is deliberately absent: JSON, which is [`headwater_wire::CheckView`].
+//! reach a terminal, and no secret does: lines come from [`Sources`] alone, which hide them. What is deliberately absent: JSON, which is [`headwater_wire::CheckView`].
 
 use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
-use headwater_wire::{Finding, Severity, Span};
+use headwater_wire::{Finding, RepoPath, Severity, Span};
 
 use crate::document::lines::LineIndex;
+use crate::secrets::mask::Mask;
+use crate::tree::{ConfigTree, Entry};
 
 /// Most characters of a source line that are shown; the rest of a minified file is cut round the place.
 const LINE_CHARS_MAX: usize = 200;
@@ -22,12 +27,44 @@ pub enum Style {
     Styled,
 }
 
-/// All findings, a blank line between two, and a line that counts them. `source` gives the text of a file; where it
-/// gives none, only the place is shown.
-pub fn text<'a>(findings: &[Finding], style: Style, source: impl Fn(&str) -> Option<&'a [u8]>) -> String {
+/// Lines of the files of a tree, with secrets hidden. A finding about one value may stand on a line with another.
+#[derive(Debug)]
+pub struct Sources<'a> {
+    tree: &'a ConfigTree,
+    mask: Mask,
+    /// Files that were asked for.
+    masked: RefCell<BTreeMap<String, Rc<[u8]>>>,
+}
+
+impl<'a> Sources<'a> {
+    /// The files of a tree that was read for a verdict.
+    pub fn of(tree: &'a ConfigTree) -> Self {
+        Self {
+            tree,
+            mask: Mask::of(tree),
+            masked: RefCell::default(),
+        }
+    }
+
+    fn line(&self, path: &str, line: u32) -> Option<String> {
+        let bytes = match self.tree.get(&path.parse::<RepoPath>().ok()?)? {
+            Entry::File(file) => file.bytes.as_deref()?,
+            Entry::Symlink | Entry::Submodule => return None,
+        };
+        let mut masked = self.masked.borrow_mut();
+        let text = masked
+            .entry(path.to_owned())
+            .or_insert_with(|| self.mask.text(path, bytes).into());
+        LineIndex::new(&**text).line(line).map(str::to_owned)
+    }
+}
+
+/// All findings, a blank line between two, and a line that counts them. Where the sources lack a file, only the place is
+/// shown.
+pub fn text(findings: &[Finding], style: Style, sources: &Sources<'_>) -> String {
     let mut text = String::new();
     for finding in findings {
-        text.push_str(&one(finding, style, &source));
+        text.push_str(&one(finding, style, sources));
         text.push_str("\n\n");
     }
     text.push_str(&summary(findings));
@@ -36,7 +73,7 @@ pub fn text<'a>(findings: &[Finding], style: Style, source: impl Fn(&str) -> Opt
 }
 
 /// One finding, without a line break at the end.
-pub fn one<'a>(finding: &Finding, style: Style, source: impl Fn(&str) -> Option<&'a [u8]>) -> String {
+pub fn one(finding: &Finding, style: Style, sources: &Sources<'_>) -> String {
     let title = level(finding.severity)
         .primary_title(printable(&finding.message))
         .id(&finding.code);
@@ -52,7 +89,7 @@ pub fn one<'a>(finding: &Finding, style: Style, source: impl Fn(&str) -> Option<
         kind: AnnotationKind::Primary,
         label,
     };
-    group = group.element(primary.element(&source));
+    group = group.element(primary.element(sources));
     for related in &finding.related {
         let label = Some(printable(&related.note));
         let mark = Mark {
@@ -61,7 +98,7 @@ pub fn one<'a>(finding: &Finding, style: Style, source: impl Fn(&str) -> Option<
             kind: AnnotationKind::Context,
             label,
         };
-        group = group.element(mark.element(&source));
+        group = group.element(mark.element(sources));
     }
     if let Some(config) = &finding.config {
         group = group.element(Level::NOTE.message(format!("in config `{config}`")));
@@ -126,10 +163,8 @@ struct Mark<'m> {
 }
 
 impl<'m> Mark<'m> {
-    fn element<'a>(self, source: impl Fn(&str) -> Option<&'a [u8]>) -> Element<'m> {
-        let line =
-            source(self.path).and_then(|bytes| LineIndex::new(bytes).line(self.span.line).map(str::to_owned));
-        let Some(line) = line else {
+    fn element(self, sources: &Sources<'_>) -> Element<'m> {
+        let Some(line) = sources.line(self.path, self.span.line) else {
             return self.origin().into();
         };
         let start = self.span.column.saturating_sub(1) as usize;

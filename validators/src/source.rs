@@ -15,6 +15,8 @@ pub(crate) struct Source {
     pub(crate) path: RepoPath,
     pub(crate) bytes: Arc<[u8]>,
     pub(crate) root: Node,
+    /// Whether it came with the metadata by which SOPS decrypts it; `root` is without them.
+    pub(crate) is_sops: bool,
 }
 
 /// Turns places into lines and columns; counts the lines of each layer at most once.

@@ -129,6 +129,12 @@ const CODES: &[&str] = &[
     "schema/overridden",
     "schema/ref",
     "schema/served",
+    "secret/name",
+    "secret/path",
+    "secret/private-key",
+    "secret/token",
+    "secret/unused-allow",
+    "secret/url-password",
     "tree/case-collision",
     "tree/config-name",
     "tree/lfs-pointer",
@@ -142,7 +148,6 @@ const CODES: &[&str] = &[
 ];
 
 struct Case {
-    files: BTreeMap<String, Vec<u8>>,
     tree: ConfigTree,
     exposed: BTreeSet<ConfigName>,
     before: Option<ConfigTree>,
@@ -155,7 +160,7 @@ struct Case {
 
 impl Case {
     fn load(directory: &Path) -> Self {
-        let (files, mut tree) = read_tree(&directory.join("repo"));
+        let mut tree = read_tree(&directory.join("repo"));
         for line in text(directory, "entries.txt").lines() {
             add_entry(&mut tree, line);
         }
@@ -193,7 +198,6 @@ impl Case {
                 serde_json::from_str(&floor).unwrap()
             },
             outcomes: outcomes.then(|| text(directory, "outcomes.txt").lines().map(outcome).collect()),
-            files,
             tree,
             exposed,
             limits,
@@ -218,8 +222,8 @@ impl Case {
 
     fn judge(&self) -> String {
         let verdict = self.verdict();
-        let source = |path: &str| self.files.get(path).map(Vec::as_slice);
-        let mut text = report::text(verdict.findings(), report::Style::Plain, source);
+        let sources = report::Sources::of(&self.tree);
+        let mut text = report::text(verdict.findings(), report::Style::Plain, &sources);
         Self::list_configs(&verdict, &mut text);
         self.assert_declared(&verdict);
         text
@@ -326,18 +330,18 @@ fn add_entry(tree: &mut ConfigTree, line: &str) {
     }
 }
 
-fn read_tree(directory: &Path) -> (BTreeMap<String, Vec<u8>>, ConfigTree) {
+fn read_tree(directory: &Path) -> ConfigTree {
     let mut files = BTreeMap::new();
     read_files(directory, "", &mut files);
     let mut tree = ConfigTree::new();
     for (path, bytes) in &files {
         tree.insert(path.as_bytes(), file(bytes.len() as u64, Some(bytes)));
     }
-    (files, tree)
+    tree
 }
 
 fn optional_tree(directory: &Path) -> Option<ConfigTree> {
-    directory.is_dir().then(|| read_tree(directory).1)
+    directory.is_dir().then(|| read_tree(directory))
 }
 
 fn restored(tree: &ConfigTree, limits: &Limits) -> Restored {

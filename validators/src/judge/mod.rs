@@ -1,4 +1,4 @@
-//! The order of judging: names, manifest, guards of the manifest, documents, layers, schemas, rules.
+//! The order of judging: names, manifest, guards of the manifest, documents, layers, schemas, rules, secrets.
 //!
 //! Invariant: a step runs only on what the step before let through, so nobody reads ten findings for one mistake. An
 //! invalid manifest ends it: half-judged files would say more about the manifest than about themselves.
@@ -27,6 +27,7 @@ use crate::rules::cel::budget::Budget;
 use crate::rules::checker::{self, Checker};
 use crate::rules::reference::World;
 use crate::schema::Schemas;
+use crate::secrets;
 use crate::source::{Resolver, Source};
 use crate::tree::ConfigTree;
 use crate::verdict::{Config, ConfigParts, Rejection, Tree, ValidTree, Variant, Verdict};
@@ -226,7 +227,8 @@ impl Judging<'_> {
         self.guard_errors += self.found.errors() - errors;
     }
 
-    /// With a manifest every error rejects. Without one a file that never was a good config is tolerated.
+    /// With a manifest every error rejects. Without one a file that never was a good config is tolerated; a secret is
+    /// not, since that file is served as raw bytes.
     fn finish(mut self, mut tree: Tree) -> Verdict {
         self.found.extend(std::mem::take(&mut self.notes).into_findings());
         let is_config = |path: &RepoPath| {
@@ -240,10 +242,13 @@ impl Judging<'_> {
             .iter()
             .filter(|(name, _)| self.context.exposed.contains(*name))
             .collect();
+        let secrets = secrets::check(self.tree, &self.plan, &self.library);
+        let has_secret = secrets.iter().any(Finding::is_error);
+        self.found.extend(secrets);
         let must_reject = if self.plan.has_manifest {
             self.found.has_error()
         } else {
-            !lost.is_empty() || self.guard_errors > 0
+            has_secret || !lost.is_empty() || self.guard_errors > 0
         };
         for (name, path) in lost.into_iter().filter(|_| !self.plan.has_manifest) {
             let message =
@@ -347,7 +352,8 @@ impl Judging<'_> {
         layers: Vec<Arc<Source>>,
         schema: Option<&RepoPath>,
     ) -> Effective {
-        let effective = Effective::new(variant.map(str::to_owned), merged, layers);
+        let mask = self.plan.mask.clone();
+        let effective = Effective::new(variant.map(str::to_owned), merged, layers, mask);
         self.merged_bytes = self.merged_bytes.saturating_add(effective.canonical().len());
         if let Some(schema) = schema {
             self.schemas

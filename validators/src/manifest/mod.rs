@@ -4,13 +4,13 @@
 //! is deliberately absent: the tree. Which files there are is [`crate::judge`]'s business.
 
 mod config;
-mod guards;
 pub(crate) mod model;
 pub(crate) mod protect;
 mod reader;
 pub(crate) mod rollout;
 pub(crate) mod rules;
 pub(crate) mod schema;
+pub(crate) mod secrets;
 
 use globset::{GlobSet, GlobSetBuilder};
 use headwater_wire::{Finding, Severity};
@@ -85,7 +85,7 @@ fn read(reader: &mut Reader<'_>, root: &Node, server: &Limits) -> Option<Manifes
     let defaults = read_defaults(reader, root);
     let limits = read_limits(reader, root, server);
     let rollouts = rollout::read(reader, root);
-    guards::read(reader, root);
+    let secrets = secrets::read(reader, root);
     let mut rules = rules::read(reader, root);
     let protect = protect::read(reader, root);
     let names = Names {
@@ -102,6 +102,7 @@ fn read(reader: &mut Reader<'_>, root: &Node, server: &Limits) -> Option<Manifes
         rules,
         protect,
         warnings: Vec::new(),
+        secrets,
     })
 }
 

@@ -7,6 +7,7 @@ use headwater_wire::Finding;
 
 use super::protect::Protect;
 use super::rollout::RolloutPolicy;
+use super::secrets::Secrets;
 use crate::document::{MergeKeys, Range, TomlVersion};
 use crate::limits::Limits;
 use crate::merge::Nulls;
@@ -33,6 +34,7 @@ pub(crate) struct Manifest {
     pub(crate) protect: Protect,
     /// What is probably not meant.
     pub(crate) warnings: Vec<Finding>,
+    pub(crate) secrets: Secrets,
 }
 
 /// `[defaults]`.

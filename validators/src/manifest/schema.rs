@@ -13,7 +13,7 @@ mod tests {
     use headwater_render::Format;
     use serde_json::Value;
 
-    use super::super::{config, guards, protect, rollout, rules};
+    use super::super::{config, protect, rollout, rules, secrets};
     use super::MANIFEST_SCHEMA;
     use crate::document::{ParseOptions, parse};
 
@@ -38,10 +38,10 @@ mod tests {
             ("/properties/defaults", super::super::DEFAULTS_KEYS),
             ("/properties/defaults/properties/yaml", super::super::YAML_KEYS),
             ("/properties/limits", super::super::LIMITS_KEYS),
-            ("/properties/secrets", guards::KEYS),
+            ("/properties/secrets", secrets::KEYS),
             (
                 "/properties/secrets/properties/allow/items",
-                guards::EXCEPTION_KEYS,
+                secrets::EXCEPTION_KEYS,
             ),
             ("/properties/protect", protect::KEYS),
             ("/$defs/config", config::KEYS),

@@ -25,6 +25,7 @@ use crate::manifest::rollout::RolloutPolicy;
 use crate::merge::Nulls;
 use crate::pattern::Bindings;
 use crate::rules::rule::Rule;
+use crate::secrets::mask::Mask;
 use crate::tree::{ConfigTree, Entry, File};
 use names::Names;
 
@@ -48,6 +49,8 @@ pub(crate) struct Plan {
     pub(crate) has_manifest: bool,
     /// The manifest, for the lines and columns of what it says.
     pub(crate) manifest: Option<Arc<[u8]>>,
+    /// What is secret in the tree.
+    pub(crate) mask: Mask,
     /// Files that are schemas by their name or by the manifest.
     pub(crate) schemas: BTreeSet<RepoPath>,
     pub(crate) findings: Vec<Finding>,
@@ -157,6 +160,7 @@ impl Plan {
             protect: Protect::default(),
             has_manifest: false,
             manifest: None,
+            mask: Mask::default(),
             schemas: BTreeSet::new(),
             findings: Vec::new(),
         }
@@ -190,6 +194,7 @@ impl<'a> Planner<'a> {
         let mut plan = Plan::empty(manifest.defaults.clone(), manifest.limits.clone());
         plan.has_manifest = true;
         plan.manifest = Some(Arc::clone(bytes));
+        plan.mask = Mask::new(manifest);
         plan.rollouts.clone_from(&manifest.rollouts);
         plan.rules.clone_from(&manifest.rules);
         plan.protect = manifest.protect;

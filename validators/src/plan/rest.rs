@@ -10,6 +10,7 @@ use super::{Plan, Planned, Planner, Terms, Watched, inputs};
 use crate::limits::Limits;
 use crate::manifest;
 use crate::manifest::model::{Defaults, Unmatched};
+use crate::secrets::mask::is_schema_by_name;
 use crate::suggest;
 use crate::tree::{ConfigTree, Entry};
 use headwater_render::Format;
@@ -73,7 +74,7 @@ impl Planner<'_> {
 
     /// A schema is one by the manifest, or by its name: `x.schema.json`. Its content is not looked at.
     fn is_schema(&self, path: &RepoPath) -> bool {
-        let by_name = path.without_extension().ends_with(".schema");
+        let by_name = is_schema_by_name(path.as_str());
         let patterns = self
             .manifest
             .configs

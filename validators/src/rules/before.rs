@@ -14,6 +14,7 @@ use crate::limits::Limits;
 use crate::merge::{Merged, Nulls};
 use crate::plan::{Plan, Planned};
 use crate::rules::rule::Rule;
+use crate::secrets::mask::Mask;
 use crate::source::Source;
 use crate::tree::ConfigTree;
 use crate::verdict::Config;
@@ -67,10 +68,18 @@ impl<'a> Before<'a> {
                 variants: variants.collect(),
             });
         }
-        Self::merge(&mut self.library, planned, self.plan.defaults.nulls)
+        Self::merge(
+            &mut self.library,
+            planned,
+            (self.plan.defaults.nulls, &self.plan.mask),
+        )
     }
 
-    fn merge(library: &mut Library<'a>, planned: &Planned, nulls: Nulls) -> Option<Documents> {
+    fn merge(
+        library: &mut Library<'a>,
+        planned: &Planned,
+        (nulls, mask): (Nulls, &Mask),
+    ) -> Option<Documents> {
         let mut unread = Collector::default();
         let mut sources = |paths: &[RepoPath]| -> Option<Vec<Arc<Source>>> {
             paths
@@ -85,10 +94,15 @@ impl<'a> Before<'a> {
             let mut all = layers.clone();
             all.extend(sources(&variant.layers)?);
             let merged = Merged::of_layers(&all, nulls);
-            variants.push(Effective::new(Some(variant.name.clone()), merged, all));
+            variants.push(Effective::new(
+                Some(variant.name.clone()),
+                merged,
+                all,
+                mask.clone(),
+            ));
         }
         Some(Documents {
-            base: Effective::new(None, merged, layers),
+            base: Effective::new(None, merged, layers, mask.clone()),
             variants,
         })
     }

@@ -40,6 +40,10 @@ pub(super) fn of_violation(
         related,
     } = violation;
     let pointer = pointer::text(&tokens);
+    let mask = subject.new.mask();
+    let [old, new, detail] = [old, new, detail].map(|value| value.map(|value| mask.value(&pointer, &value)));
+    // It may be one item of a list, and the list as such no secret.
+    let detail = detail.map(|detail| mask.value(&format!("{pointer}/0"), &detail));
     let facts = Facts {
         old: old.as_ref(),
         new: new.as_ref(),

@@ -61,6 +61,11 @@ pub(super) fn subjects<'a>(
     }
 }
 
+/// A document as a service may see it that is not the program it is for.
+fn for_eyes(effective: &Effective) -> Value {
+    effective.mask().value("", effective.document())
+}
+
 /// The documents that differ from what is exposed.
 pub(super) fn changed(
     name: &ConfigName,
@@ -71,8 +76,8 @@ pub(super) fn changed(
         |variant: Option<&str>, old: Option<&Effective>, new: Option<&Effective>| QuestionedConfig {
             name: name.clone(),
             variant: variant.map(str::to_owned),
-            old: old.map(|old| old.document().clone()),
-            new: new.map(|new| new.document().clone()),
+            old: old.map(for_eyes),
+            new: new.map(for_eyes),
         };
     let Some(config) = config else {
         return old

@@ -9,8 +9,9 @@ use serde_json::Value;
 
 use super::formats;
 use super::message;
+use super::seen::Seen;
 use super::store::{Retriever, Store, uri_of};
-use super::violation::{self, Violation};
+use super::violation::{self, Context, Violation};
 use super::{Dialect, Formats, RegexEngine, SchemaOptions};
 use crate::document::lines::LineIndex;
 use crate::document::{Node, Range};
@@ -81,13 +82,19 @@ impl Compiled {
 
     /// What is wrong with a document, at most `limit` things. The cheap question comes first, because collecting
     /// errors can take a hundred times as long as finding out that there are none.
-    pub(super) fn check(&self, document: &Value, limit: usize) -> Vec<Violation> {
+    pub(super) fn check(&self, seen: &Seen<'_>, limit: usize) -> Vec<Violation> {
+        let document = seen.document();
         if self.validator.is_valid(document) {
             return Vec::new();
         }
+        let excused = seen.excused(self.validator.iter_errors(document));
+        let context = Context { schema: self, seen };
         let mut violations = Vec::new();
         for error in self.validator.iter_errors(document) {
-            violations.extend(violation::explain(Some(self), &error));
+            if seen.excuses(&error) || excused.spreads_to(&error) {
+                continue;
+            }
+            violations.extend(violation::explain(Some(context), &error));
             if violations.len() >= limit {
                 break;
             }
@@ -168,7 +175,7 @@ fn invalid_schema(source: &Source, error: &ValidationError<'_>) -> Finding {
         _ => {
             let first = violation::explain(None, error).into_iter().next();
             let (message, hint) = first.map_or_else(
-                || (message::sentence(error), None),
+                || (message::sentence(error, error.instance()), None),
                 |first| (first.message, first.hint),
             );
             (message, hint.unwrap_or_else(|| DIALECT_HINT.to_owned()))

@@ -12,10 +12,10 @@ const SHOWN_CHARS: usize = 60;
 /// Most allowed values that a hint lists.
 const LISTED: usize = 8;
 
-/// What is wrong, with the value last.
+/// What is wrong, with the value last as it may be repeated.
 #[expect(clippy::too_many_lines, reason = "a table: one line for each keyword")]
-pub(super) fn sentence(error: &ValidationError<'_>) -> String {
-    let value = shown(error.instance());
+pub(super) fn sentence(error: &ValidationError<'_>, instance: &Value) -> String {
+    let value = shown(instance);
     match error.kind() {
         ValidationErrorKind::AdditionalItems { limit } => format!("the list has more than {limit} items"),
         ValidationErrorKind::AdditionalProperties { unexpected }
@@ -86,7 +86,10 @@ pub(super) fn sentence(error: &ValidationError<'_>) -> String {
         ValidationErrorKind::Not { .. } => format!("is what the schema forbids: {value}"),
         ValidationErrorKind::Pattern { pattern } => format!("does not match `{pattern}`: {value}"),
         ValidationErrorKind::PropertyNames { error } => {
-            format!("a key of this name is not allowed: {}", sentence(error))
+            format!(
+                "a key of this name is not allowed: {}",
+                sentence(error, error.instance())
+            )
         }
         ValidationErrorKind::Required { property } => format!("missing key: {}", shown(property)),
         ValidationErrorKind::Type { kind } => format!(
@@ -99,14 +102,14 @@ pub(super) fn sentence(error: &ValidationError<'_>) -> String {
     }
 }
 
-/// What to do about it, where the schema tells.
+/// What to do about it, where the schema tells; no word is suggested but for a value that may be repeated.
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "most keywords say all there is in their sentence"
 )]
-pub(super) fn hint(error: &ValidationError<'_>) -> Option<String> {
+pub(super) fn hint(error: &ValidationError<'_>, instance: &Value) -> Option<String> {
     match error.kind() {
-        ValidationErrorKind::Enum { options } => Some(allowed(error.instance(), options)),
+        ValidationErrorKind::Enum { options } => Some(allowed(instance, options)),
         ValidationErrorKind::Type {
             kind: TypeKind::Single(JsonType::Integer | JsonType::Number),
         } => {

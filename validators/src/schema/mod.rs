@@ -11,6 +11,7 @@ mod fragment;
 mod lint;
 mod message;
 pub(crate) mod place;
+mod seen;
 mod store;
 #[cfg(test)]
 mod suite;
@@ -29,6 +30,7 @@ use crate::tree::ConfigTree;
 use compile::Compiled;
 use fragment::Fragments;
 use lint::{Linter, Use};
+use seen::Seen;
 use store::Store;
 
 /// The language of a schema that names none in `$schema`.
@@ -165,7 +167,7 @@ impl<'a> Schemas<'a> {
         } else {
             self.findings
         };
-        let violations = compiled.check(effective.document(), limit);
+        let violations = compiled.check(&Seen::of(effective), limit);
         found.extend(place::findings(violations, config, effective));
         self.fragments.checked(effective, (path, compiled), self.options);
     }

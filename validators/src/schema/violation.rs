@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::compile::Compiled;
 use super::message;
+use super::seen::Seen;
 use crate::pointer;
 use crate::suggest;
 
@@ -38,53 +39,83 @@ pub(crate) enum Spot {
     Absent(String),
 }
 
+/// What explains an error in a document.
+#[derive(Clone, Copy)]
+pub(super) struct Context<'a> {
+    pub(super) schema: &'a Compiled,
+    pub(super) seen: &'a Seen<'a>,
+}
+
+/// The value that `error` is about as it may be repeated. What a schema says of itself is no secret place.
+fn shown<'a>(context: Option<Context<'a>>, error: &'a ValidationError<'_>) -> &'a Value {
+    context.map_or(error.instance(), |context| context.seen.shown(error))
+}
+
 /// All that `error` says. Without a schema it is the schema itself that is wrong, and no keys are suggested.
-pub(super) fn explain(schema: Option<&Compiled>, error: &ValidationError<'_>) -> Vec<Violation> {
-    explain_nested(schema, error, NESTING_MAX)
+pub(super) fn explain(context: Option<Context<'_>>, error: &ValidationError<'_>) -> Vec<Violation> {
+    explain_nested(context, error, NESTING_MAX)
 }
 
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "a new kind of error is told in the words of the schema crate"
 )]
-fn explain_nested(schema: Option<&Compiled>, error: &ValidationError<'_>, nesting: usize) -> Vec<Violation> {
+fn explain_nested(
+    context: Option<Context<'_>>,
+    error: &ValidationError<'_>,
+    nesting: usize,
+) -> Vec<Violation> {
     match error.kind() {
         ValidationErrorKind::AdditionalProperties { unexpected }
         | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
-            let known = known_keys(schema, error);
+            let known = known_keys(context, error);
             unexpected
                 .iter()
-                .map(|key| unknown_key(error, key, &known))
+                .map(|key| unknown_key(context, error, (key, &known)))
                 .collect()
         }
         ValidationErrorKind::Required { property } => {
             let key = property.as_str().unwrap_or_default().to_owned();
-            vec![violation(error, Spot::Absent(key), None)]
+            vec![violation(context, error, Spot::Absent(key), None)]
         }
         ValidationErrorKind::PropertyNames { error: inner } => {
             let key = inner.instance().as_str().unwrap_or_default().to_owned();
-            vec![violation(error, Spot::Key(key), message::hint(inner))]
+            let hint = message::hint(inner, inner.instance());
+            vec![violation(context, error, Spot::Key(key), hint)]
         }
-        ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context }
+        ValidationErrorKind::AnyOf { context: branches }
+        | ValidationErrorKind::OneOfNotValid { context: branches }
             if nesting > 0 =>
         {
-            alternatives(schema, error, context, nesting - 1)
+            alternatives(context, error, branches, nesting - 1)
         }
-        _ => vec![violation(error, Spot::Value, message::hint(error))],
+        _ => {
+            let hint = message::hint(error, shown(context, error));
+            vec![violation(context, error, Spot::Value, hint)]
+        }
     }
 }
 
-fn violation(error: &ValidationError<'_>, spot: Spot, hint: Option<String>) -> Violation {
+fn violation(
+    context: Option<Context<'_>>,
+    error: &ValidationError<'_>,
+    spot: Spot,
+    hint: Option<String>,
+) -> Violation {
     Violation {
         keyword: error.kind().keyword().to_owned(),
         tokens: pointer::tokens(error.instance_path().as_str()).unwrap_or_default(),
         spot,
-        message: message::sentence(error),
+        message: message::sentence(error, shown(context, error)),
         hint,
     }
 }
 
-fn unknown_key(error: &ValidationError<'_>, key: &str, known: &[String]) -> Violation {
+fn unknown_key(
+    context: Option<Context<'_>>,
+    error: &ValidationError<'_>,
+    (key, known): (&str, &[String]),
+) -> Violation {
     let words: Vec<&str> = known.iter().map(String::as_str).collect();
     // A key that is not there yet is the likelier meaning; but a layer may misspell what a lower one sets.
     let absent = words
@@ -99,13 +130,13 @@ fn unknown_key(error: &ValidationError<'_>, key: &str, known: &[String]) -> Viol
     let message = format!("unknown key: `{key}`");
     Violation {
         message,
-        ..violation(error, Spot::Key(key.to_owned()), hint)
+        ..violation(context, error, Spot::Key(key.to_owned()), hint)
     }
 }
 
 /// The keys that the schema names beside the keyword that refused one.
-fn known_keys(schema: Option<&Compiled>, error: &ValidationError<'_>) -> Vec<String> {
-    let properties = schema.and_then(|schema| schema.sibling(error, "properties"));
+fn known_keys(context: Option<Context<'_>>, error: &ValidationError<'_>) -> Vec<String> {
+    let properties = context.and_then(|context| context.schema.sibling(error, "properties"));
     properties
         .as_ref()
         .and_then(Value::as_object)
@@ -117,19 +148,19 @@ type Branch = [ValidationError<'static>];
 
 /// Follows the best alternative, if one is better than the others; else says what they all want.
 fn alternatives(
-    schema: Option<&Compiled>,
+    context: Option<Context<'_>>,
     error: &ValidationError<'_>,
-    context: &[Vec<ValidationError<'static>>],
+    branches: &[Vec<ValidationError<'static>>],
     nesting: usize,
 ) -> Vec<Violation> {
-    if let Some(message) = expected_types(error, context) {
+    if let Some(message) = expected_types(context, error, branches) {
         return vec![Violation {
             message,
-            ..violation(error, Spot::Value, None)
+            ..violation(context, error, Spot::Value, None)
         }];
     }
     let here = depth(error);
-    let fitting: Vec<&Branch> = context
+    let fitting: Vec<&Branch> = branches
         .iter()
         .map(Vec::as_slice)
         .filter(|branch| !branch.is_empty() && fits(branch, here))
@@ -142,22 +173,29 @@ fn alternatives(
     match best {
         Some(branch) if fitting.len() == 1 || deepest(branch) > here => branch
             .iter()
-            .flat_map(|inner| explain_nested(schema, inner, nesting))
+            .flat_map(|inner| explain_nested(context, inner, nesting))
             .collect(),
-        _ => vec![violation(error, Spot::Value, fallback_hint(context, best))],
+        _ => {
+            let hint = fallback_hint(context, branches, best);
+            vec![violation(context, error, Spot::Value, hint)]
+        }
     }
 }
 
 /// A word that is nearly right in any alternative, else what the closest one says.
-fn fallback_hint(context: &[Vec<ValidationError<'static>>], best: Option<&Branch>) -> Option<String> {
+fn fallback_hint(
+    context: Option<Context<'_>>,
+    branches: &[Vec<ValidationError<'static>>],
+    best: Option<&Branch>,
+) -> Option<String> {
     let first = |branch: &&Branch| {
         branch
             .first()
-            .and_then(message::hint)
+            .and_then(|error| message::hint(error, shown(context, error)))
             .filter(|hint| hint.starts_with("did you mean"))
     };
     let branches = || {
-        context
+        branches
             .iter()
             .map(Vec::as_slice)
             .filter(|branch| !branch.is_empty())
@@ -166,7 +204,7 @@ fn fallback_hint(context: &[Vec<ValidationError<'static>>], best: Option<&Branch
         let closest = best.or_else(|| branches().next())?.first()?;
         Some(format!(
             "the closest alternative says: {}",
-            message::sentence(closest)
+            message::sentence(closest, shown(context, closest))
         ))
     })
 }
@@ -185,9 +223,13 @@ fn fits(branch: &Branch, here: usize) -> bool {
 }
 
 /// One sentence if every alternative only wants another type.
-fn expected_types(error: &ValidationError<'_>, context: &[Vec<ValidationError<'static>>]) -> Option<String> {
+fn expected_types(
+    context: Option<Context<'_>>,
+    error: &ValidationError<'_>,
+    branches: &[Vec<ValidationError<'static>>],
+) -> Option<String> {
     let mut names: Vec<&'static str> = Vec::new();
-    for branch in context {
+    for branch in branches {
         let [inner] = branch.as_slice() else { return None };
         let ValidationErrorKind::Type { kind } = inner.kind() else {
             return None;
@@ -205,7 +247,7 @@ fn expected_types(error: &ValidationError<'_>, context: &[Vec<ValidationError<'s
     Some(format!(
         "expected {expected}, found {}: {}",
         message::found(value),
-        message::shown(value)
+        message::shown(shown(context, error))
     ))
 }
 

@@ -11,8 +11,8 @@ mod subject;
 use std::ffi::OsString;
 
 use clap::{Args, ValueEnum};
-use headwater_validators::{ConfigTree, Entry, Limits, report};
-use headwater_wire::{CheckView, Finding, RepoPath, VerdictState};
+use headwater_validators::{ConfigTree, Limits, report};
+use headwater_wire::{CheckView, Finding, VerdictState};
 
 use super::Environment;
 use super::failure::{Exit, Failure};
@@ -112,20 +112,13 @@ fn print(checked: &Checked, out: &mut Out<'_>) -> Result<(), Failure> {
         Paint::Plain => report::Style::Plain,
         Paint::Ansi => report::Style::Styled,
     };
+    let sources = report::Sources::of(&checked.tree);
     for finding in &checked.view.findings {
-        out.line(report::one(finding, style, |path| source(&checked.tree, path)))?;
+        out.line(report::one(finding, style, &sources))?;
         out.line("")?;
     }
     out.line(summary(checked, out.paint()))?;
     Ok(())
-}
-
-/// The bytes of a file, if the validators read them too.
-fn source<'a>(tree: &'a ConfigTree, path: &str) -> Option<&'a [u8]> {
-    match tree.get(&path.parse::<RepoPath>().ok()?)? {
-        Entry::File(file) => file.bytes.as_deref(),
-        Entry::Symlink | Entry::Submodule => None,
-    }
 }
 
 fn summary(checked: &Checked, paint: Paint) -> String {

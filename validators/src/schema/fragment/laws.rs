@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::super::compile::Compiled;
+use super::super::seen::Seen;
 use super::super::store::Store;
 use super::super::{Dialect, Formats, RegexEngine, SchemaOptions};
 use crate::document::{ParseOptions, parse};
@@ -102,6 +103,7 @@ fn compiled(schema: &Value) -> (Compiled, Option<Compiled>) {
         path: "app.schema.json".parse().unwrap(),
         root: parse(Format::Json, text.as_bytes(), &ParseOptions::default()).unwrap(),
         bytes: text.into_bytes().into(),
+        is_sops: false,
     };
     let options = SchemaOptions {
         dialect: Dialect::Draft202012,
@@ -128,10 +130,10 @@ proptest! {
         // A schema that refers to itself without going deeper means nothing.
         prop_assume!(is_grounded(&schema));
         let (whole, relaxed) = compiled(&schema);
-        prop_assume!(whole.check(&document, 1).is_empty());
+        prop_assume!(whole.check(&Seen::plain(&document), 1).is_empty());
         let part = part(&document, &mut keep.into_iter());
         let relaxed = relaxed.expect("every schema of this draft has a relaxed form");
-        prop_assert!(relaxed.check(&part, 1).is_empty(), "{schema} accepts {document} and not its part {part}");
+        prop_assert!(relaxed.check(&Seen::plain(&part), 1).is_empty(), "{schema} accepts {document} and not its part {part}");
     }
 }
 
@@ -177,7 +179,11 @@ fn is_grounded(schema: &Value) -> bool {
 }
 
 fn relaxed_accepts(schema: &Value, part: &Value) -> bool {
-    compiled(schema).1.unwrap().check(part, 1).is_empty()
+    compiled(schema)
+        .1
+        .unwrap()
+        .check(&Seen::plain(part), 1)
+        .is_empty()
 }
 
 /// What chance seldom finds: the law for each keyword that a part of an object could break.
@@ -207,7 +213,10 @@ fn a_keyword_that_a_part_could_break_is_left_out() {
         json!({"anyOf": [{"properties": {"a": true}, "required": ["a", "b"]}], "unevaluatedProperties": {"required": ["c"]}}),
     ] {
         let (compiled, relaxed) = compiled(&schema);
-        assert!(compiled.check(&whole, 1).is_empty(), "{schema} refuses the whole");
+        assert!(
+            compiled.check(&Seen::plain(&whole), 1).is_empty(),
+            "{schema} refuses the whole"
+        );
         let relaxed = relaxed.unwrap();
         for part in [
             json!({"a": 1}),
@@ -216,7 +225,10 @@ fn a_keyword_that_a_part_could_break_is_left_out() {
             json!({}),
             json!({"a": 1, "b": {}}),
         ] {
-            assert!(relaxed.check(&part, 1).is_empty(), "{schema} refuses {part}");
+            assert!(
+                relaxed.check(&Seen::plain(&part), 1).is_empty(),
+                "{schema} refuses {part}"
+            );
         }
     }
 }

@@ -20,11 +20,13 @@ use serde_json::Value as Json;
 
 use super::SchemaOptions;
 use super::compile::Compiled;
+use super::seen::Seen;
 use super::violation::{Spot, Violation};
 use crate::document::lines::LineIndex;
 use crate::document::{Node, Range, Value};
 use crate::effective::Effective;
 use crate::pointer;
+use crate::secrets::mask::Mask;
 use crate::source::Source;
 
 /// Most violations of one layer that are looked at.
@@ -69,9 +71,13 @@ impl Fragments {
             return;
         }
         let resolver = effective.resolver();
-        for (index, layer) in lower.iter().enumerate() {
+        // Of a file with encrypted values nobody can say what is wrong with them.
+        for (index, layer) in lower.iter().enumerate().filter(|(_, layer)| !layer.is_sops) {
             let mut counted = BTreeSet::new();
-            for violation in self.wrong(layer, (path, schema), options).iter() {
+            for violation in self
+                .wrong((layer, effective.mask()), (path, schema), options)
+                .iter()
+            {
                 let tokens = tokens(violation);
                 let (merged, _) = effective.merged().descend(&tokens);
                 let is_overridden = merged.overridden().iter().any(|place| place.layer == index);
@@ -95,7 +101,7 @@ impl Fragments {
 
     fn wrong(
         &mut self,
-        layer: &Source,
+        (layer, mask): (&Source, &Mask),
         (path, schema): (&RepoPath, &Compiled),
         options: SchemaOptions,
     ) -> Arc<[Violation]> {
@@ -111,7 +117,7 @@ impl Fragments {
         let found = relaxed
             .as_ref()
             .filter(|_| fragment.is_object())
-            .map(|relaxed| relaxed.check(&fragment, VIOLATIONS_MAX));
+            .map(|relaxed| relaxed.check(&Seen::part(&fragment, mask), VIOLATIONS_MAX));
         let found: Arc<[Violation]> = found.unwrap_or_default().into();
         self.wrong.insert(key, Arc::clone(&found));
         found

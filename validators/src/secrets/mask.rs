@@ -1,0 +1,279 @@
+//! Hides secrets from everything that is for eyes: findings, source lines, differences, explanations.
+//!
+//! Invariant: what [`super::leaf`] calls a secret is hidden, and nothing else; so what a finding is about is never shown
+//! beside it. References and ciphertext are no secrets and stay. What is deliberately absent: the documents that programs
+//! get, which hold what was committed.
+
+use std::sync::Arc;
+
+use headwater_render::Format;
+use headwater_wire::{Finding, RepoPath};
+use serde_json::Value;
+
+use super::leaf::{self, Ciphertext, Leaf, Place, Role};
+use super::{formats, names, scan, sops};
+use crate::document::lines::LineIndex;
+use crate::document::{MergeKeys, ParseOptions, Range, parse};
+use crate::limits::Limits;
+use crate::manifest;
+use crate::manifest::model::Manifest;
+use crate::manifest::secrets::{self, Secrets};
+use crate::pattern::Pattern;
+use crate::pointer;
+use crate::tree::{ConfigTree, Entry};
+
+/// What is shown in the place of a value; it does not tell how long the value is.
+pub(crate) const HIDDEN: &str = "••••••";
+
+/// What is shown in the place of one character of a file, so that columns stay what they are.
+const DOT: &str = "•";
+
+/// Which values are not for eyes, by the manifest of one tree. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Mask(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    secrets: Secrets,
+    /// Files that describe configs and are none.
+    schemas: Vec<Pattern>,
+}
+
+impl Mask {
+    /// By the manifest of a tree; one that cannot be used says what it can, and what it does not say has its default.
+    pub fn of(tree: &ConfigTree) -> Self {
+        let manifest = match tree.entry(manifest::PATH) {
+            Some((_, Entry::File(file))) => file.bytes.as_deref(),
+            Some((_, Entry::Symlink | Entry::Submodule)) | None => None,
+        };
+        Self::of_manifest(manifest)
+    }
+
+    /// As [`Mask::of`], from the bytes of the manifest alone.
+    pub fn of_manifest(bytes: Option<&[u8]>) -> Self {
+        let Some(bytes) = bytes else {
+            return Self::default();
+        };
+        match manifest::load(bytes, &Limits::default()) {
+            Ok(manifest) => Self::new(&manifest),
+            Err(_) => Self(Arc::new(Inner {
+                secrets: secrets::read_alone(bytes),
+                schemas: Vec::new(),
+            })),
+        }
+    }
+
+    pub(crate) fn new(manifest: &Manifest) -> Self {
+        let schemas = manifest.configs.iter().filter_map(|entry| entry.schema.as_ref());
+        Self(Arc::new(Inner {
+            secrets: manifest.secrets.clone(),
+            schemas: schemas.map(|schema| schema.value.clone()).collect(),
+        }))
+    }
+
+    /// The value at a JSON pointer of a document, for eyes.
+    pub fn value(&self, pointer: &str, value: &Value) -> Value {
+        let mut tokens = pointer::tokens(pointer).unwrap_or_default();
+        self.below(&mut tokens, value)
+    }
+
+    /// The text of a file, for eyes: as many characters and lines, so that every place in it stays what it is.
+    pub fn text(&self, path: &str, bytes: &[u8]) -> Vec<u8> {
+        dotted(bytes, self.ranges(path, bytes))
+    }
+
+    /// Takes out of findings in a file what they quote from a place that is hidden in it.
+    pub(crate) fn faults(&self, path: &str, bytes: &[u8], findings: &mut [Finding]) {
+        let clean = self.text(path, bytes);
+        let (raw, clean) = (LineIndex::new(bytes), LineIndex::new(&clean));
+        for finding in findings {
+            let (Some(raw), Some(clean)) = (raw.line(finding.span.line), clean.line(finding.span.line))
+            else {
+                continue;
+            };
+            let is_word = |literal: &str| literal.chars().any(char::is_alphanumeric);
+            let is_hidden =
+                |literal: &str| is_word(literal) && raw.contains(literal) && !clean.contains(literal);
+            finding.message = requoted(&finding.message, is_hidden);
+            finding.hint = finding.hint.take().map(|hint| requoted(&hint, is_hidden));
+        }
+    }
+
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.0.secrets
+    }
+
+    fn below(&self, tokens: &mut Vec<String>, value: &Value) -> Value {
+        match value {
+            Value::Object(members) => {
+                let member = |(key, value): (&String, &Value)| {
+                    tokens.push(key.clone());
+                    let value = self.below(tokens, value);
+                    tokens.pop();
+                    (formats::redact(key).into_owned(), value)
+                };
+                Value::Object(members.iter().map(member).collect())
+            }
+            Value::Array(items) => {
+                let item = |(index, value): (usize, &Value)| {
+                    tokens.push(index.to_string());
+                    let value = self.below(tokens, value);
+                    tokens.pop();
+                    value
+                };
+                Value::Array(items.iter().enumerate().map(item).collect())
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)
+                if self.hides(tokens, value) =>
+            {
+                HIDDEN.into()
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+        }
+    }
+
+    fn hides(&self, tokens: &[String], value: &Value) -> bool {
+        let secrets = &self.0.secrets;
+        let place = Place {
+            tokens,
+            role: Role::Config,
+            ciphertext: Ciphertext::Usable,
+        };
+        let is_secret = Leaf::of_json(value).is_some_and(|leaf| leaf::judge(secrets, place, leaf).is_some());
+        is_secret && secrets.exceptions(tokens).is_empty()
+    }
+
+    fn ranges(&self, path: &str, bytes: &[u8]) -> Vec<Range> {
+        let options = ParseOptions {
+            merge_keys: MergeKeys::Expand,
+            ..ParseOptions::default()
+        };
+        let format = path.parse::<RepoPath>().ok().and_then(|path| Format::of(&path));
+        let Some(mut root) = format.and_then(|format| parse(format, bytes, &options).ok()) else {
+            return self.guess(bytes);
+        };
+        sops::strip(&mut root);
+        let file = scan::File {
+            role: self.role(path),
+            bytes,
+            root: Some(&root),
+            ciphertext: Ciphertext::Usable,
+        };
+        scan::scan(&self.0.secrets, file)
+            .found
+            .iter()
+            .map(|found| found.range)
+            .collect()
+    }
+
+    pub(super) fn role(&self, path: &str) -> Role {
+        let is_schema = || {
+            self.0
+                .schemas
+                .iter()
+                .any(|schema| schema.captures(path).is_some())
+        };
+        if path == manifest::PATH || is_schema_by_name(path) || is_schema() {
+            Role::Description
+        } else {
+            Role::Config
+        }
+    }
+
+    /// What may be secret in a file that cannot be parsed: the rest of each line behind a key that is a secret's name or
+    /// ends a path, and every known format.
+    fn guess(&self, bytes: &[u8]) -> Vec<Range> {
+        let is_named = |key: &str| {
+            names::is_suspicious(key) || self.0.secrets.paths.iter().any(|path| path.could_end_in(key))
+        };
+        let mut ranges: Vec<Range> = formats::matches(bytes)
+            .into_iter()
+            .map(|found| range(found.range))
+            .collect();
+        let mut start = 0;
+        for line in bytes.split_inclusive(|&byte| byte == b'\n') {
+            let mut key = Vec::new();
+            for (at, &byte) in line.iter().enumerate() {
+                match byte {
+                    b'=' | b':' if is_named(&String::from_utf8_lossy(&key)) => {
+                        ranges.push(range(start + at + 1..start + line.len()));
+                        break;
+                    }
+                    b'"' | b'\'' => {}
+                    b'-' | b'_' => key.push(byte),
+                    _ if byte.is_ascii_alphanumeric() || byte >= 0x80 => key.push(byte),
+                    b' ' | b'\t' if line.get(at + 1..).is_some_and(separates) => {}
+                    _ => key.clear(),
+                }
+            }
+            start += line.len();
+        }
+        ranges
+    }
+}
+
+/// A sentence without those of its literals in back-ticks that are hidden.
+fn requoted(text: &str, is_hidden: impl Fn(&str) -> bool) -> String {
+    let parts = text.split('`').enumerate();
+    let clean = parts.map(|(at, part)| {
+        if at % 2 == 1 && !part.is_empty() && is_hidden(part) {
+            HIDDEN
+        } else {
+            part
+        }
+    });
+    clean.collect::<Vec<_>>().join("`")
+}
+
+/// A schema is one by its name: `x.schema.json`.
+pub(crate) fn is_schema_by_name(path: &str) -> bool {
+    path.parse::<RepoPath>()
+        .is_ok_and(|path| path.without_extension().ends_with(".schema"))
+}
+
+/// Whether a key ends here.
+fn separates(rest: &[u8]) -> bool {
+    matches!(rest.trim_ascii_start().first(), Some(b'=' | b':'))
+}
+
+fn range(range: std::ops::Range<usize>) -> Range {
+    let offset = |offset| u32::try_from(offset).unwrap_or(u32::MAX);
+    Range {
+        start: offset(range.start),
+        end: offset(range.end),
+    }
+}
+
+/// The bytes with a dot for each character of the ranges; quotes round a value stay, line breaks and spaces too.
+fn dotted(bytes: &[u8], mut ranges: Vec<Range>) -> Vec<u8> {
+    ranges.sort_unstable();
+    let mut clean = Vec::with_capacity(bytes.len());
+    let mut from = 0;
+    for range in ranges {
+        let inner = unquoted(bytes, range);
+        let start = inner.start.max(from);
+        clean.extend_from_slice(bytes.get(from..start).unwrap_or_default());
+        let secret = bytes.get(start..inner.end).unwrap_or_default();
+        for &byte in secret {
+            match byte {
+                b'\n' | b'\r' | b' ' | b'\t' => clean.push(byte),
+                0b1000_0000..=0b1011_1111 => {}
+                _ => clean.extend_from_slice(DOT.as_bytes()),
+            }
+        }
+        from = start.max(inner.end.min(bytes.len()));
+    }
+    clean.extend_from_slice(bytes.get(from..).unwrap_or_default());
+    clean
+}
+
+fn unquoted(bytes: &[u8], range: Range) -> std::ops::Range<usize> {
+    let offset = |offset: u32| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+    let (mut start, mut end) = (offset(range.start), offset(range.end));
+    while let Some([quote @ (b'"' | b'\''), .., last]) = bytes.get(start..end)
+        && quote == last
+    {
+        (start, end) = (start + 1, end - 1);
+    }
+    start..end
+}

@@ -1,0 +1,81 @@
+//! Secrets in plain text: found, told of without being repeated, and hidden from eyes.
+//!
+//! Invariant: one function ([`leaf`]) says what a secret is; findings and masks both follow it. What is deliberately
+//! absent: guessing by how random a text looks, and decrypting.
+
+mod findings;
+pub(crate) mod formats;
+mod leaf;
+pub(crate) mod mask;
+mod names;
+mod placeholder;
+mod scan;
+pub(crate) mod sops;
+
+use std::collections::BTreeSet;
+
+use headwater_render::Format;
+use headwater_wire::{Finding, RepoPath};
+
+use crate::document::lines::LineIndex;
+use crate::library::Library;
+use crate::plan::Plan;
+use crate::tree::{ConfigTree, Entry};
+use leaf::{Ciphertext, Role};
+
+/// Findings for every secret in the config files, layers, schemas and the manifest of a tree. What the manifest ignores
+/// is searched where a config is made of it.
+pub(crate) fn check(tree: &ConfigTree, plan: &Plan, library: &Library<'_>) -> Vec<Finding> {
+    let policy = plan.mask.secrets();
+    let mut findings = Vec::new();
+    let mut used = BTreeSet::new();
+    let is_searched = |path: &RepoPath| {
+        let is_ignored =
+            plan.defaults.ignore.is_match(path.as_str()) && path.as_str() != crate::manifest::PATH;
+        Format::of(path).is_some() && (!is_ignored || library.has_read(path))
+    };
+    for (path, _) in tree.iter().filter(|(path, _)| is_searched(path)) {
+        let Some(bytes) = library.text(path) else { continue };
+        let source = library.peek(path);
+        let is_sops = source.as_ref().is_some_and(|source| source.is_sops);
+        let is_schema = plan.schemas.contains(path);
+        let file = scan::File {
+            role: if is_schema {
+                Role::Description
+            } else {
+                plan.mask.role(path.as_str())
+            },
+            bytes: &bytes,
+            root: source.as_ref().map(|source| &source.root),
+            ciphertext: if is_sops {
+                Ciphertext::Usable
+            } else {
+                Ciphertext::Useless
+            },
+        };
+        let scan = scan::scan(policy, file);
+        findings.extend(findings::of(path, &bytes, &scan.found));
+        used.extend(scan.used);
+    }
+    findings.extend(unused(tree, plan, &used));
+    findings
+}
+
+fn unused(tree: &ConfigTree, plan: &Plan, used: &BTreeSet<usize>) -> Vec<Finding> {
+    let Some((_, Entry::File(file))) = tree.entry(crate::manifest::PATH) else {
+        return Vec::new();
+    };
+    let exceptions = plan.mask.secrets().exceptions.iter().enumerate();
+    let unused: Vec<_> = exceptions
+        .filter(|(index, _)| !used.contains(index))
+        .map(|(_, exception)| exception)
+        .collect();
+    if unused.is_empty() {
+        return Vec::new();
+    }
+    let index = LineIndex::new(file.bytes.as_deref().unwrap_or_default());
+    unused
+        .into_iter()
+        .map(|exception| findings::unused(exception, &index))
+        .collect()
+}
