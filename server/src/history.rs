@@ -2,21 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use headwater_validators::{Config, Effective};
+use headwater_validators::{Config, Effective, Mask};
 use headwater_wire::{CommitId, ConfigDiff, ConfigName, FileDiff, RepoPath, VerdictState, VerdictView};
-use similar::TextDiff;
 
 use crate::git::error::GitError;
 use crate::git::history::{ChangedEntry, CommitInfo};
 use crate::git::read::{ReadError, Reader};
 use crate::repo::{Repo, RepoError};
+use crate::text_diff::{self, Side};
+use crate::tree::MANIFEST;
 
 /// Largest file whose text is compared, in bytes of either side.
 const TEXT_DIFF_BYTES_MAX: u64 = 1 << 20;
 /// Files compared in one answer; the rest is named without its text.
 const TEXT_DIFF_FILES_MAX: usize = 300;
-/// Longest time for the text of one file: a difference of two unlike files is quadratic at worst.
-const TEXT_DIFF_DEADLINE: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// Configs whose inputs a commit changed against its first parent.
 pub(crate) async fn configs_changed(repo: &Repo, info: &CommitInfo) -> Result<Vec<ConfigName>, RepoError> {
@@ -123,16 +122,17 @@ fn document_diffs(
     variants.into_iter().filter_map(diff).collect()
 }
 
-/// Changed files between two commits with their text, under limits.
+/// Changed files between two commits with their text, under limits. Secrets are hidden by the manifests of both.
 pub(crate) fn file_diffs(
     reader: &Reader,
     from: &CommitId,
     to: &CommitId,
 ) -> Result<Vec<FileDiff>, RepoError> {
     let changed = reader.changed(Some(from), to)?;
+    let masks = [mask(reader, from)?, mask(reader, to)?];
     let diffs = changed.iter().enumerate().map(|(index, entry)| {
         let text = if index < TEXT_DIFF_FILES_MAX {
-            text_diff(reader, (from, to), entry)?
+            text_diff(reader, (from, to), entry, &masks)?
         } else {
             None
         };
@@ -157,6 +157,7 @@ fn text_diff(
     reader: &Reader,
     (from, to): (&CommitId, &CommitId),
     entry: &ChangedEntry,
+    masks: &[Mask],
 ) -> Result<Option<String>, RepoError> {
     let Some(path) = std::str::from_utf8(&entry.path)
         .ok()
@@ -177,20 +178,26 @@ fn text_diff(
     let (Some(old), Some(new)) = (old, new) else {
         return Ok(None);
     };
-    let diff = TextDiff::configure()
-        .timeout(TEXT_DIFF_DEADLINE)
-        .diff_lines(&old, &new);
-    let header = |side: &str, there: bool| {
-        if there {
+    let side = |side: &str, there: bool, text: String| {
+        let header = if there {
             format!("{side}/{path}")
         } else {
             "/dev/null".to_owned()
-        }
+        };
+        Side { header, text }
     };
-    let (a, b) = (header("a", entry.old.is_some()), header("b", entry.new.is_some()));
-    Ok(Some(
-        diff.unified_diff().context_radius(3).header(&a, &b).to_string(),
-    ))
+    let old = side("a", entry.old.is_some(), old);
+    let new = side("b", entry.new.is_some(), new);
+    Ok(Some(text_diff::unified(path.as_str(), &old, &new, masks)))
+}
+
+/// What is secret in a commit, whatever its verdict: one that was rejected for a secret must not show it.
+fn mask(reader: &Reader, commit: &CommitId) -> Result<Mask, GitError> {
+    let Ok(path) = MANIFEST.parse::<RepoPath>() else {
+        return Ok(Mask::of_manifest(None));
+    };
+    let manifest = text(reader, commit, &path)?;
+    Ok(Mask::of_manifest(manifest.as_deref().map(str::as_bytes)))
 }
 
 /// A file as text; `None` if it is binary, too large, or no file.

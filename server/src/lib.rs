@@ -25,6 +25,7 @@ mod store;
 mod supervisor;
 mod task;
 pub mod telemetry;
+mod text_diff;
 mod tree;
 mod webhooks;
 

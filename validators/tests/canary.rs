@@ -2,7 +2,11 @@
 //!
 //! What is deliberately absent: the documents that programs get. They hold what was committed.
 
-#![expect(clippy::unwrap_used, reason = "a tree that cannot be made is a failed test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a tree that cannot be made or judged is a failed test"
+)]
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

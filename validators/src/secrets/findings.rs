@@ -28,16 +28,16 @@ fn finding(path: &RepoPath, span: Span, found: &Found<'_>) -> Option<Finding> {
         Level::Warn => Severity::Warning,
         Level::Off => return None,
     };
-    let (code, message, hint) = words(&found.kind, found.pointer.is_some());
+    let (code, message, hint) = words(found);
     let mut finding = Finding::new(code, severity, (path.as_str(), span), message).hint(hint);
     finding.pointer.clone_from(&found.pointer);
     Some(finding)
 }
 
 /// Code, message and hint.
-fn words(kind: &Kind<'_>, is_value: bool) -> (&'static str, String, &'static str) {
-    match kind {
-        Kind::Format(format) if is_value => (
+fn words(found: &Found<'_>) -> (&'static str, String, &'static str) {
+    match &found.kind {
+        Kind::Format(format) if found.pointer.is_some() => (
             format.code,
             format!("{} in plain text", format.what),
             "rotate it, since it stays in Git; then write a reference, or encrypt the file with SOPS; if everybody may \

@@ -177,81 +177,44 @@ mod tests {
     use super::*;
 
     /// The parts are put together here, so that no scanner takes this file for a leak.
+    #[rustfmt::skip]
     fn samples() -> Vec<(&'static str, String)> {
+        let first = |text: &str, length: usize| text.chars().take(length).collect::<String>();
         let tail = "q8Zr2LmT5vXw9KbN3cYd7HfJ1gPs4DtR6Qa0".repeat(3);
-        let take = |length: usize| tail[..length].to_owned();
-        let hex = "3f9a0c71be52d846".repeat(4);
-        let bech32 = "QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L".repeat(2);
+        let take = |length: usize| first(&tail, length);
+        let hex = |length: usize| first(&"3f9a0c71be52d846".repeat(4), length);
+        let bech32 = first(&"QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L".repeat(2), 58);
         vec![
             ("a GitHub token", format!("gh{}_{}", 'p', take(36))),
-            (
-                "a GitHub token",
-                format!("github_{}_{}_{}", "pat", take(22), take(59)),
-            ),
+            ("a GitHub token", format!("github_{}_{}_{}", "pat", take(22), take(59))),
             ("a GitLab token", format!("gl{}-{}", "pat", take(20))),
             ("a GitLab token", format!("gl{}-{}", "rt", take(24))),
             ("an AWS access key", format!("AK{}{}", "IA", "Q4ZR2LMT5VXW7KBN")),
             ("a Google API key", format!("AI{}{}", "za", take(35))),
-            (
-                "a Google OAuth client secret",
-                format!("GOC{}-{}", "SPX", take(28)),
-            ),
-            (
-                "an Azure access key",
-                format!("AccountName=a;Account{}={}==;", "Key", take(86)),
-            ),
-            (
-                "a Microsoft Entra client secret",
-                format!("abc8{}~{}", 'Q', take(34)),
-            ),
+            ("a Google OAuth client secret", format!("GOC{}-{}", "SPX", take(28))),
+            ("an Azure access key", format!("AccountName=a;Account{}={}==;", "Key", take(86))),
+            ("a Microsoft Entra client secret", format!("abc8{}~{}", 'Q', take(34))),
             ("a Slack token", format!("xo{}-123456789012-{}", "xb", take(24))),
-            (
-                "a Slack webhook",
-                format!("https://hooks.slack.{}/services/T0/B0/{}", "com", take(24)),
-            ),
+            ("a Slack webhook", format!("https://hooks.slack.{}/services/T0/B0/{}", "com", take(24))),
             ("a Stripe key", format!("s{}_live_{}", 'k', take(24))),
-            (
-                "a signing secret of webhooks",
-                format!("wh{}_{}", "sec", take(32)),
-            ),
+            ("a signing secret of webhooks", format!("wh{}_{}", "sec", take(32))),
             ("an npm token", format!("np{}_{}", 'm', take(36))),
             ("a PyPI token", format!("py{}-AgEIcHlwaS5vcmc{}", "pi", take(60))),
-            ("a RubyGems key", format!("ruby{}_{}", "gems", &hex[..48])),
+            ("a RubyGems key", format!("ruby{}_{}", "gems", hex(48))),
             ("a Docker token", format!("dckr_{}_{}", "pat", take(27))),
-            ("a DigitalOcean token", format!("dop_{}_{hex}", "v1")),
+            ("a DigitalOcean token", format!("dop_{}_{}", "v1", hex(64))),
             ("a Vault token", format!("hv{}.{}", 's', take(90))),
-            (
-                "an HCP Terraform token",
-                format!("{}.atlas{}.{}", take(14), "v1", take(67)),
-            ),
+            ("an HCP Terraform token", format!("{}.atlas{}.{}", take(14), "v1", take(67))),
             ("a SendGrid key", format!("S{}.{}.{}", 'G', take(22), take(43))),
-            (
-                "a Grafana token",
-                format!("gl{}_{}_{}", "sa", take(32), &hex[..8]),
-            ),
+            ("a Grafana token", format!("gl{}_{}_{}", "sa", take(32), hex(8))),
             ("a Hugging Face token", format!("h{}_{}", 'f', take(34))),
-            ("a Databricks token", format!("da{}{}", "pi", &hex[..32])),
-            (
-                "an OpenAI key",
-                format!("sk-proj-{}T3Blb{}{}", take(20), "kFJ", take(20)),
-            ),
+            ("a Databricks token", format!("da{}{}", "pi", hex(32))),
+            ("an OpenAI key", format!("sk-proj-{}T3Blb{}{}", take(20), "kFJ", take(20))),
             ("an Anthropic key", format!("sk-{}-api03-{}", "ant", take(93))),
-            (
-                "an age secret key",
-                format!("AGE-SECRET-{}-1{}", "KEY", &bech32[..58]),
-            ),
-            (
-                "a JSON Web Token",
-                format!("eyJ{}.eyJ{}.{}", take(20), take(30), take(43)),
-            ),
-            (
-                "a private key",
-                format!("-----BEGIN RSA {} KEY-----\n{tail}\n-----END", "PRIVATE"),
-            ),
-            (
-                "an address with a password",
-                "postgres://app:s3cr3t-9@db:5432/app".to_owned(),
-            ),
+            ("an age secret key", format!("AGE-SECRET-{}-1{bech32}", "KEY")),
+            ("a JSON Web Token", format!("eyJ{}.eyJ{}.{}", take(20), take(30), take(43))),
+            ("a private key", format!("-----BEGIN RSA {} KEY-----\n{tail}\n-----END", "PRIVATE")),
+            ("an address with a password", "postgres://app:s3cr3t-9@db:5432/app".to_owned()),
             ("an address with a password", "redis://:s3cr3t-9@cache".to_owned()),
         ]
     }

@@ -58,7 +58,7 @@ impl<'a> Leaf<'a> {
 }
 
 /// Where a value stands.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Place<'a, T> {
     pub(super) tokens: &'a [T],
     pub(super) role: Role,
@@ -84,7 +84,7 @@ pub(super) enum Ciphertext {
 /// What speaks against a value, the gravest first; exceptions are not looked at.
 pub(super) fn judge<'p, T: AsRef<str>>(
     policy: &'p Secrets,
-    place: Place<'_, T>,
+    place: &Place<'_, T>,
     leaf: Leaf<'_>,
 ) -> Option<(Kind<'p>, Level)> {
     let format = leaf.text().and_then(|text| formats::find(text.as_bytes()));

@@ -35,8 +35,9 @@ pub struct Mask(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     secrets: Secrets,
-    /// Files that describe configs and are none.
+    /// Files that describe configs and are none, unless they are layers.
     schemas: Vec<Pattern>,
+    layers: Vec<Pattern>,
 }
 
 impl Mask {
@@ -58,16 +59,22 @@ impl Mask {
             Ok(manifest) => Self::new(&manifest),
             Err(_) => Self(Arc::new(Inner {
                 secrets: secrets::read_alone(bytes),
-                schemas: Vec::new(),
+                ..Inner::default()
             })),
         }
     }
 
     pub(crate) fn new(manifest: &Manifest) -> Self {
-        let schemas = manifest.configs.iter().filter_map(|entry| entry.schema.as_ref());
+        let configs = manifest.configs.iter();
+        let schemas = configs.clone().filter_map(|entry| entry.schema.as_ref());
+        let layers = configs.flat_map(|entry| {
+            let of_variants = entry.variants.iter().flat_map(|variant| &variant.layers);
+            entry.layers.iter().chain(of_variants)
+        });
         Self(Arc::new(Inner {
             secrets: manifest.secrets.clone(),
             schemas: schemas.map(|schema| schema.value.clone()).collect(),
+            layers: layers.map(|layer| layer.value.clone()).collect(),
         }))
     }
 
@@ -139,7 +146,7 @@ impl Mask {
             role: Role::Config,
             ciphertext: Ciphertext::Usable,
         };
-        let is_secret = Leaf::of_json(value).is_some_and(|leaf| leaf::judge(secrets, place, leaf).is_some());
+        let is_secret = Leaf::of_json(value).is_some_and(|leaf| leaf::judge(secrets, &place, leaf).is_some());
         is_secret && secrets.exceptions(tokens).is_empty()
     }
 
@@ -166,14 +173,13 @@ impl Mask {
             .collect()
     }
 
+    /// What a file is for, by its name and the manifest.
     pub(super) fn role(&self, path: &str) -> Role {
-        let is_schema = || {
-            self.0
-                .schemas
-                .iter()
-                .any(|schema| schema.captures(path).is_some())
-        };
-        if path == manifest::PATH || is_schema_by_name(path) || is_schema() {
+        let Inner { schemas, layers, .. } = &*self.0;
+        let is_one = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.captures(path).is_some());
+        let describes =
+            path == manifest::PATH || (is_schema_by_name(path) || is_one(schemas)) && !is_one(layers);
+        if describes {
             Role::Description
         } else {
             Role::Config

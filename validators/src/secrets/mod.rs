@@ -11,6 +11,8 @@ mod names;
 mod placeholder;
 mod scan;
 pub(crate) mod sops;
+#[cfg(test)]
+mod suite;
 
 use std::collections::BTreeSet;
 
@@ -21,7 +23,7 @@ use crate::document::lines::LineIndex;
 use crate::library::Library;
 use crate::plan::Plan;
 use crate::tree::{ConfigTree, Entry};
-use leaf::{Ciphertext, Role};
+use leaf::Ciphertext;
 
 /// Findings for every secret in the config files, layers, schemas and the manifest of a tree. What the manifest ignores
 /// is searched where a config is made of it.
@@ -38,13 +40,8 @@ pub(crate) fn check(tree: &ConfigTree, plan: &Plan, library: &Library<'_>) -> Ve
         let Some(bytes) = library.text(path) else { continue };
         let source = library.peek(path);
         let is_sops = source.as_ref().is_some_and(|source| source.is_sops);
-        let is_schema = plan.schemas.contains(path);
         let file = scan::File {
-            role: if is_schema {
-                Role::Description
-            } else {
-                plan.mask.role(path.as_str())
-            },
+            role: plan.mask.role(path.as_str()),
             bytes: &bytes,
             root: source.as_ref().map(|source| &source.root),
             ciphertext: if is_sops {

@@ -6,16 +6,7 @@
 use super::placeholder;
 
 /// Last words that are enough.
-const WORDS: &[&str] = &[
-    "password",
-    "passwd",
-    "passphrase",
-    "pwd",
-    "secret",
-    "token",
-    "credential",
-    "credentials",
-];
+const WORDS: &[&str] = &["password", "passwd", "passphrase", "pwd", "secret", "token"];
 
 /// Last words of names that are written without a border between words.
 const ENDINGS: &[&str] = &[
@@ -63,7 +54,7 @@ pub(super) fn could_be_secret(text: &str) -> bool {
         && !text.ends_with('=');
     let is_switch = matches!(
         text.to_ascii_lowercase().as_str(),
-        "true" | "false" | "yes" | "no" | "on" | "off"
+        "true" | "false" | "yes" | "no" | "on" | "off" | "read" | "write"
     );
     let is_variable = text.contains('_')
         && text
@@ -71,8 +62,8 @@ pub(super) fn could_be_secret(text: &str) -> bool {
             .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
     let is_prose = text.chars().any(char::is_whitespace);
     let is_address = text.contains("://");
-    !(text.is_empty() || is_path || is_switch || is_variable || is_prose || is_address)
-        && !placeholder::is_sample(text.as_bytes())
+    let is_sample = text.is_empty() || placeholder::is_sample(text.as_bytes());
+    !(is_sample || is_path || is_switch || is_variable || is_prose || is_address)
 }
 
 /// `dbPassword`, `db-password` and `DB_PASSWORD` as `db`, `password`; `APIToken` as `api`, `token`.

@@ -109,7 +109,7 @@ impl<'n> Walk<'_, 'n> {
             role: self.file.role,
             ciphertext: self.file.ciphertext,
         };
-        if let Some((kind, level)) = leaf::judge(self.policy, place, leaf) {
+        if let Some((kind, level)) = leaf::judge(self.policy, &place, leaf) {
             self.add(kind, level, node.range);
         }
     }
