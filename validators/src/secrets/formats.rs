@@ -21,6 +21,8 @@ pub(crate) struct Format {
     /// With its article, for a sentence.
     pub(crate) what: &'static str,
     pattern: &'static str,
+    /// Shortest run of characters of base 64 in it; what has none is an example of the format.
+    run_min: usize,
 }
 
 /// What was found, and in which bytes.
@@ -35,6 +37,7 @@ const fn token(what: &'static str, pattern: &'static str) -> Format {
         code: "secret/token",
         what,
         pattern,
+        run_min: 0,
     }
 }
 
@@ -91,13 +94,15 @@ const FORMATS: &[Format] = &[
     Format {
         code: "secret/private-key",
         what: "a private key",
-        pattern: r"-----BEGIN[A-Z0-9 ]{0,32} PRIVATE KEY(?: BLOCK)?-----(?s:.{0,400}?)[A-Za-z0-9+/=]{32}(?s:.*?)(?:-----END[A-Z0-9 ]*-----|\z)",
+        pattern: r"-----BEGIN[A-Z0-9 ]{0,32} PRIVATE KEY(?: BLOCK)?-----((?s:.*?))(?:-----END|\z)",
+        run_min: 32,
     },
     // RFC 3986, userinfo.
     Format {
         code: "secret/url-password",
         what: "an address with a password",
         pattern: r#"\b[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@"'<>?#]*:([^\s/@"'?#]+)@[^\s@/"']"#,
+        run_min: 0,
     },
 ];
 
@@ -140,7 +145,11 @@ pub(crate) fn matches(text: &[u8]) -> Vec<Match> {
         let secrets = regex
             .captures_iter(text)
             .filter_map(|found| found.iter().flatten().last());
-        let real = secrets.filter(|secret| !placeholder::is_sample(secret.as_bytes()));
+        let real = secrets.filter(|secret| {
+            let text = secret.as_bytes();
+            placeholder::has_run(text, format.run_min)
+                && (format.run_min > 0 || !placeholder::is_sample(text))
+        });
         real.map(|secret| Match {
             format,
             range: secret.range(),

@@ -198,24 +198,36 @@ impl Mask {
             .collect();
         let mut start = 0;
         for line in bytes.split_inclusive(|&byte| byte == b'\n') {
-            let mut key = Vec::new();
-            for (at, &byte) in line.iter().enumerate() {
-                match byte {
-                    b'=' | b':' if is_named(&String::from_utf8_lossy(&key)) => {
-                        ranges.push(range(start + at + 1..start + line.len()));
-                        break;
-                    }
-                    b'"' | b'\'' => {}
-                    b'-' | b'_' => key.push(byte),
-                    _ if byte.is_ascii_alphanumeric() || byte >= 0x80 => key.push(byte),
-                    b' ' | b'\t' if line.get(at + 1..).is_some_and(separates) => {}
-                    _ => key.clear(),
-                }
-            }
+            let value = value_behind(line, is_named);
+            ranges.extend(value.map(|at| range(start + at..start + line.len())));
             start += line.len();
         }
         ranges
     }
+}
+
+/// Where the value of the first key that is named so begins in a line of any format.
+fn value_behind(line: &[u8], is_named: impl Fn(&str) -> bool) -> Option<usize> {
+    let mut key = Vec::new();
+    let mut has_ended = false;
+    for (at, &byte) in line.iter().enumerate() {
+        match byte {
+            b'=' | b':' if is_named(&String::from_utf8_lossy(&key)) => return Some(at + 1),
+            b'"' | b'\'' => {}
+            b' ' | b'\t' => has_ended = true,
+            _ => {
+                let goes_on = byte.is_ascii_alphanumeric() || byte >= 0x80 || matches!(byte, b'-' | b'_');
+                if has_ended || !goes_on {
+                    key.clear();
+                }
+                if goes_on {
+                    key.push(byte);
+                }
+                has_ended = false;
+            }
+        }
+    }
+    None
 }
 
 /// A sentence without those of its literals in back-ticks that are hidden.
@@ -235,11 +247,6 @@ fn requoted(text: &str, is_hidden: impl Fn(&str) -> bool) -> String {
 pub(crate) fn is_schema_by_name(path: &str) -> bool {
     path.parse::<RepoPath>()
         .is_ok_and(|path| path.without_extension().ends_with(".schema"))
-}
-
-/// Whether a key ends here.
-fn separates(rest: &[u8]) -> bool {
-    matches!(rest.trim_ascii_start().first(), Some(b'=' | b':'))
 }
 
 fn range(range: std::ops::Range<usize>) -> Range {
@@ -282,4 +289,56 @@ fn unquoted(bytes: &[u8], range: Range) -> std::ops::Range<usize> {
         (start, end) = (start + 1, end - 1);
     }
     start..end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(path: &str, text: &str) -> String {
+        String::from_utf8(Mask::default().text(path, text.as_bytes())).unwrap()
+    }
+
+    #[test]
+    fn quotes_and_everything_beside_a_secret_stay() {
+        let shown = text("a.toml", "password = \"hünter2\" # why\nport = 1\n");
+        assert_eq!(shown, "password = \"•••••••\" # why\nport = 1\n");
+    }
+
+    #[test]
+    fn in_a_file_that_cannot_be_parsed_the_rest_of_a_line_behind_a_name_is_hidden() {
+        for line in [
+            "password = x y",
+            "\"db_password\" : [x",
+            "{a: 1, apiKey: x",
+            "a.token=x",
+            "- secret:\tx",
+        ] {
+            let shown = text("a.toml", &format!("= broken\n{line}\nport = 1\n"));
+            assert!(!shown.contains('x') && shown.ends_with("\nport = 1\n"), "{shown}");
+        }
+        assert_eq!(
+            text("a.toml", "= token of x\ntoken url = x\n"),
+            "= token of x\ntoken url = x\n"
+        );
+    }
+
+    #[test]
+    fn a_hostile_line_takes_no_longer_than_another() {
+        let spaces = " ".repeat(1 << 20);
+        assert_eq!(text("a.toml", &format!("= {spaces}a")), format!("= {spaces}a"));
+        let keys = "-----BEGIN X PRIVATE KEY-----a://b:".repeat(1 << 14);
+        assert_eq!(text("a.toml", &keys), keys);
+    }
+
+    #[test]
+    fn a_value_keeps_its_shape_and_what_is_no_secret() {
+        let document = serde_json::json!({"db": {"password": ["hunter2", "vault:x"], "port": 1}});
+        let shown = Mask::default().value("", &document);
+        assert_eq!(
+            shown,
+            serde_json::json!({"db": {"password": ["••••••", "vault:x"], "port": 1}})
+        );
+        assert_eq!(Mask::default().value("/db/password/0", &"hunter2".into()), HIDDEN);
+    }
 }

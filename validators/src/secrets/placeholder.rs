@@ -42,6 +42,12 @@ pub(super) fn is_sample(text: &[u8]) -> bool {
         || SAMPLE_WORDS.iter().any(|word| has(word))
 }
 
+/// Whether so many characters of base 64 stand side by side.
+pub(super) fn has_run(text: &[u8], length: usize) -> bool {
+    let is_other = |byte: &u8| !(byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='));
+    text.split(is_other).any(|run| run.len() >= length)
+}
+
 /// Whether something is put in later: `${X}`, `$X`, `{{ x }}`, `{x}`, `<x>`, `%X%`, `%(x)s`, `%s`, `@x@`, `#{x}`.
 fn is_template(text: &[u8]) -> bool {
     let between = |open: &[u8], close: &[u8]| {
