@@ -119,6 +119,19 @@ impl Rules {
         }
     }
 
+    /// Whether a verdict says nothing any more: a refusal for want of room or time once there is more of it, and one by
+    /// the settings once they differ.
+    pub(crate) fn outlive(&self, kept: &VerdictRecord) -> bool {
+        let is_theirs = |finding: &Finding| {
+            ["limit/", "floor/"]
+                .iter()
+                .any(|kind| finding.code.starts_with(kind))
+        };
+        kept.state == VerdictState::Rejected
+            && kept.rules != self.fingerprint()
+            && kept.findings.iter().any(is_theirs)
+    }
+
     /// Names these rules: a refusal for want of time or room, or by the floor, holds only as long as they do.
     pub(crate) fn fingerprint(&self) -> String {
         format!("{:?} {:?} {:?}", self.limits, self.deadline, self.floor)

@@ -420,15 +420,7 @@ impl Repo {
         let (store, repo, commit) = (self.store.clone(), self.name().clone(), commit.clone());
         let read = task::blocking(READ_DEADLINE, move || store.verdict(&repo, &commit)).await;
         let kept = read.ok()?.ok()??;
-        // A refusal for want of room or time says nothing once there is more of it, and one by settings once they differ.
-        let outlived = kept.state == VerdictState::Rejected
-            && kept.rules != self.rules.fingerprint()
-            && kept.findings.iter().any(|finding| {
-                ["limit/", "floor/"]
-                    .iter()
-                    .any(|kind| finding.code.starts_with(kind))
-            });
-        (!outlived).then_some(kept)
+        (!self.rules.outlive(&kept)).then_some(kept)
     }
 
     /// Keeps a verdict.

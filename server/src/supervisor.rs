@@ -248,7 +248,17 @@ impl House {
     }
 
     fn assemble(&self, repo: RepoSettings) -> Result<(Running, Pipeline), StartError> {
-        let state = kept_state(&self.store, &repo.name)?;
+        let rules = Rules {
+            limits: self.settings.limits.clone(),
+            deadline: self.settings.verdict_deadline,
+            floor: self.settings.floor.clone(),
+            webhooks: Some(Arc::new(Webhooks::new(
+                repo.name.clone(),
+                &self.settings.webhooks,
+            ))),
+            program: self.settings.verdict_program.clone(),
+        };
+        let state = kept_state(&self.store, &repo.name, &rules)?;
         let place = Place {
             dir: self.settings.data_dir.join("mirrors").join(repo.name.as_str()),
             upstream: repo.upstream.clone(),
@@ -260,16 +270,6 @@ impl House {
             state,
             ..Published::default()
         });
-        let rules = Rules {
-            limits: self.settings.limits.clone(),
-            deadline: self.settings.verdict_deadline,
-            floor: self.settings.floor.clone(),
-            webhooks: Some(Arc::new(Webhooks::new(
-                repo.name.clone(),
-                &self.settings.webhooks,
-            ))),
-            program: self.settings.verdict_program.clone(),
-        };
         let draining = self.draining.child_token();
         let repo = Arc::new(Repo::new(
             repo,
@@ -298,10 +298,19 @@ impl House {
     }
 }
 
-/// The state of before. A head that was being judged when the process ended is judged anew.
-fn kept_state(store: &Store, repo: &RepoName) -> Result<RepoState, StoreError> {
+/// The state of before. A head that was being judged when the process ended is judged anew, and so is one whose
+/// rejection was not kept, or was one of other settings.
+fn kept_state(store: &Store, repo: &RepoName, rules: &Rules) -> Result<RepoState, StoreError> {
     let mut state = store.repo(repo)?.unwrap_or_default();
-    if state.head_state == HeadState::Validating {
+    let rejected = state
+        .head
+        .as_ref()
+        .filter(|_| state.head_state == HeadState::Rejected);
+    let is_outlived = match rejected {
+        Some(head) => store.verdict(repo, head)?.is_none_or(|kept| rules.outlive(&kept)),
+        None => false,
+    };
+    if state.head_state == HeadState::Validating || is_outlived {
         state.head = None;
     }
     Ok(state)

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use aws_lc_rs::hmac;
 use headwater_server::secret::Secret;
 use headwater_server::settings::WebhookSettings;
 use headwater_tests::http::Ask;
@@ -269,8 +270,9 @@ fn a_webhook_that_gives_no_answer_rejects_after_one_more_try() {
     oracle.next("503 Service Unavailable", "");
     oracle.next("503 Service Unavailable", "");
     let bad = set(&origin, 2, "nobody there");
-    assert_eq!(server.until_head(&bad, "rejected")["tip"], first.as_str());
-    assert_eq!(found(&server, &bad), error("webhook/unanswered"));
+    let repo = server.until_head(&bad, "rejected");
+    assert_eq!(repo["tip"], first.as_str());
+    assert_eq!(repo["findings"][0]["code"], "webhook/unanswered");
     assert_eq!(oracle.asked().len(), 2);
     oracle.next("503 Service Unavailable", "");
     let good = set(&origin, 3, "the second try is answered");
@@ -305,7 +307,19 @@ fn a_webhook_that_the_settings_do_not_know_is_asked_nothing() {
 fn headwater_check_measures_the_work_tree_against_head_or_what_is_named() {
     let tree = WorkTree::with(&[("headwater.toml", &guarded()), ("app.toml", &pool(10))]);
     tree.write("app.toml", &pool(21));
-    insta::assert_snapshot!(tree.headwater(&["check"]), @r"");
+    insta::assert_snapshot!(tree.headwater(&["check"]), @r"
+    exit 1
+    error[rule/step]: this value may not change by more than 2× in one step: `10` → `21`
+     --> app.toml:2:7
+      |
+    2 | max = 21
+      |       ^^ /pool/max
+      |
+      = note: in config `app`
+      = help: if it must be, write `Headwater-Allow: step <reason>` into the commit message
+
+    1 error in 1 config: the commit would be rejected
+    ");
     tree.write("app.toml", &pool(20));
     assert!(tree.headwater(&["check"]).starts_with("exit 0\n"));
     tree.commit("double");

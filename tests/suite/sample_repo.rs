@@ -1,6 +1,6 @@
 //! The sample repository: without findings, and with every config it promises.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -41,14 +41,8 @@ fn valid() -> ValidTree {
         };
         tree.insert(path.as_bytes(), Entry::File(file));
     }
-    let (limits, exposed) = (Limits::default(), BTreeSet::new());
-    match validate(
-        &tree,
-        &Context {
-            limits: &limits,
-            exposed: &exposed,
-        },
-    ) {
+    let limits = Limits::default();
+    match validate(&tree, &Context::alone(&limits)) {
         Verdict::Valid(valid) => valid,
         Verdict::Invalid(rejection) => panic!("{:#?}", rejection.findings()),
     }
