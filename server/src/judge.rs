@@ -211,16 +211,13 @@ pub(crate) async fn judge_entries(
     let work = move || {
         let tree = tree::assemble(&entries);
         let declared = headwater_validators::declare(&tree, &of_work.limits);
-        let verdict = match said {
-            // What made the child refuse is not tried again here.
-            Some(findings) => Err(findings),
-            None => {
-                let before = measured.tree();
-                Ok(headwater_validators::validate(
-                    &tree,
-                    &measured.context(&of_work, before.as_ref()),
-                ))
-            }
+        // What made the child refuse is not tried again here.
+        let verdict = if let Some(findings) = said {
+            Err(findings)
+        } else {
+            let before = measured.tree();
+            let context = measured.context(&of_work, before.as_ref());
+            Ok(headwater_validators::validate(&tree, &context))
         };
         (verdict, declared)
     };

@@ -116,7 +116,6 @@ const CODES: &[&str] = &[
     "manifest/unknown-layer",
     "manifest/unmatched",
     "manifest/unreadable",
-    "manifest/unsupported",
     "manifest/unused-rule",
     "manifest/value",
     "merge/delete-absent",

@@ -170,14 +170,19 @@ impl<'a> Checker<'a, '_, '_> {
             let violations = match self.applies(held.0, subject, stage) {
                 Ok(true) => self.violations(held.0, subject, stage),
                 Ok(false) => Vec::new(),
-                Err(failed) => vec![failed],
+                Err(failed) => vec![*failed],
             };
             self.tell(held, subject, violations);
         }
     }
 
     /// Whether a rule speaks of a document. One that measures a change does so where there is an old value.
-    fn applies(&mut self, rule: &Rule, subject: &Subject<'_>, stage: &Stage<'_>) -> Result<bool, Violation> {
+    fn applies(
+        &mut self,
+        rule: &Rule,
+        subject: &Subject<'_>,
+        stage: &Stage<'_>,
+    ) -> Result<bool, Box<Violation>> {
         if rule.is_transition() && (self.before.is_none() || !can_be_measured(rule, subject)) {
             return Ok(false);
         }
@@ -185,7 +190,7 @@ impl<'a> Checker<'a, '_, '_> {
             None => Ok(true),
             Some(when) => stage
                 .run(when, Some(subject), &mut self.budget)
-                .map_err(|error| failed(rule, Some(subject), error)),
+                .map_err(|error| Box::new(failed(rule, Some(subject), error))),
         }
     }
 
@@ -240,7 +245,7 @@ impl<'a> Checker<'a, '_, '_> {
                 match self.applies(rule, &subject, stage) {
                     Ok(true) => documents.push(subject),
                     Ok(false) => {}
-                    Err(failed) => self.tell((rule, Holds::Itself), &subject, vec![failed]),
+                    Err(failed) => self.tell((rule, Holds::Itself), &subject, vec![*failed]),
                 }
             }
             for (subject, violation) in reference::unique(across, at, &documents) {
