@@ -14,7 +14,7 @@ use crate::cli::failure::Failure;
 use crate::git::local::{LocalRepository, Presence};
 
 /// Commits looked back at, most of which cost a verdict; a server looks as far at its first start.
-const LOOK_BACK_MAX: usize = 100;
+pub(super) const LOOK_BACK_MAX: usize = 100;
 
 /// The past that a tree is judged against.
 pub(super) struct History<'a> {

@@ -10,6 +10,7 @@ use headwater_validators::{
 };
 use headwater_wire::{CommitId, ConfigName};
 
+use super::baseline::LOOK_BACK_MAX;
 use crate::cli::failure::Failure;
 use crate::git::error::{Cause, GitError};
 use crate::git::local::LocalError;
@@ -52,6 +53,9 @@ impl Past {
         (tree, ids): (&ConfigTree, Ids),
         limits: &Limits,
     ) -> Result<Self, GitError> {
+        let Some(against) = &usable(reader, against, limits)? else {
+            return Ok(Self::default());
+        };
         let newer: Vec<RawEntry> = tree
             .iter()
             .map(|(path, entry)| (path.as_str().as_bytes().to_vec(), entry.clone()))
@@ -103,6 +107,23 @@ impl Past {
         };
         verdict.answered(&vec![Outcome::NotRun; questions])
     }
+}
+
+/// The commit or the newest one before it whose manifest can be used: no server exposes one whose manifest cannot.
+fn usable(reader: &Reader, newest: &CommitId, limits: &Limits) -> Result<Option<CommitId>, GitError> {
+    let mut next = Some(newest.clone());
+    for _ in 0..LOOK_BACK_MAX {
+        let Some(commit) = next.take().filter(|commit| reader.contains(commit)) else {
+            break;
+        };
+        match tree::read(reader, &commit, limits, Contents::Manifest) {
+            Ok(tree) if declare(&tree, limits).is_some() => return Ok(Some(commit)),
+            Ok(_) | Err(GitError::TooLarge { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        next = reader.commit(&commit)?.parents.first().cloned();
+    }
+    Ok(None)
 }
 
 fn restored(
