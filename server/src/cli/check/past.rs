@@ -36,10 +36,10 @@ pub(super) struct Past {
 }
 
 impl Past {
-    /// Reads the commit `against` as the old one. `commit` is the one that is checked, if it is one.
+    /// Reads the commit `against`, or one before it, as the old one. `commit` is the one that is checked, if it is one.
     pub(super) fn read(
         reader: &Reader,
-        (against, commit): (&CommitId, Option<&CommitId>),
+        (against, commit): (Option<&CommitId>, Option<&CommitId>),
         (tree, ids): (&ConfigTree, Ids),
         limits: &Limits,
     ) -> Result<Self, Failure> {
@@ -49,12 +49,22 @@ impl Past {
 
     fn try_read(
         reader: &Reader,
-        (against, commit): (&CommitId, Option<&CommitId>),
+        (against, commit): (Option<&CommitId>, Option<&CommitId>),
         (tree, ids): (&ConfigTree, Ids),
         limits: &Limits,
     ) -> Result<Self, GitError> {
-        let Some(against) = &usable(reader, against, limits)? else {
-            return Ok(Self::default());
+        let against = match against {
+            Some(against) => usable(reader, against, limits)?,
+            None => None,
+        };
+        let Some(against) = &against else {
+            let facts = commit
+                .map(|commit| measure::facts(reader, commit, &[]))
+                .transpose()?;
+            return Ok(Self {
+                facts: facts.unwrap_or_default(),
+                ..Self::default()
+            });
         };
         let newer: Vec<RawEntry> = tree
             .iter()

@@ -170,14 +170,12 @@ impl Subject {
             (Some(repository), None) => baseline::History::before(repository, commit.as_ref())?,
             (None, None) => baseline::History::none(),
         };
-        let past = match (&repository, history.newest()) {
-            (Some(repository), Some(newest)) => Past::read(
-                &repository.reader(),
-                (newest, commit.as_ref()),
-                (&tree, ids),
-                limits,
-            )?,
-            (Some(_) | None, None) | (None, Some(_)) => Past::default(),
+        let past = match &repository {
+            Some(repository) => {
+                let commits = (history.newest(), commit.as_ref());
+                Past::read(&repository.reader(), commits, (&tree, ids), limits)?
+            }
+            None => Past::default(),
         };
         let mut verdict = past.judge(&tree, limits, &BTreeSet::new());
         let mut remark = None;
