@@ -59,6 +59,14 @@ impl Collector {
         self.errors >= KEPT_MAX
     }
 
+    /// Makes warnings of errors.
+    pub(crate) fn soften(&mut self) {
+        self.errors = 0;
+        for finding in self.findings.iter_mut().filter(|finding| finding.is_error()) {
+            finding.severity = Severity::Warning;
+        }
+    }
+
     /// At most `limit` findings, sorted, and one more that says how many are not shown.
     pub(crate) fn finish(self, limit: usize) -> Vec<Finding> {
         let mut findings = joined(self.findings);

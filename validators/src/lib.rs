@@ -50,7 +50,14 @@ pub use verdict::{Config, Rejection, ValidTree, Variant, Verdict};
 
 /// Judges a tree: parses, merges and checks every config it declares.
 pub fn validate(tree: &ConfigTree, context: &Context<'_>) -> Verdict {
-    judge::judge(tree, context)
+    judge::judge(tree, context, judge::Tolerance::Nothing)
+}
+
+/// Judges a tree whose documents are wanted in spite of errors: it was admitted by other rules, or a person insists on
+/// going back to it. Errors that leave every config with a document count as warnings; whatever cannot be read, or is
+/// more than the limits allow, still rejects. Of a tree without such errors it says what [`validate`] says.
+pub fn tolerate(tree: &ConfigTree, context: &Context<'_>) -> Verdict {
+    judge::judge(tree, context, judge::Tolerance::Errors)
 }
 
 /// Which configs a tree declares and what decides their content, from the bytes of the manifest and the paths and ids

@@ -11,9 +11,10 @@ use std::sync::Arc;
 
 use headwater_render::Format;
 use headwater_validators::{
-    ConfigTree, ContentId, Context, Entry, File, Limits, ValidTree, Verdict, declare, diff, validate,
+    ConfigTree, ContentId, Context, Entry, File, Limits, ValidTree, Verdict, declare, diff, tolerate,
+    validate,
 };
-use headwater_wire::{Change, ConfigName};
+use headwater_wire::{Change, ConfigName, Severity};
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 
@@ -97,6 +98,22 @@ fn what_is_valid_can_be_shared_between_threads() {
     shared::<headwater_validators::Config>();
     shared::<headwater_validators::Effective>();
     shared::<Verdict>();
+}
+
+#[test]
+fn a_document_that_breaks_its_schema_can_be_tolerated_and_one_that_cannot_be_read_never() {
+    let schema = ("a.schema.json", r#"{"properties": {"n": {"maximum": 0}}}"#);
+    let tolerated = |files: &Files| tolerate(&tree(files), &Context::alone(&Limits::default()));
+    let broken_rule = files(&[schema]);
+    assert!(!judged(&broken_rule).is_valid());
+    let verdict = tolerated(&broken_rule);
+    let (severity, code) = (verdict.findings()[0].severity, &verdict.findings()[0].code);
+    assert_eq!(
+        (verdict.is_valid(), severity),
+        (true, Severity::Warning),
+        "{code}"
+    );
+    assert!(!tolerated(&files(&[("services/a/base.toml", "n = [")])).is_valid());
 }
 
 #[test]
@@ -327,6 +344,18 @@ proptest! {
         let context = Context { exposed: &exposed, ..Context::alone(&limits) };
         let (one, other) = (validate(&tree(&files), &context), validate(&tree(shuffled), &context));
         prop_assert_eq!(one.view(), other.view());
+    }
+
+    #[test]
+    fn what_is_tolerated_has_no_errors_left_and_says_the_same_of_what_is_valid(files in some_files()) {
+        let limits = Limits::default();
+        let (strict, tolerant) = (judged(&files), tolerate(&tree(&files), &Context::alone(&limits)));
+        if strict.is_valid() {
+            prop_assert_eq!(strict.view(), tolerant.view());
+        } else if let Verdict::Valid(tree) = &tolerant {
+            prop_assert!(tree.findings().iter().all(|finding| !finding.is_error()));
+            prop_assert!(tree.unreadable().is_empty());
+        }
     }
 
     #[test]

@@ -33,8 +33,17 @@ use crate::tree::ConfigTree;
 use crate::verdict::{Config, ConfigParts, Rejection, Tree, ValidTree, Variant, Verdict};
 use notes::Notes;
 
-/// See [`crate::validate`].
-pub(crate) fn judge(tree: &ConfigTree, context: &Context<'_>) -> Verdict {
+/// What becomes of errors that leave every config with a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tolerance {
+    /// They reject the tree.
+    Nothing,
+    /// They count as warnings.
+    Errors,
+}
+
+/// See [`crate::validate`] and [`crate::tolerate`].
+pub(crate) fn judge(tree: &ConfigTree, context: &Context<'_>, tolerance: Tolerance) -> Verdict {
     let mut found = Collector::default();
     found.extend(tree.hostile().iter().cloned());
     // With a manifest every name counts. Without one, whatever a repository holds beside its configs is its own affair.
@@ -74,6 +83,7 @@ pub(crate) fn judge(tree: &ConfigTree, context: &Context<'_>) -> Verdict {
         found,
         plan,
         context,
+        tolerance,
     };
     judging.configs(before.as_mut())
 }
@@ -148,6 +158,7 @@ struct Judging<'a> {
     found: Collector,
     plan: Plan,
     context: &'a Context<'a>,
+    tolerance: Tolerance,
 }
 
 impl Judging<'_> {
@@ -245,10 +256,11 @@ impl Judging<'_> {
         let secrets = secrets::check(self.tree, &self.plan, &self.library);
         let has_secret = secrets.iter().any(Finding::is_error);
         self.found.extend(secrets);
-        let must_reject = if self.plan.has_manifest {
-            self.found.has_error()
+        let (must_reject, is_readable) = if self.plan.has_manifest {
+            (self.found.has_error(), tree.unreadable.is_empty())
         } else {
-            has_secret || !lost.is_empty() || self.guard_errors > 0
+            let is_lost = !lost.is_empty();
+            (has_secret || is_lost || self.guard_errors > 0, !is_lost)
         };
         for (name, path) in lost.into_iter().filter(|_| !self.plan.has_manifest) {
             let message =
@@ -266,7 +278,10 @@ impl Judging<'_> {
             );
         }
         if must_reject {
-            return rejected(self.found, &self.plan.limits);
+            if self.tolerance == Tolerance::Nothing || !is_readable {
+                return rejected(self.found, &self.plan.limits);
+            }
+            self.found.soften();
         }
         tree.findings = self.found.finish(self.plan.limits.findings);
         tree.rollouts = self.plan.rollouts;
