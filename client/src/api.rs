@@ -7,8 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use headwater_wire::{
     AcceptRequest, CheckRequest, CheckView, CommitId, CommitPage, CommitView, ConfigList, ConfigName,
-    DiffView, ExplainView, HoldList, InstanceId, InstancePage, InstanceReport, InstanceView, RepoList,
-    RepoName, RepoPath, RepoView, ReportAnswer,
+    DiffView, ExplainView, HoldList, InstanceId, InstancePage, InstanceReport, InstanceView, ReleaseRequest,
+    RepoList, RepoName, RepoPath, RepoView, ReportAnswer, RollbackList, RollbackRequest, RollbackView,
 };
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName, IF_NONE_MATCH};
 use http::{HeaderValue, StatusCode};
@@ -192,6 +192,36 @@ impl RepoApi {
         self.api
             .json(Call::get(self.root().literal("holds")), "a list of holds")
             .await
+    }
+
+    /// `POST …/holds/{id}/release`: expose what a rollback holds back. Gives what is still held.
+    pub async fn release(&self, id: &str, reason: &str) -> Result<HoldList, ApiError> {
+        let request = ReleaseRequest {
+            reason: reason.to_owned(),
+        };
+        let path = self.root().literal("holds").segment(id).literal("release");
+        let call = Call::post(path, self.written(&request)?);
+        self.api.json(call, "a list of holds").await
+    }
+
+    /// `POST …/rollbacks`: go back. May be repeated: the same request again is the same rollback.
+    pub async fn roll_back(&self, request: &RollbackRequest) -> Result<RollbackView, ApiError> {
+        self.api
+            .json(self.post("rollbacks", request)?, "a rollback")
+            .await
+    }
+
+    /// `GET …/rollbacks`
+    pub async fn rollbacks(&self) -> Result<RollbackList, ApiError> {
+        self.api
+            .json(Call::get(self.root().literal("rollbacks")), "a list of rollbacks")
+            .await
+    }
+
+    /// `GET …/rollbacks/{id}`
+    pub async fn rollback(&self, id: &str) -> Result<RollbackView, ApiError> {
+        let path = self.root().literal("rollbacks").segment(id);
+        self.api.json(Call::get(path), "a rollback").await
     }
 
     /// `PUT …/instances/{instance}`: what an instance runs; gives what it should. May be repeated: the same report

@@ -11,7 +11,7 @@ use headwater_wire::{CommitId, ConfigName, VerdictState};
 
 use crate::git::error::GitError;
 use crate::git::history::CommitInfo;
-use crate::git::intent::trailers;
+use crate::git::intent::{intent_of, trailers};
 use crate::git::read::Reader;
 use crate::judge::Rules;
 use crate::publish::Snapshot;
@@ -197,7 +197,16 @@ pub(crate) fn way_back(
     commit: &CommitId,
     exposed: &CommitId,
 ) -> Result<Option<CommitId>, GitError> {
-    let Some(target) = target(reader, &reader.commit(commit)?)? else {
+    let info = reader.commit(commit)?;
+    let mut said = target(reader, &info)?;
+    // A rollback that was proposed comes as the head of a branch that was merged.
+    for merged in info.parents.iter().skip(1) {
+        let merged = reader.commit(merged)?;
+        if said.is_none() && intent_of(&merged.message).is_some() {
+            said = target(reader, &merged)?;
+        }
+    }
+    let Some(target) = said else {
         return Ok(None);
     };
     let past = reader.first_parents(exposed, None, RESTORED_WITHIN)?;

@@ -142,10 +142,10 @@ impl Exposed {
     }
 
     /// Whether an instance that holds one has nothing to hear of the other, for any labels. A higher generation is
-    /// news although the version is the same: somebody has seen more than ours, and waits for one above it.
+    /// news although the version is the same: somebody has seen more than ours, and waits for one above it. Under one
+    /// generation only a rollback's commit becomes another version, and its content is the same.
     fn hands_out_the_same_as(&self, other: &Self) -> bool {
-        self.target.version == other.target.version
-            && self.target.generation == other.target.generation
+        self.target.generation == other.target.generation
             && self
                 .config
                 .effectives()

@@ -3,6 +3,8 @@
 //! Invariant: everything a request needs is read through this handle, and nothing a request does here reaches the
 //! upstream, except the one forced listing of [`Repo::fresh_listing`].
 
+mod relations;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -10,9 +12,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use headwater_core::{Answer, Comparison, Fleet, Freshness, Known, Relation, Token, compare};
 use headwater_validators::Inputs;
-use headwater_wire::{
-    BranchName, CommitId, ConfigName, Finding, HeadState, RepoName, Timestamp, VerdictState,
-};
+use headwater_wire::{BranchName, CommitId, ConfigName, Finding, RepoName, Timestamp, VerdictState};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -23,9 +23,10 @@ use crate::fence::Fences;
 use crate::forge::ForgeApi;
 use crate::git::error::GitError;
 use crate::git::read::{ReadError, Reader};
-use crate::judge::{Judged, Rules, judge};
+use crate::judge::{Judged, Purpose, Rules, judge};
 use crate::measure::Measure;
 use crate::pipeline::bell::Bell;
+use crate::pipeline::urgent::Urgent;
 use crate::pipeline::{Fresh, Request, versions};
 use crate::publish::{Board, Exposed, Published};
 use crate::sandbox::SandboxError;
@@ -91,6 +92,8 @@ pub(crate) struct Repo {
     pub fleet: RwLock<Fleet>,
     /// Fences that were overtaken and wait to be raised.
     pub fences: Fences,
+    /// Requests that the pipeline puts off everything for.
+    pub urgent: Urgent,
     rules: Rules,
     store: Arc<Store>,
     reader: ArcSwapOption<Reader>,
@@ -122,6 +125,7 @@ impl Repo {
             board,
             fleet: RwLock::default(),
             fences: Fences::default(),
+            urgent: Urgent::default(),
             rules,
             store,
             reader: ArcSwapOption::empty(),
@@ -158,10 +162,6 @@ impl Repo {
     }
 
     /// The forge that holds it.
-    #[expect(
-        dead_code,
-        reason = "for the rollback, which opens pull requests where it may not push"
-    )]
     pub(crate) fn forge(&self) -> Option<Arc<ForgeApi>> {
         self.forge.load_full()
     }
@@ -229,6 +229,12 @@ impl Repo {
         })
     }
 
+    /// Sends a request for which the pipeline gives up what it is waiting for.
+    pub(crate) fn send_urgent(&self, request: Request) -> Result<(), RepoError> {
+        self.urgent.begin();
+        self.send(request).inspect_err(|_| self.urgent.end())
+    }
+
     /// Waits for a listing of the upstream that starts after this call. Requests share listings, and forced ones are
     /// at least two seconds apart.
     pub(crate) async fn fresh_listing(&self, deadline: Duration) -> Result<Fresh, RepoError> {
@@ -241,49 +247,6 @@ impl Repo {
         }
     }
 
-    /// Whether the followed branch reaches `commit`.
-    pub(crate) async fn reaches(&self, commit: &CommitId) -> Result<bool, RepoError> {
-        if self.reachable.get(commit).is_some() {
-            return Ok(true);
-        }
-        let published = self.board.read();
-        let state = &published.state;
-        // A head that is held back is not followed yet, and one that is being judged has no verdict that would keep
-        // its files from being served.
-        let head = state.head.as_ref().filter(|_| match state.head_state {
-            HeadState::Published | HeadState::Rejected => true,
-            HeadState::Validating | HeadState::Held | HeadState::Other => false,
-        });
-        let ends: Vec<CommitId> = head.into_iter().chain(&state.tip).cloned().collect();
-        let wanted = commit.clone();
-        let found = self
-            .read(move |reader| {
-                if !reader.contains(&wanted) {
-                    return Ok(false);
-                }
-                for end in &ends {
-                    if *end == wanted || reader.is_ancestor(&wanted, end)? {
-                        return Ok(true);
-                    }
-                }
-                Ok(false)
-            })
-            .await?;
-        if found {
-            self.reachable.put(commit.clone(), ());
-        }
-        Ok(found)
-    }
-
-    /// Whether the tip is `commit` or descends from it.
-    pub(crate) async fn tip_contains(&self, commit: &CommitId) -> Result<bool, RepoError> {
-        match self.board.read().state.tip.clone() {
-            None => Ok(false),
-            Some(tip) if tip == *commit => Ok(true),
-            Some(tip) => Ok(self.relation(commit, &tip).await? == Relation::Ancestor),
-        }
-    }
-
     /// What to answer a client that holds `held` while it should hold `token`.
     pub(crate) async fn compare(
         &self,
@@ -292,6 +255,13 @@ impl Repo {
         token: &Token,
         freshness: Freshness,
     ) -> Result<Answer, RepoError> {
+        let published = self.board.read();
+        let stood_for = held.and_then(|held| published.state.stand_ins.of(&held.version));
+        let translated = stood_for.zip(held).map(|(came, held)| Token {
+            version: came.clone(),
+            ..held.clone()
+        });
+        let held = translated.as_ref().or(held);
         let mut comparison = Comparison {
             held,
             target: token,
@@ -301,47 +271,16 @@ impl Repo {
             freshness,
         };
         if let Some(held) = held.filter(|held| held.version != token.version) {
-            comparison.relation = self.relation(&held.version, &token.version).await?;
+            // What was decided after a commit of ours that has not come to the branch replaces it.
+            comparison.relation = if published.state.is_unborn(&held.version) {
+                Relation::Ancestor
+            } else {
+                self.relation(&held.version, &token.version).await?
+            };
             comparison.restores = exposed.target.restores(&held.version);
             comparison.held_is_on_branch = self.head_contains(&held.version).await?;
         }
         Ok(compare(&comparison))
-    }
-
-    /// Whether the newest commit known of the branch, held back or not, contains `commit`.
-    async fn head_contains(&self, commit: &CommitId) -> Result<bool, RepoError> {
-        match self.board.read().state.head.clone() {
-            None => Ok(false),
-            Some(head) if head == *commit => Ok(true),
-            Some(head) => Ok(self.relation(commit, &head).await? == Relation::Ancestor),
-        }
-    }
-
-    /// How two different commits relate in the mirror.
-    async fn relation(&self, held: &CommitId, target: &CommitId) -> Result<Relation, RepoError> {
-        let key = (held.clone(), target.clone());
-        if let Some(relation) = self.relations.get(&key) {
-            return Ok(relation);
-        }
-        let (held, target) = key.clone();
-        let relation = self
-            .read(move |reader| {
-                Ok(if !reader.contains(&held) {
-                    Relation::Unknown
-                } else if reader.is_ancestor(&held, &target)? {
-                    Relation::Ancestor
-                } else if reader.is_ancestor(&target, &held)? {
-                    Relation::Descendant
-                } else {
-                    Relation::Unrelated
-                })
-            })
-            .await?;
-        // What is not here yet may come with the next fetch; the rest is a fact for ever.
-        if relation != Relation::Unknown {
-            self.relations.put(key, relation);
-        }
-        Ok(relation)
     }
 
     /// The verdict and documents of a commit: those of the tip, a cached one, or worked out now. A commit that the
@@ -395,10 +334,10 @@ impl Repo {
             None => Measure::default(),
         };
         // What was exposed before is not held to the floor of today.
-        let rules = if is_new {
-            self.rules.clone()
-        } else {
-            self.rules.without_floor()
+        let rules = match (was_admitted, is_new) {
+            (true, _) => self.rules.without_floor().to(Purpose::Documents),
+            (false, true) => self.rules.clone(),
+            (false, false) => self.rules.without_floor(),
         };
         let judged = judge(&self.reader()?, commit, &rules, measure).await?;
         if !was_admitted
@@ -487,11 +426,8 @@ impl Repo {
     pub(crate) fn known_at_tip(&self) -> Option<(CommitId, Known)> {
         let published = self.board.read();
         let tip = published.state.tip.clone()?;
-        let configs = published
-            .state
-            .targets
-            .iter()
-            .map(|(config, target)| (config.clone(), (target.inputs.clone(), target.version.clone())));
+        let at_tip = published.state.all_at_tip().into_iter();
+        let configs = at_tip.map(|(config, facts)| (config, (facts.inputs, facts.version)));
         Some((
             tip,
             Known {

@@ -318,6 +318,7 @@ mod tests {
             floor: Floor::default(),
             webhooks: None,
             program: None,
+            purpose: crate::judge::Purpose::default(),
         };
         let sent = encode(&entries, (&rules, &measured)).unwrap();
         let mut input = sent.as_slice();

@@ -168,6 +168,15 @@ impl UpstreamUrl {
             .map(|(user, password)| (user.as_str(), password))
     }
 
+    /// The same address without user and password.
+    #[must_use]
+    pub fn without_embedded(&self) -> Self {
+        Self {
+            embedded: None,
+            ..self.clone()
+        }
+    }
+
     /// Whether the host is this machine, so that clear text does not leave it.
     pub fn is_loopback(&self) -> bool {
         let (UrlKind::Http { host, .. } | UrlKind::Ssh { host, .. }) = &self.kind else {

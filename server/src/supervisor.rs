@@ -20,7 +20,7 @@ use tracing::{error, info, warn};
 
 use crate::forge::outbound::Outbound;
 use crate::http::{App, router, serve};
-use crate::judge::Rules;
+use crate::judge::{Purpose, Rules};
 use crate::pipeline::Pipeline;
 use crate::pipeline::lane::{Lane, Place};
 use crate::publish::{Board, Published};
@@ -257,6 +257,7 @@ impl House {
                 &self.settings.webhooks,
             ))),
             program: self.settings.verdict_program.clone(),
+            purpose: Purpose::default(),
         };
         let state = kept_state(&self.store, &repo.name, &rules)?;
         let place = Place {

@@ -7,12 +7,15 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use headwater_server::forge::{ApiKind, Credential};
+use headwater_server::settings::ForgeSettings;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -177,6 +180,21 @@ impl Drop for TestForge {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
+    }
+}
+
+/// Settings for a forge with the words of Gitea that holds the one repository as `acme/config`.
+pub fn gitea(api_url: String, token_file: PathBuf) -> ForgeSettings {
+    ForgeSettings {
+        name: "forge".to_owned(),
+        kind: ApiKind::Gitea,
+        api_url,
+        project: "acme/config".to_owned(),
+        repo: "default".parse().expect("a name"),
+        credential: Credential::Token { file: token_file },
+        ca_file: None,
+        proxy: None,
+        context: "headwater".to_owned(),
     }
 }
 

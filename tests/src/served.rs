@@ -28,6 +28,13 @@ impl Served {
         Self::start_by(command)
     }
 
+    /// The same, allowed to write to the upstream, with more options.
+    pub fn start_writing(program: &str, url: &str, data_dir: &Path, options: &[String]) -> Self {
+        let mut command = Command::new(program);
+        command.arg(url).arg(data_dir).arg("--allow-write").args(options);
+        Self::start_by(command)
+    }
+
     /// Starts it by a command that says all: where to listen, or inside which network.
     pub fn start_by(mut command: Command) -> Self {
         let mut child = command

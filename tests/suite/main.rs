@@ -42,6 +42,7 @@ mod problems;
 mod proxies;
 mod recovery;
 mod reload;
+mod rollback;
 mod sample_repo;
 mod serve;
 mod serve_by_commit;

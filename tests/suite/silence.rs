@@ -92,7 +92,10 @@ impl Networks {
 
     fn serve(&self, origin: &TestOrigin, data: &Path) -> Served {
         let mut command = inside(&self.server, env!("CARGO_BIN_EXE_served"));
-        command.arg(origin.path_url()).arg(data).arg(SERVER);
+        command
+            .arg(origin.path_url())
+            .arg(data)
+            .args(["--listen", SERVER]);
         Served::start_by(command)
     }
 }

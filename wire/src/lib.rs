@@ -12,6 +12,7 @@ mod path;
 mod problem;
 mod repo;
 mod report;
+mod rollback;
 mod snapshot;
 mod socket;
 mod time;
@@ -32,6 +33,9 @@ pub use repo::{
 pub use report::{
     ConfigReport, FailPhase, InstancePage, InstanceReport, InstanceView, ReportAnswer, ReportAnswerWith,
     ReportError, ReportState, Running, ValueSource,
+};
+pub use rollback::{
+    ReleaseRequest, RollbackList, RollbackMode, RollbackRequest, RollbackStage, RollbackView,
 };
 pub use snapshot::{ChangeKind, Phase, SnapshotBody};
 pub use socket::{SocketDown, SocketUp};

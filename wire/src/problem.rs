@@ -86,6 +86,16 @@ problem_codes! {
     HeadMoved = "head_moved", 409, "the head is another one now";
     /// Nothing waits for this decision.
     NothingHeld = "nothing_held", 409, "nothing is held back";
+    /// The service may read the upstream, and not write to it.
+    WriteNotAllowed = "write_not_allowed", 403, "this service may not write";
+    /// The tip named is not the tip of the branch.
+    TipMoved = "tip_moved", 409, "the tip is another one now";
+    /// What is to be taken back was changed again since, or cannot be separated from other content.
+    RevertConflict = "revert_conflict", 409, "it cannot be taken back alone";
+    /// The branch has that content already.
+    NothingToDo = "nothing_to_do", 409, "there is nothing to do";
+    /// No such rollback.
+    RollbackNotFound = "rollback_not_found", 404, "no such rollback";
     /// `min_version` was not published within the wait.
     NotPublished = "not_published", 504, "the version is not published yet";
     /// The repository has no published commit yet.
@@ -132,6 +142,9 @@ pub struct Problem {
     /// Findings of a rejected commit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
+    /// Paths or configs that stand in the way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
 }
 
 impl Problem {
@@ -146,6 +159,7 @@ impl Problem {
             request_id: None,
             actual: None,
             findings: Vec::new(),
+            paths: Vec::new(),
         }
     }
 
@@ -167,6 +181,13 @@ impl Problem {
     #[must_use]
     pub fn actual(mut self, actual: CommitId) -> Self {
         self.actual = Some(actual);
+        self
+    }
+
+    /// The same problem, naming what stands in the way.
+    #[must_use]
+    pub fn paths(mut self, paths: Vec<String>) -> Self {
+        self.paths = paths;
         self
     }
 }

@@ -188,7 +188,7 @@ pub struct AcceptRequest {
 pub struct HoldView {
     /// Identifier, to release it.
     pub id: String,
-    /// Why: `history_rewritten`, and later `rollback`.
+    /// Why: `history_rewritten` or `rollback`.
     pub kind: String,
     /// The commit held back.
     pub head: CommitId,
@@ -199,6 +199,12 @@ pub struct HoldView {
     pub since: Timestamp,
     /// How to lift it.
     pub hint: String,
+    /// The configs held, where it is not all of the head.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub configs: Vec<ConfigName>,
+    /// Why, in the words of who asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// `GET /v1/repos/{repo}/holds`.

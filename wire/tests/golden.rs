@@ -12,8 +12,9 @@ use std::path::Path;
 
 use headwater_wire::{
     AcceptRequest, BookmarkEvent, CheckView, CommitPage, ConfigList, DiffView, ExplainView, GoawayEvent,
-    HeadState, HoldList, HookAnswer, InstancePage, InstanceReport, Problem, ProblemCode, RepoView,
-    ReportAnswer, SnapshotBody, SocketDown, SocketUp, SourceState, StatusEvent, VersionEvent,
+    HeadState, HoldList, HookAnswer, InstancePage, InstanceReport, Problem, ProblemCode, ReleaseRequest,
+    RepoView, ReportAnswer, RollbackList, RollbackRequest, RollbackStage, SnapshotBody, SocketDown, SocketUp,
+    SourceState, StatusEvent, VersionEvent,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -70,10 +71,15 @@ messages! {
     "explain_view": ExplainView,
     "goaway_event": GoawayEvent,
     "hold_list": HoldList,
+    "hold_list_of_a_rollback": HoldList,
     "hook_answer": HookAnswer,
     "instance_page": InstancePage,
     "instance_report": InstanceReport,
     "problem": Problem,
+    "problem_with_paths": Problem,
+    "release_request": ReleaseRequest,
+    "rollback_list": RollbackList,
+    "rollback_request": RollbackRequest,
     "repo_view": RepoView,
     "report_answer": ReportAnswer,
     "snapshot_body": SnapshotBody,
@@ -99,6 +105,10 @@ fn a_word_from_the_future_becomes_other() {
     assert_eq!(
         serde_json::from_value::<HeadState>(read("dreaming")).unwrap(),
         HeadState::Other
+    );
+    assert_eq!(
+        serde_json::from_value::<RollbackStage>(read("dreaming")).unwrap(),
+        RollbackStage::Other
     );
     assert_eq!(
         serde_json::from_value::<SourceState>(read("dreaming")).unwrap(),

@@ -1,12 +1,17 @@
 //! The state of one repository and the only way to change it.
 //!
-//! Invariant: `apply` is the one mutator. The generation never falls; a target changes only by an admitted commit;
-//! equal content moves nobody. The state is small and serialisable: it is what the store keeps over a restart.
+//! Invariant: `apply` is the one mutator. The generation never falls; a target changes only by an admitted commit or
+//! by a person's rollback; equal content moves nobody. The state is small and serialisable: it is what the store keeps
+//! over a restart.
 
 use std::collections::BTreeMap;
 
 use headwater_wire::{BranchName, CommitId, ConfigName, Digest, Generation, HeadState, Timestamp};
 use serde::{Deserialize, Serialize};
+
+use crate::command::{Command, Effect, Refusal};
+use crate::hold::Withheld;
+use crate::rollback::{Rollback, StandIns};
 
 /// Versions remembered per config, so that a return to one of them can be named a rollback.
 const PAST_VERSIONS_MAX: usize = 32;
@@ -42,6 +47,15 @@ pub struct RepoState {
     /// The rewritten head that a person accepted last, and why.
     #[serde(default)]
     pub accepted: Option<Accepted>,
+    /// Rollbacks, oldest first: those that are not settled, and some that are.
+    #[serde(default)]
+    pub rollbacks: Vec<Rollback>,
+    /// Configs that hold what a rollback decided, and not what the tip has.
+    #[serde(default)]
+    pub withheld: BTreeMap<ConfigName, Withheld>,
+    /// Versions told of commits that came to the branch as other commits with the same content.
+    #[serde(default)]
+    pub stand_ins: StandIns,
 }
 
 /// What the instances of one config should hold.
@@ -56,11 +70,17 @@ pub struct Target {
     /// Versions that were targets before, newest first, with the digest of their inputs.
     #[serde(default)]
     pub past: Vec<(CommitId, Digest)>,
+    /// The version that a rollback replaced by this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<CommitId>,
 }
 
 impl Target {
-    /// Whether this target has the content of a version that is older than `held`.
+    /// Whether this target has the content of a version that is older than `held`, or was decided to undo it.
     pub fn restores(&self, held: &CommitId) -> bool {
+        if self.undoes.as_ref() == Some(held) {
+            return true;
+        }
         let mut older = self
             .past
             .iter()
@@ -91,57 +111,12 @@ pub struct Accepted {
 }
 
 /// What admission found out about one config of an admitted commit.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigFacts {
     /// Commit at which the content became what it is.
     pub version: CommitId,
     /// Digest of what decides the content.
     pub inputs: Digest,
-}
-
-/// A change to the state.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Command {
-    /// The branch to follow became known, or is another one now.
-    Follow(BranchName),
-    /// A new head was seen and is being judged.
-    Judge(CommitId),
-    /// A commit was admitted and is exposed.
-    Admit {
-        /// The commit.
-        commit: CommitId,
-        /// Number of commits in its first-parent history: a floor for the generation, so that a lost store does not
-        /// take the fence back.
-        depth: u64,
-        /// Its configs.
-        configs: BTreeMap<ConfigName, ConfigFacts>,
-    },
-    /// The head failed admission.
-    Reject(CommitId),
-    /// The head is held back.
-    Hold {
-        /// The head.
-        head: CommitId,
-        /// When it was first seen.
-        at: Timestamp,
-    },
-    /// A person takes the head that is held back.
-    Accept {
-        /// The head the person has seen.
-        head: CommitId,
-        /// Why.
-        reason: String,
-        /// When.
-        at: Timestamp,
-    },
-    /// An instance has seen a generation that the target of its config does not exceed, so it would refuse the target
-    /// and everything up to that generation: the same target is told again above it.
-    RaiseGeneration {
-        /// Config.
-        config: ConfigName,
-        /// What the instance has seen.
-        above: Generation,
-    },
 }
 
 /// How the target of a config stands to a generation that an instance has seen.
@@ -155,54 +130,6 @@ pub enum FenceCheck {
     Overtaken,
     /// The instance says that it has seen what nobody can have given out.
     Absurd,
-}
-
-/// What a command changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Effect {
-    /// The tip is another commit.
-    TipMoved {
-        /// Tip before.
-        from: Option<CommitId>,
-        /// Tip now.
-        to: CommitId,
-    },
-    /// A config's instances should hold another version.
-    TargetMoved {
-        /// Config.
-        config: ConfigName,
-        /// Version before, if there was one.
-        from: Option<CommitId>,
-        /// Version now.
-        to: CommitId,
-    },
-    /// A config's target is the same under a higher generation.
-    TargetReissued {
-        /// Config.
-        config: ConfigName,
-        /// Generation now.
-        generation: Generation,
-    },
-    /// A config is no longer declared.
-    TargetRemoved(ConfigName),
-    /// The head, or what became of it, is another.
-    HeadChanged,
-    /// The accepted head must be judged again.
-    JudgeAgain(CommitId),
-}
-
-/// Why a command was refused; nothing changed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// Nothing is held back.
-    #[error("nothing is held back")]
-    NothingHeld,
-    /// Another head is held back than the one named.
-    #[error("the head held back is {actual}")]
-    HeadMoved {
-        /// The head that is held back.
-        actual: CommitId,
-    },
 }
 
 impl RepoState {
@@ -237,6 +164,20 @@ impl RepoState {
             }
             Command::Accept { head, reason, at } => self.accept(head, reason, at),
             Command::RaiseGeneration { config, above } => Ok(self.raise(config, above)),
+            Command::RollBack(decision) => Ok(self.roll_back(*decision)),
+            Command::Settle { id, state } => {
+                self.settle(&id, state);
+                Ok(Vec::new())
+            }
+            Command::Rebuild { id, parent, commit } => {
+                self.rebuild(&id, parent, commit);
+                Ok(Vec::new())
+            }
+            Command::Land { id, commit } => {
+                self.land(&id, commit);
+                Ok(Vec::new())
+            }
+            Command::Release { id, reason, at } => self.release(&id, reason, at),
         }
     }
 
@@ -276,20 +217,33 @@ impl RepoState {
     ) -> Vec<Effect> {
         let mut effects = Vec::new();
         let generation = Generation(self.generation.next().0.max(depth));
+        self.look_through(&commit, &configs);
         let mut before = std::mem::take(&mut self.targets);
-        for (config, facts) in configs {
-            let old = before.remove(&config);
-            let from = old.as_ref().map(|target| target.version.clone());
-            if from.as_ref() != Some(&facts.version) {
-                self.generation = generation;
-                effects.push(Effect::TargetMoved {
-                    config: config.clone(),
-                    from,
-                    to: facts.version.clone(),
-                });
+        for config in self.withheld.keys() {
+            if let Some(kept) = before.remove(config) {
+                self.targets.insert(config.clone(), kept);
             }
-            let target = next_target(old, facts, generation);
-            self.targets.insert(config, target);
+        }
+        for (config, facts) in configs {
+            if self.withheld.contains_key(&config) {
+                continue;
+            }
+            let old = before.remove(&config);
+            if let Some(old) = old.as_ref().filter(|old| self.adopts(old, &facts)) {
+                let (from, to) = (old.version.clone(), facts.version);
+                self.stand_ins.add(from.clone(), to.clone());
+                let version = to.clone();
+                self.targets.insert(
+                    config.clone(),
+                    Target {
+                        version,
+                        ..old.clone()
+                    },
+                );
+                effects.push(Effect::TargetAdopted { config, from, to });
+                continue;
+            }
+            self.aim(&config, (old, facts), generation, &mut effects);
         }
         effects.extend(before.into_keys().map(Effect::TargetRemoved));
         if self.tip.as_ref() != Some(&commit) {
@@ -299,8 +253,39 @@ impl RepoState {
             });
         }
         self.hold = None;
-        effects.extend(self.set_head(commit, HeadState::Published));
+        let state = self.state_of_tip();
+        effects.extend(self.set_head(commit, state));
         effects
+    }
+
+    /// Gives a config its next target.
+    pub(crate) fn aim(
+        &mut self,
+        config: &ConfigName,
+        (old, facts): (Option<Target>, ConfigFacts),
+        generation: Generation,
+        effects: &mut Vec<Effect>,
+    ) {
+        let from = old.as_ref().map(|target| target.version.clone());
+        if from.as_ref() != Some(&facts.version) {
+            self.generation = generation;
+            effects.push(Effect::TargetMoved {
+                config: config.clone(),
+                from,
+                to: facts.version.clone(),
+            });
+        }
+        let target = next_target(old, facts, generation);
+        self.targets.insert(config.clone(), target);
+    }
+
+    /// What is said of the head when it is the tip.
+    pub(crate) fn state_of_tip(&self) -> HeadState {
+        if self.withheld.is_empty() {
+            HeadState::Published
+        } else {
+            HeadState::Held
+        }
     }
 
     fn accept(&mut self, head: CommitId, reason: String, at: Timestamp) -> Result<Vec<Effect>, Refusal> {
@@ -326,7 +311,7 @@ impl RepoState {
         Ok(vec![Effect::JudgeAgain(head)])
     }
 
-    fn set_head(&mut self, head: CommitId, state: HeadState) -> Vec<Effect> {
+    pub(crate) fn set_head(&mut self, head: CommitId, state: HeadState) -> Vec<Effect> {
         let changed = self.head.as_ref() != Some(&head) || self.head_state != state;
         self.head = Some(head);
         self.head_state = state;
@@ -346,6 +331,7 @@ fn next_target(old: Option<Target>, facts: ConfigFacts, generation: Generation) 
             inputs: facts.inputs,
             generation,
             past: Vec::new(),
+            undoes: None,
         };
     };
     if old.version == facts.version {
@@ -362,5 +348,6 @@ fn next_target(old: Option<Target>, facts: ConfigFacts, generation: Generation) 
         inputs: facts.inputs,
         generation,
         past,
+        undoes: None,
     }
 }

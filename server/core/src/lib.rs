@@ -5,19 +5,23 @@
 
 mod admission;
 mod change;
+mod command;
 mod control;
 mod fleet;
+mod hold;
+mod rollback;
 mod token;
 mod version;
 
 pub use admission::{Admission, AdmissionPolicy, Candidate, Descent, RewrittenHistory, VerdictKind, decide};
 pub use change::{Answer, Comparison, Freshness, Relation, compare};
-pub use control::{
-    Accepted, Command, ConfigFacts, Effect, FenceCheck, GENERATION_GAP_MAX, Hold, Refusal, RepoState, Target,
-};
+pub use command::{Command, Effect, Refusal};
+pub use control::{Accepted, ConfigFacts, FenceCheck, GENERATION_GAP_MAX, Hold, RepoState, Target};
 pub use fleet::{
     CLIENT_BYTES_MAX, Fleet, FleetFull, INSTANCES_MAX, InstanceFilter, LISTING_SCAN_MAX, Listing,
     MESSAGE_BYTES_MAX, REPORT_CONFIGS_MAX, REPORTS_BYTES_MAX, SILENCE_MAX_MS, Taken,
 };
+pub use hold::Withheld;
+pub use rollback::{Decision, Rollback, RollbackState, StandIns, Undone};
 pub use token::{RENDERER_EPOCH, Token};
 pub use version::{ChangedPath, Known, VersionSearch};

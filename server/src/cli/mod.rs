@@ -14,11 +14,13 @@ mod failure;
 mod findings;
 mod get;
 mod git;
+mod holds;
 mod init;
 mod instances;
 mod log;
 mod options;
 mod out;
+mod rollback;
 mod sample;
 mod serve;
 mod status;
@@ -91,6 +93,9 @@ enum Ask {
     Explain(explain::Explain),
     Instances(instances::Instances),
     Accept(accept::Accept),
+    Rollback(rollback::Rollback),
+    Holds(holds::Holds),
+    Release(holds::Release),
 }
 
 /// What a run takes from outside besides its arguments, so that a test can give it.
@@ -270,6 +275,9 @@ impl Ask {
             Self::Explain(explain) => explain.run(&open(&explain.server)?, out).await,
             Self::Instances(instances) => instances.run(&open(&instances.server)?, out).await,
             Self::Accept(accept) => accept.run(&open(&accept.server)?, out).await,
+            Self::Rollback(rollback) => rollback.run(&open(&rollback.server)?, out).await,
+            Self::Holds(holds) => holds.run(&open(&holds.server)?, out).await,
+            Self::Release(release) => release.run(&open(&release.server)?, out).await,
         }
     }
 }

@@ -16,7 +16,11 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A request to stop, given by whoever owns the work. Clones share the flag.
 #[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<AtomicBool>);
+pub struct Stop {
+    flag: Arc<AtomicBool>,
+    /// Flag of whoever gave a part of the work away.
+    above: Option<Arc<AtomicBool>>,
+}
 
 impl Stop {
     /// A flag that is not raised.
@@ -24,14 +28,24 @@ impl Stop {
         Self::default()
     }
 
+    /// A flag for a part of the work: raised with this one, or alone.
+    #[must_use]
+    pub fn part(&self) -> Self {
+        Self {
+            flag: Arc::default(),
+            above: Some(Arc::clone(&self.flag)),
+        }
+    }
+
     /// Raises the flag; it stays raised.
     pub fn stop(&self) {
-        self.0.store(true, Ordering::Release);
+        self.flag.store(true, Ordering::Release);
     }
 
     /// Whether the flag is raised.
     pub fn is_stopped(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        let above = self.above.as_ref();
+        self.flag.load(Ordering::Acquire) || above.is_some_and(|flag| flag.load(Ordering::Acquire))
     }
 }
 

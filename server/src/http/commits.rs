@@ -98,9 +98,9 @@ pub(super) async fn reachable(repo: &Repo, commit: &CommitId) -> Result<()> {
 async fn version(repo: &Repo, commit: &CommitId, config: &ConfigName) -> Result<CommitId> {
     let published = repo.board.read();
     if published.state.tip.as_ref() == Some(commit)
-        && let Some(target) = published.state.targets.get(config)
+        && let Some(facts) = published.state.at_tip(config)
     {
-        return Ok(target.version.clone());
+        return Ok(facts.version);
     }
     let versions = repo.versions(commit).await?;
     Ok(versions.get(config).cloned().unwrap_or_else(|| commit.clone()))

@@ -20,6 +20,7 @@ mod layers;
 mod problem;
 mod reports;
 mod repos;
+mod rollbacks;
 pub(crate) mod serve;
 mod socket;
 mod state;
@@ -70,6 +71,12 @@ pub(crate) fn router(app: App) -> Router {
         )
         .route("/v1/repos/{repo}/accept", post(repos::accept))
         .route("/v1/repos/{repo}/holds", get(repos::holds))
+        .route("/v1/repos/{repo}/holds/{id}/release", post(rollbacks::release))
+        .route(
+            "/v1/repos/{repo}/rollbacks",
+            get(rollbacks::list).post(rollbacks::create),
+        )
+        .route("/v1/repos/{repo}/rollbacks/{id}", get(rollbacks::one))
         .route("/hooks/{hook}", post(hooks::deliver))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed);

@@ -9,7 +9,9 @@ use tracing::{error, warn};
 
 use crate::git::error::Remedy;
 use crate::git::read::ReadError;
+use crate::git::revert::RevertError;
 use crate::pipeline::AcceptError;
+use crate::pipeline::rollback::RollbackError;
 use crate::repo::RepoError;
 
 /// A problem on its way out. Boxed, since it travels in every handler's result.
@@ -205,13 +207,74 @@ impl From<ReadError> for Answer {
     }
 }
 
+impl From<RollbackError> for Answer {
+    fn from(error: RollbackError) -> Self {
+        let detail = error.to_string();
+        let conflict =
+            |detail: String, hint: String| Problem::new(ProblemCode::RevertConflict, detail).hint(hint);
+        match error {
+            RollbackError::Refused(refusal) => AcceptError::Refused(refusal).into(),
+            RollbackError::HistoryHeld(head) => Problem::new(ProblemCode::HeadMoved, detail)
+                .hint(format!(
+                    "look at {head}, then accept that head or reset the branch"
+                ))
+                .actual(head)
+                .into(),
+            RollbackError::TipMoved(actual) => Problem::new(ProblemCode::TipMoved, detail)
+                .hint("look at what came in between, then ask again")
+                .actual(actual)
+                .into(),
+            RollbackError::Revert(error) => reverted(&error).into(),
+            RollbackError::Invalid(findings) => Problem::new(ProblemCode::CommitRejected, detail)
+                .hint("choose another commit, or mend what the findings name by a commit of your own")
+                .findings(findings)
+                .into(),
+            RollbackError::NoSuchConfig(_) => Problem::new(ProblemCode::ConfigNotFound, detail)
+                .hint("GET /v1/repos/{repo}/configs lists the configs of the tip")
+                .into(),
+            RollbackError::Entangled(_, others) => conflict(detail, "roll back without `config`".to_owned())
+                .paths(others.iter().map(ToString::to_string).collect())
+                .into(),
+            RollbackError::Repo(error) => error.into(),
+            RollbackError::Lane(_) | RollbackError::Round(_) => {
+                warn!(%error, "a rollback did not come about: {error}");
+                Problem::new(ProblemCode::Overloaded, "the mirror cannot be written now")
+                    .hint("nothing has happened; try again after a pause")
+                    .into()
+            }
+            RollbackError::Store(failure) => AcceptError::Store(failure).into(),
+        }
+    }
+}
+
+/// Why there is no commit that would go back.
+fn reverted(error: &RevertError) -> Problem {
+    let (code, paths) = match error {
+        RevertError::NothingToDo { .. } => (ProblemCode::NothingToDo, &[][..]),
+        RevertError::Conflict { paths, .. } | RevertError::Obstructed { paths } => {
+            (ProblemCode::RevertConflict, paths.as_slice())
+        }
+        RevertError::Mainline { .. } => (ProblemCode::BadRequest, &[][..]),
+        RevertError::ForbiddenName(_) => (ProblemCode::RevertConflict, &[][..]),
+        RevertError::Git(_) => {
+            error!(%error, "the commit of a rollback could not be written: {error}");
+            (ProblemCode::Internal, &[][..])
+        }
+    };
+    Problem::new(code, error.to_string())
+        .hint(error.hint())
+        .paths(paths.to_vec())
+}
+
 impl From<AcceptError> for Answer {
     fn from(error: AcceptError) -> Self {
         let detail = error.to_string();
         match error {
-            AcceptError::Refused(Refusal::NothingHeld) => Problem::new(ProblemCode::NothingHeld, detail)
-                .hint("GET /v1/repos/{repo}/holds lists what waits for a person")
-                .into(),
+            AcceptError::Refused(Refusal::NothingHeld | Refusal::NotHeld(_)) => {
+                Problem::new(ProblemCode::NothingHeld, detail)
+                    .hint("GET /v1/repos/{repo}/holds lists what waits for a person")
+                    .into()
+            }
             AcceptError::Refused(Refusal::HeadMoved { actual }) => {
                 Problem::new(ProblemCode::HeadMoved, detail)
                     .hint(format!("look at {actual}, then accept that head"))

@@ -43,13 +43,7 @@ pub(super) async fn accept(State(app): State<App>, Path(repo): Path<String>, bod
     let repo = &extract::repo(&app, &repo)?;
     let form = "send {\"head\": \"<full hash>\", \"reason\": \"…\"}";
     let request: AcceptRequest = super::body::read(&body, ("the body", form))?;
-    let reason = request.reason.trim().to_owned();
-    if reason.is_empty() || reason.len() > REASON_BYTES_MAX {
-        let hint = format!(
-            "say in 1 to {REASON_BYTES_MAX} bytes why this history is taken; it is kept for the audit"
-        );
-        return Err(bad_request("the reason is missing or too long", hint));
-    }
+    let reason = reason(&request.reason)?;
     let (reply, answer) = oneshot::channel();
     repo.send(Request::Accept {
         head: request.head,
@@ -58,4 +52,14 @@ pub(super) async fn accept(State(app): State<App>, Path(repo): Path<String>, bod
     })?;
     answer.await.map_err(|_| RepoError::Ended)??;
     Ok(answer::view(&views::repo(repo, &repo.board.read(), clock::now())))
+}
+
+/// Why somebody decides something.
+pub(super) fn reason(text: &str) -> Result<String> {
+    let reason = text.trim().to_owned();
+    if reason.is_empty() || reason.len() > REASON_BYTES_MAX {
+        let hint = format!("say why in 1 to {REASON_BYTES_MAX} bytes; it is kept for the audit");
+        return Err(bad_request("the reason is missing or too long", hint));
+    }
+    Ok(reason)
 }

@@ -31,12 +31,22 @@ pub(super) fn repo(repo: &Repo, published: &Published, now: Timestamp) -> RepoVi
         error: source
             .error
             .clone()
-            .or_else(|| rejected.then(|| rejection(published))),
-        hint: source.hint.clone().or_else(|| {
-            rejected.then(|| {
-                "mend what the findings name and push again; the last good commit keeps serving".to_owned()
+            .or_else(|| rejected.then(|| rejection(published)))
+            .or_else(|| withheld(published)),
+        hint: source
+            .hint
+            .clone()
+            .or_else(|| {
+                rejected.then(|| {
+                    "mend what the findings name and push again; the last good commit keeps serving"
+                        .to_owned()
+                })
             })
-        }),
+            .or_else(|| {
+                let is_held = !state.withheld.is_empty();
+                is_held
+                    .then(|| "`headwater holds` tells what is held back, why, and how that ends".to_owned())
+            }),
         hook_silence: repo.bell().silence(),
         findings: published
             .head_findings
@@ -58,6 +68,22 @@ fn rejection(published: &Published) -> String {
         "the head was rejected: {count} error finding{}",
         if count == 1 { "" } else { "s" }
     )
+}
+
+/// What a rollback holds back, in one line.
+fn withheld(published: &Published) -> Option<String> {
+    let state = &published.state;
+    let rollback = state
+        .rollbacks
+        .iter()
+        .rev()
+        .find(|rollback| state.holds_back(&rollback.id))?;
+    let count = state.withheld.len();
+    let plural = if count == 1 { "" } else { "s" };
+    Some(format!(
+        "rollback {} holds {count} config{plural} at earlier content: {}",
+        rollback.id, rollback.reason
+    ))
 }
 
 /// The configs of the tip.
@@ -92,7 +118,29 @@ fn config_item(name: &ConfigName, exposed: &Exposed) -> ConfigItem {
 
 /// What waits for a person.
 pub(super) fn holds(published: &Published) -> HoldList {
-    let holds = published.state.hold.iter().map(|hold| HoldView {
+    let state = &published.state;
+    let rollbacks = state
+        .rollbacks
+        .iter()
+        .filter(|rollback| state.holds_back(&rollback.id));
+    let by_rollback = rollbacks.map(|rollback| {
+        let held = state.withheld.iter().filter(|(_, held)| held.id == rollback.id);
+        let tip = state.tip.clone();
+        HoldView {
+            id: rollback.id.clone(),
+            kind: "rollback".to_owned(),
+            head: tip.clone().unwrap_or_else(|| rollback.base.clone()),
+            tip,
+            since: rollback.at,
+            hint: format!(
+                "it ends with a commit of other content; to expose what is held back, run `headwater release {} --reason …`",
+                rollback.id
+            ),
+            configs: held.map(|(config, _)| config.clone()).collect(),
+            reason: Some(rollback.reason.clone()),
+        }
+    });
+    let holds = state.hold.iter().map(|hold| HoldView {
         id: format!("history-{}", hold.head.short()),
         kind: SourceState::HistoryRewritten.as_str().to_owned(),
         head: hold.head.clone(),
@@ -102,9 +150,11 @@ pub(super) fn holds(published: &Published) -> HoldList {
             "look at the new head, then run `headwater accept {} --reason …`",
             hold.head
         ),
+        configs: Vec::new(),
+        reason: None,
     });
     HoldList {
-        holds: holds.collect(),
+        holds: holds.chain(by_rollback).collect(),
     }
 }
 

@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use headwater_core::{
-    Admission, AdmissionPolicy, Candidate, Command, ConfigFacts, Descent, VerdictKind, decide,
+    Admission, AdmissionPolicy, Candidate, Command, ConfigFacts, Descent, RepoState, VerdictKind, decide,
 };
 use headwater_validators::Limits;
 use headwater_wire::{BranchName, CommitId, ConfigName, Finding, HeadState, VerdictState};
 use tracing::{Instrument, info, info_span, warn};
 
+use super::lane::LaneError;
 use super::{Pipeline, RoundError, versions};
 use crate::clock;
 use crate::git::error::GitError;
@@ -62,8 +63,9 @@ impl Pipeline {
         if candidate.descent == Descent::Rewritten {
             self.repo.forget_reachable();
             // Of a tip whose objects are gone with a lost mirror there is nothing to keep.
-            self.keep_replaced(state.tip.clone().filter(|tip| reader.contains(tip)))
-                .await?;
+            if let Some(tip) = state.tip.as_ref().filter(|tip| reader.contains(tip)) {
+                self.keep(tip).await?;
+            }
         }
         self.adopt(branch, &candidate.commit).await?;
         let walk = self.walk(reader, &candidate, state.tip.as_ref()).await?;
@@ -101,7 +103,9 @@ impl Pipeline {
                     before: tip.cloned(),
                     new: new.get(index..).unwrap_or_default().to_vec(),
                 };
-                let judged = self.verdict(reader, commit, against).await?;
+                let judged = self
+                    .unless_urgent(self.verdict(reader, commit, against))
+                    .await??;
                 if let Some(valid) = &judged.valid {
                     exposed = valid.configs().keys().cloned().collect();
                     good = Some(judged.clone());
@@ -118,7 +122,7 @@ impl Pipeline {
             before: replaced.cloned(),
             ..Against::default()
         };
-        let judged = self.verdict(reader, head, against).await?;
+        let judged = self.unless_urgent(self.verdict(reader, head, against)).await??;
         if judged.valid.is_some() {
             return Ok(Walk {
                 good: Some(judged.clone()),
@@ -127,7 +131,9 @@ impl Pipeline {
         }
         if !self.serves() {
             for commit in reader.first_parents(head, None, LOOK_BACK_MAX)?.iter().skip(1) {
-                let older = self.verdict(reader, commit, Against::default()).await?;
+                let older = self
+                    .unless_urgent(self.verdict(reader, commit, Against::default()))
+                    .await??;
                 if older.valid.is_some() {
                     good = Some(older);
                     break;
@@ -138,14 +144,16 @@ impl Pipeline {
     }
 
     /// The verdict on one commit: kept from before if it was a rejection, else worked out and kept.
-    async fn verdict(
+    pub(super) async fn verdict(
         &self,
         reader: &Reader,
         commit: &CommitId,
         against: Against,
     ) -> Result<Arc<Judged>, RoundError> {
         let kept = self.repo.kept_verdict(commit).await;
-        if let Some(kept) = kept.as_ref().filter(|kept| kept.state == VerdictState::Rejected) {
+        let insisted = self.repo.board.read().state.insists_on(commit);
+        let rejected = kept.as_ref().filter(|kept| kept.state == VerdictState::Rejected);
+        if let Some(kept) = rejected.filter(|_| !insisted) {
             let judged = Judged {
                 commit: commit.clone(),
                 findings: kept.findings.clone(),
@@ -154,7 +162,7 @@ impl Pipeline {
             };
             return Ok(Arc::new(judged));
         }
-        let was_admitted = kept.is_some();
+        let was_admitted = kept.is_some() || insisted;
         // What was admitted stays admitted, however slow the machine is today and whatever the limits are now: it is
         // not measured again.
         let (rules, measure) = if was_admitted {
@@ -205,13 +213,18 @@ impl Pipeline {
             .filter(|(config, _)| valid.configs().contains_key(config))
             .collect();
         let mut state = self.repo.board.read().state.clone();
+        for (id, commit) in self.landed(reader, &state, &commit).await? {
+            info!(rollback = id, commit.id = %commit, "the branch has rollback {id} as {}", commit.short());
+            state.apply(Command::Land { id, commit }).ok();
+        }
         let effects = state.apply(Command::Admit {
             commit: commit.clone(),
             depth: facts.depth,
             configs,
         });
+        let sources = self.sources(reader, &state).await?;
         self.repo.keep_state(&state).await?;
-        let snapshot = Arc::new(snapshot(&self.repo, &state, judged.clone()));
+        let snapshot = Arc::new(snapshot(&self.repo, &state, judged.clone(), &sources));
         let moved = effects.map_or(0, |effects| effects.len());
         let tip_before = self.repo.board.read().state.tip.clone();
         self.show(|published| {
@@ -277,14 +290,13 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Keeps the objects of a tip that the branch no longer contains, so that clients which hold it can be told.
-    async fn keep_replaced(&self, tip: Option<CommitId>) -> Result<(), RoundError> {
-        let Some(tip) = tip else { return Ok(()) };
-        let deadline = self.repo.settings().mirror_limits.list;
-        Ok(self
-            .lane
-            .call(deadline, move |mirror, _| mirror.keep(&tip))
-            .await?)
+    /// Keeps the objects of a commit that no branch holds: a tip that was replaced, so that clients which hold it can be
+    /// told, or the commit of a rollback.
+    pub(super) async fn keep(&self, commit: &CommitId) -> Result<(), LaneError> {
+        let (commit, deadline) = (commit.clone(), self.repo.settings().mirror_limits.list);
+        self.lane
+            .call(deadline, move |mirror, _| mirror.keep(&commit))
+            .await
     }
 
     /// At a start: opens the mirror and serves the tip that was exposed before, without asking the upstream.
@@ -306,7 +318,8 @@ impl Pipeline {
         if judged.valid.is_none() {
             return Ok(());
         }
-        let snapshot = Arc::new(snapshot(&self.repo, &state, judged));
+        let sources = self.sources(&reader, &state).await?;
+        let snapshot = Arc::new(snapshot(&self.repo, &state, judged, &sources));
         let head = match state
             .head
             .as_ref()
@@ -330,12 +343,12 @@ impl Pipeline {
 }
 
 /// What the store needs to know of the configs of a commit.
-struct Facts {
-    configs: BTreeMap<ConfigName, ConfigFacts>,
+pub(super) struct Facts {
+    pub(super) configs: BTreeMap<ConfigName, ConfigFacts>,
     depth: u64,
 }
 
-fn facts(
+pub(super) fn facts(
     reader: &Reader,
     commit: &CommitId,
     declared: BTreeMap<ConfigName, headwater_validators::Inputs>,
@@ -367,13 +380,22 @@ fn facts(
 }
 
 /// The snapshot of an admitted commit; configs that did not change are taken over from the one before with what was
-/// rendered of them.
-fn snapshot(repo: &Repo, state: &headwater_core::RepoState, judged: Arc<Judged>) -> Snapshot {
-    let configs = judged.valid.iter().flat_map(|valid| valid.configs().iter());
-    let configs = configs
-        .filter_map(|(name, config)| {
-            let target = state.targets.get(name)?.clone();
-            Some((name.clone(), Arc::new(Exposed::new(target, config.clone()))))
+/// rendered of them. What a rollback decided is taken from its own commit, one of `sources`.
+pub(super) fn snapshot(
+    repo: &Repo,
+    state: &RepoState,
+    judged: Arc<Judged>,
+    sources: &BTreeMap<CommitId, Arc<Judged>>,
+) -> Snapshot {
+    let targets = state.targets.iter();
+    let configs = targets
+        .filter_map(|(name, target)| {
+            let source = match state.withheld.get(name) {
+                Some(held) => sources.get(&held.source)?,
+                None => &judged,
+            };
+            let config = source.valid.as_ref()?.configs().get(name)?.clone();
+            Some((name.clone(), Arc::new(Exposed::new(target.clone(), config))))
         })
         .collect();
     let commit = judged.commit.clone();

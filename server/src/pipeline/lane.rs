@@ -37,6 +37,9 @@ pub(crate) enum LaneError {
     /// The thread ended, which is a fault of this program.
     #[error("the repository's Git thread has ended")]
     Ended,
+    /// Something that may not wait came in between; the job was told to end.
+    #[error("it was put off for something more urgent")]
+    PutOff,
 }
 
 /// Handle of the thread.
@@ -85,8 +88,36 @@ impl Lane {
         deadline: Duration,
         job: impl FnOnce(&mut Mirror, &Stop) -> Result<T, GitError> + Send + 'static,
     ) -> Result<T, LaneError> {
+        self.call_under(self.stop.part(), deadline, job).await
+    }
+
+    /// The same, given up as soon as `urgent` completes, so that whoever may not wait finds the thread free.
+    pub(crate) async fn call_unless<T: Send + 'static>(
+        &self,
+        urgent: impl Future<Output = ()>,
+        deadline: Duration,
+        job: impl FnOnce(&mut Mirror, &Stop) -> Result<T, GitError> + Send + 'static,
+    ) -> Result<T, LaneError> {
+        let stop = self.stop.part();
+        // Cancel-safe: a job that is told to end leaves a valid mirror, and nobody has acted on its result.
+        tokio::select! {
+            biased;
+            result = self.call_under(stop.clone(), deadline, job) => result,
+            () = urgent => {
+                stop.stop();
+                Err(LaneError::PutOff)
+            }
+        }
+    }
+
+    async fn call_under<T: Send + 'static>(
+        &self,
+        stop: Stop,
+        deadline: Duration,
+        job: impl FnOnce(&mut Mirror, &Stop) -> Result<T, GitError> + Send + 'static,
+    ) -> Result<T, LaneError> {
         let (reply, answer) = oneshot::channel();
-        let (stop, span) = (self.stop.clone(), Span::current());
+        let span = Span::current();
         let job: Job = Box::new(move |slot| {
             let result = span.in_scope(|| slot.with_mirror(|mirror| job(mirror, &stop)));
             // A caller that has given up needs no answer.

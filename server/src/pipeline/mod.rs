@@ -7,15 +7,18 @@
 mod admit;
 pub(crate) mod bell;
 pub(crate) mod lane;
+mod pusher;
 mod raise;
+pub(crate) mod rollback;
 pub(crate) mod source;
 pub(crate) mod trigger;
+pub(crate) mod urgent;
 pub(crate) mod versions;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_core::{Command, Refusal, RepoState};
+use headwater_core::{Command, Refusal, RepoState, Rollback};
 use headwater_wire::{BranchName, CommitId, SourceState};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -29,7 +32,9 @@ use crate::git::stop::Stop;
 use crate::publish::{Published, SourceStatus};
 use crate::repo::Repo;
 use crate::store::StoreFailure;
-use lane::Lane;
+use lane::{Lane, LaneError};
+use pusher::Pusher;
+use rollback::{RollbackError, Wish};
 use source::{MissingBranch, RoundError};
 use trigger::{Chase, FORCED_PAUSE, Jitter, Seen, pause};
 
@@ -51,6 +56,22 @@ pub(crate) enum Request {
         reason: String,
         /// Where the answer goes.
         reply: oneshot::Sender<Result<(), AcceptError>>,
+    },
+    /// Go back. Urgent: sent by [`Repo::send_urgent`](crate::repo::Repo::send_urgent).
+    RollBack {
+        /// What is wanted.
+        wish: Box<Wish>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<Rollback, RollbackError>>,
+    },
+    /// Lift what a rollback holds back. Urgent, too.
+    Release {
+        /// The rollback.
+        id: String,
+        /// Why.
+        reason: String,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<(), RollbackError>>,
     },
 }
 
@@ -98,6 +119,10 @@ pub(crate) struct Pipeline {
     chase: Option<Chase>,
     /// Last listing that a webhook caused.
     chased_at: Option<Instant>,
+    /// Brings the commits of rollbacks to the branch.
+    pusher: Pusher,
+    /// The last round was put off for something urgent.
+    put_off: bool,
 }
 
 impl Pipeline {
@@ -117,6 +142,8 @@ impl Pipeline {
             seen: None,
             chase: None,
             chased_at: None,
+            pusher: Pusher::default(),
+            put_off: false,
         }
     }
 
@@ -125,6 +152,7 @@ impl Pipeline {
         let span = info_span!("repo", repo = %self.repo.name());
         let serve = async {
             self.start_from_disk().await;
+            self.resume_pushing();
             loop {
                 // Cancel-safe: a round that is cut off leaves the store and the mirror valid, and starts over.
                 tokio::select! {
@@ -151,7 +179,16 @@ impl Pipeline {
         self.last_listing = Some(started);
         let before = self.seen.clone().filter(|_| self.failures == 0);
         let result = self.sync().await;
+        self.put_off = matches!(result, Err(RoundError::Lane(LaneError::PutOff)));
+        if self.put_off {
+            self.waiting.extend(waiting);
+            return;
+        }
         let now = self.seen.clone().filter(|_| result.is_ok());
+        // Whatever a push waits for, the upstream that answers again or a head that is decided about, may be there now.
+        if now.is_some() && before != now {
+            self.pusher.hurry();
+        }
         self.compare_with_hooks(started, before, now);
         if lists_tags && result.is_ok() {
             self.list_tags().await;
@@ -167,14 +204,25 @@ impl Pipeline {
         }
     }
 
+    /// Does what may be put off, unless something comes that may not wait. Only for work that nobody has acted on.
+    async fn unless_urgent<T>(&self, work: impl Future<Output = T>) -> Result<T, LaneError> {
+        // Cancel-safe: whoever calls this says that the work may be cut off.
+        tokio::select! {
+            biased;
+            done = work => Ok(done),
+            () = self.repo.urgent.any() => Err(LaneError::PutOff),
+        }
+    }
+
     /// Lists the upstream, and follows where it points.
     async fn sync(&mut self) -> Result<SourceState, RoundError> {
         self.lane.aim(&self.repo.settings())?;
         let wanted = self.repo.settings().branch.clone();
         let deadline = self.repo.settings().mirror_limits.list;
+        let urgent = self.repo.urgent.any();
         let listing = self
             .lane
-            .call(deadline, move |mirror, stop| mirror.list(&wanted, stop))
+            .call_unless(urgent, deadline, move |mirror, stop| mirror.list(&wanted, stop))
             .await?;
         let synced_at = clock::now();
         self.seen = Some(match &listing.head {
@@ -230,7 +278,7 @@ impl Pipeline {
         let deadline = self.repo.settings().mirror_limits.fetch;
         let reader = self
             .lane
-            .call(deadline, move |mirror, stop| {
+            .call_unless(self.repo.urgent.any(), deadline, move |mirror, stop| {
                 // A recorded head was checked to be complete; what is merely in the store was not.
                 if mirror.recorded(&followed).as_ref() != Some(&wanted) {
                     mirror.fetch(&followed, &wanted, stop)?;
@@ -259,10 +307,12 @@ impl Pipeline {
     /// Lists the tags. They are a convenience: a failure keeps the old ones.
     async fn list_tags(&self) {
         let deadline = self.repo.settings().mirror_limits.list;
-        let listed = self.lane.call(deadline, |mirror, stop| {
-            mirror.refresh_tags(stop);
-            Ok(mirror.reader())
-        });
+        let listed = self
+            .lane
+            .call_unless(self.repo.urgent.any(), deadline, |mirror, stop| {
+                mirror.refresh_tags(stop);
+                Ok(mirror.reader())
+            });
         if let (Ok(reader), true) = (listed.await, self.repo.reader().is_ok()) {
             self.repo.set_reader(reader);
         }
@@ -271,14 +321,14 @@ impl Pipeline {
     /// Keeps packs from piling up. A failure here harms nobody and is tried after the next fetch.
     async fn maintain(&self) {
         let deadline = self.repo.settings().mirror_limits.maintain;
-        match self
+        let maintained = self
             .lane
-            .call(deadline, |mirror, stop| {
+            .call_unless(self.repo.urgent.any(), deadline, |mirror, stop| {
                 mirror.maintain(stop).map(|_| mirror.reader())
-            })
-            .await
-        {
+            });
+        match maintained.await {
             Ok(reader) => self.repo.set_reader(reader),
+            Err(LaneError::PutOff) => {}
             Err(error) => warn!(%error, "the mirror could not be compacted: {error}"),
         }
     }
@@ -311,6 +361,12 @@ impl Pipeline {
         let poll_at =
             Instant::now() + pause(self.repo.poll_interval(), self.failures, Jitter(rand::random()));
         let stale_check = self.repo.settings().poll_interval.min(Duration::from_secs(5));
+        if self.put_off {
+            while let Ok(request) = self.requests.try_recv() {
+                self.handle(request).await;
+            }
+            return;
+        }
         let mut due = if self.judge_again && self.failures == 0 {
             Instant::now()
         } else {
@@ -322,6 +378,7 @@ impl Pipeline {
             // Cancel-safe: receiving from a channel, looking whether a fence waits and sleeping lose nothing.
             tokio::select! {
                 () = raise::due(&self.repo, &self.raises) => self.raise().await,
+                () = pusher::due(&self.pusher) => if self.push_due().await { return },
                 () = tokio::time::sleep_until(due.min(tick)) => {
                     if Instant::now() >= due { return }
                     self.mark_stale();
@@ -329,17 +386,37 @@ impl Pipeline {
                 }
                 () = self.repo.bell().rung() => self.answer_bell(),
                 request = self.requests.recv() => match request {
-                    Some(Request::Reconfigured) => {
-                        // It may be another upstream now, of which no hook could have told.
-                        self.seen = None;
-                        return;
-                    }
-                    Some(Request::List(reply)) => self.waiting.push(reply),
-                    Some(Request::Accept { head, reason, reply }) => {
-                        if self.accept(head, reason, reply).await { return }
-                    }
+                    Some(request) => if self.handle(request).await { return },
                     None => tokio::time::sleep_until(due).await,
                 },
+            }
+        }
+    }
+
+    /// Does what somebody asks. Says whether the upstream has to be listed now.
+    async fn handle(&mut self, request: Request) -> bool {
+        match request {
+            Request::Reconfigured => {
+                // It may be another upstream now, of which no hook could have told.
+                self.seen = None;
+                self.pusher.hurry();
+                true
+            }
+            Request::List(reply) => {
+                self.waiting.push(reply);
+                false
+            }
+            Request::Accept { head, reason, reply } => self.accept(head, reason, reply).await,
+            Request::RollBack { wish, reply } => {
+                self.repo.urgent.end();
+                // Whoever asked may be gone; what was decided stays.
+                reply.send(self.roll_back(*wish).await).ok();
+                false
+            }
+            Request::Release { id, reason, reply } => {
+                self.repo.urgent.end();
+                reply.send(self.release(id, reason).await).ok();
+                false
             }
         }
     }

@@ -4,7 +4,11 @@
 
 use super::draft::RepoDraft;
 use super::source::{Mistake, Place};
+use super::write;
 use crate::secret::{UpstreamUrl, UrlKind};
+
+/// Whether something does not fit together, what that is, and what to do.
+pub(super) type Rule = (bool, &'static str, &'static str);
 
 /// What does not fit together.
 pub(super) fn mistakes(repo: &RepoDraft) -> Vec<Mistake> {
@@ -68,13 +72,15 @@ pub(super) fn mistakes(repo: &RepoDraft) -> Vec<Mistake> {
         .as_ref()
         .map(|name| format!(" of repository `{name}`"))
         .unwrap_or_default();
-    let broken = rules.into_iter().filter(|(applies, ..)| *applies);
+    let rules = rules.into_iter().chain(write::rules(repo, url));
+    let broken = rules.filter(|(applies, ..)| *applies);
     broken
         .map(|(_, what, hint)| Mistake::new(Place::Whole, format!("{what}{named}")).hint(hint))
         .collect()
 }
 
-fn is_clear_text(url: &UpstreamUrl) -> bool {
+/// Whether a secret would travel in clear text.
+pub(super) fn is_clear_text(url: &UpstreamUrl) -> bool {
     url.to_string().starts_with("http://") && !url.is_loopback()
 }
 
@@ -123,6 +129,30 @@ mod tests {
             (
                 "url = \"https://h/x\"\ntoken_file = \"t\"\npassword_file = \"p\"",
                 "`token_file` and `password_file` are both set",
+            ),
+            (
+                "url = \"https://h/x\"\npush_token_file = \"t\"\npush_password_file = \"p\"",
+                "`push_token_file` and `push_password_file` are both set",
+            ),
+            (
+                "url = \"https://h/x\"\npush_username = \"bot\"",
+                "`push_username` is set without `push_password_file` or `push_token_file`",
+            ),
+            (
+                "url = \"/srv/x\"\npush_token_file = \"t\"",
+                "`push_token_file` and `push_password_file` are for http(s) addresses",
+            ),
+            (
+                "url = \"http://h.example.test/x\"\npush_token_file = \"t\"",
+                "a password or token that may write would be sent in clear text to another machine",
+            ),
+            (
+                "url = \"https://h/x\"\npush_ssh_key_file = \"k\"",
+                "`push_ssh_key_file` is for ssh addresses",
+            ),
+            (
+                "url = \"/srv/x\"\nwrites_per_minute = 0",
+                "`writes_per_minute` is 0",
             ),
             (
                 "url = \"https://h/x\"\nproxy = \"ht!tp://:bad\"",

@@ -20,9 +20,10 @@ use super::keys::{
 use super::source::{Flags, Mistake, Place};
 use super::table::{apply, members, set, table_lacks};
 use super::webhooks::{self, WEBHOOK_KEYS, WebhookDraft};
-use super::{HOOK_GRACE, RepoSettings, Settings};
+use super::{HOOK_GRACE, RepoSettings, Settings, WriteSettings, write};
 use crate::git::limits::MirrorLimits;
 use crate::git::list::BranchWanted;
+use crate::git::push::PushMethod;
 use crate::git::upstream::{ClearText, Credentials, SshSettings, TokenStyle, Upstream};
 use crate::secret::UpstreamUrl;
 use crate::telemetry::LogFormat;
@@ -82,6 +83,16 @@ pub(super) struct RepoDraft {
     pub(super) ssh_key_file: Option<PathBuf>,
     pub(super) known_hosts_file: Option<PathBuf>,
     pub(super) forge_repo: Option<String>,
+    pub(super) push_method: PushMethod,
+    pub(super) push_username: Option<String>,
+    pub(super) push_password_file: Option<PathBuf>,
+    pub(super) push_token_file: Option<PathBuf>,
+    pub(super) push_ssh_key_file: Option<PathBuf>,
+    pub(super) signing_key_file: Option<PathBuf>,
+    pub(super) committer_name: Option<String>,
+    pub(super) committer_email: Option<String>,
+    pub(super) writes_per_minute: Option<u32>,
+    pub(super) allow_invalid: bool,
 }
 
 /// Reads file, environment and flags. `environment` is the list of variables, so that tests need not set any.
@@ -445,14 +456,17 @@ fn repo_name(draft: &RepoDraft) -> Option<RepoName> {
     draft.name.clone().or_else(|| "default".parse().ok())
 }
 
-fn finish_repo(draft: &RepoDraft, server: &ServerDraft) -> Option<RepoSettings> {
-    let url = draft.url.clone()?;
-    let credentials = match (&draft.password_file, &draft.token_file) {
+/// Credentials from the files for a password and for a token, and who they belong to.
+pub(super) fn credentials(
+    files: (&Option<PathBuf>, &Option<PathBuf>),
+    username: Option<&String>,
+) -> Credentials {
+    match files {
         (Some(password_file), _) => Credentials::Basic {
-            username: draft.username.clone().unwrap_or_else(|| "git".to_owned()),
+            username: username.cloned().unwrap_or_else(|| "git".to_owned()),
             password_file: password_file.clone(),
         },
-        (None, Some(token_file)) => match &draft.username {
+        (None, Some(token_file)) => match username {
             // Some hosts want their tokens with a certain user, such as the name of a deploy token.
             Some(username) => Credentials::Basic {
                 username: username.clone(),
@@ -464,7 +478,13 @@ fn finish_repo(draft: &RepoDraft, server: &ServerDraft) -> Option<RepoSettings> 
             },
         },
         (None, None) => Credentials::None,
-    };
+    }
+}
+
+fn finish_repo(draft: &RepoDraft, server: &ServerDraft) -> Option<RepoSettings> {
+    let url = draft.url.clone()?;
+    let files = (&draft.password_file, &draft.token_file);
+    let credentials = credentials(files, draft.username.as_ref());
     let ssh = draft
         .known_hosts_file
         .clone()
@@ -481,8 +501,13 @@ fn finish_repo(draft: &RepoDraft, server: &ServerDraft) -> Option<RepoSettings> 
         ssh,
         clear_text: ClearText::LoopbackOnly,
     };
+    let write = WriteSettings {
+        allowed: server.allow_write,
+        ..write::finish(draft, &upstream)
+    };
     Some(RepoSettings {
         name: repo_name(draft)?,
+        write,
         upstream,
         branch: draft
             .branch

@@ -11,6 +11,7 @@ use super::draft::{RepoDraft, ServerDraft};
 use super::forges::{FORGE_KEYS, http_address};
 use super::hooks::HOOK_KEYS;
 use super::webhooks::WEBHOOK_KEYS;
+use super::write::{self, COMMITTER_EMAIL, COMMITTER_NAME};
 
 /// One key: how it is named, what it means, how its text becomes a value.
 pub(super) struct Key<D> {
@@ -296,6 +297,66 @@ pub(super) const REPO_KEYS: &[Key<RepoDraft>] = &[
         help: "id or `owner/name` at the forge, for webhooks, where the path of `url` is not its name there",
         default: "",
         set: |draft, text| put(&mut draft.forge_repo, Ok(Some(text.to_owned()))),
+    },
+    Key {
+        name: "push_username",
+        help: "user for a password or token that may write; the ones for reading are never used to write",
+        default: "",
+        set: |draft, text| put(&mut draft.push_username, Ok(Some(text.to_owned()))),
+    },
+    Key {
+        name: "push_password_file",
+        help: "file with the password of `push_username`",
+        default: "",
+        set: |draft, text| put(&mut draft.push_password_file, path(text).map(Some)),
+    },
+    Key {
+        name: "push_token_file",
+        help: "file with an access token that may write",
+        default: "",
+        set: |draft, text| put(&mut draft.push_token_file, path(text).map(Some)),
+    },
+    Key {
+        name: "push_ssh_key_file",
+        help: "private key for ssh that may write",
+        default: "",
+        set: |draft, text| put(&mut draft.push_ssh_key_file, path(text).map(Some)),
+    },
+    Key {
+        name: "push_method",
+        help: "`receive-pack`, or `git` for servers that it does not suit",
+        default: "receive-pack",
+        set: |draft, text| put(&mut draft.push_method, write::method(text)),
+    },
+    Key {
+        name: "signing_key_file",
+        help: "private SSH key without passphrase that signs the commits of rollbacks",
+        default: "",
+        set: |draft, text| put(&mut draft.signing_key_file, path(text).map(Some)),
+    },
+    Key {
+        name: "committer_name",
+        help: "who records the commits of rollbacks",
+        default: COMMITTER_NAME,
+        set: |draft, text| put(&mut draft.committer_name, Ok(Some(text.to_owned()))),
+    },
+    Key {
+        name: "committer_email",
+        help: "the mail address of that",
+        default: COMMITTER_EMAIL,
+        set: |draft, text| put(&mut draft.committer_email, Ok(Some(text.to_owned()))),
+    },
+    Key {
+        name: "writes_per_minute",
+        help: "most pushes within a minute",
+        default: "10",
+        set: |draft, text| put(&mut draft.writes_per_minute, number(text).map(Some)),
+    },
+    Key {
+        name: "allow_invalid",
+        help: "whether a person may insist on going back to content that does not validate",
+        default: "false",
+        set: |draft, text| put(&mut draft.allow_invalid, boolean(text)),
     },
 ];
 

@@ -11,6 +11,7 @@ mod keys;
 mod source;
 mod table;
 mod webhooks;
+mod write;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ use crate::telemetry::LogFormat;
 pub use draft::{ServerDraft, load};
 pub use keys::{KeyHelp, Table, key_help};
 pub use source::{Flags, Mistake};
+pub use write::WriteSettings;
 
 /// How much later than polling a webhook may come: forges queue them for some seconds, and a listing of ours may be
 /// quicker than the queue.
@@ -140,4 +142,6 @@ pub struct RepoSettings {
     pub forge_repo: Option<String>,
     /// How much later than polling a webhook may tell of a change before hooks count as silent.
     pub hook_grace: Duration,
+    /// Whether and how it is written to.
+    pub write: WriteSettings,
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use headwater_client::{Api, Inline, Labels, RepoApi, Watch, WatchEvent, WatchRequest};
-use headwater_wire::{ConfigName, HeadState, InstanceId, StatusEvent, Timestamp, VersionEvent};
+use headwater_wire::{CommitId, ConfigName, HeadState, InstanceId, StatusEvent, Timestamp, VersionEvent};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -39,6 +39,8 @@ pub(super) struct Instances {
     /// What each holds.
     held: BTreeMap<usize, Value>,
     status: Option<StatusEvent>,
+    /// The commit that was published when they started.
+    pub(super) begun: CommitId,
     /// Their tasks, which end when this is dropped.
     _tasks: JoinSet<()>,
 }
@@ -47,7 +49,7 @@ impl Instances {
     /// Starts them once there is something to watch.
     pub(super) async fn start(server: &str, environment: &Environment) -> Result<Self, Failure> {
         let repo = Api::builder(server).build()?.in_repo(&parsed(REPO_DEFAULT)?);
-        published(&repo).await?;
+        let begun = published(&repo).await?;
         let (sender, events) = mpsc::channel(EVENTS_LEN);
         let mut tasks = JoinSet::new();
         for (index, (name, (label, value))) in INSTANCES.iter().enumerate() {
@@ -73,6 +75,7 @@ impl Instances {
             events,
             held: BTreeMap::new(),
             status: None,
+            begun,
             _tasks: tasks,
         })
     }
@@ -149,10 +152,7 @@ impl Instances {
             return Ok(());
         }
         let paint = out.paint();
-        let head = status
-            .head
-            .as_ref()
-            .map_or("the head", headwater_wire::CommitId::short);
+        let head = status.head.as_ref().map_or("the head", CommitId::short);
         let (tone, told) = match status.head_state {
             HeadState::Rejected => (
                 Tone::Bad,
@@ -177,12 +177,12 @@ impl Instances {
 }
 
 /// Waits until the first commit is served.
-async fn published(repo: &RepoApi) -> Result<(), Failure> {
+async fn published(repo: &RepoApi) -> Result<CommitId, Failure> {
     let waiting = async {
         loop {
             let view = repo.view().await?;
-            if view.tip.is_some() && view.configs > 0 {
-                return Ok(());
+            if let Some(tip) = view.tip.filter(|_| view.configs > 0) {
+                return Ok(tip);
             }
             tokio::time::sleep(FIRST_PAUSE).await;
         }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use clap::Args;
 use headwater_core::RewrittenHistory;
 use headwater_validators::{Floor, Limits};
-use headwater_wire::RepoName;
+use headwater_wire::{CommitId, RepoName};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -29,7 +29,7 @@ use crate::git::limits::MirrorLimits;
 use crate::git::list::BranchWanted;
 use crate::git::upstream::Upstream;
 use crate::process::ProcessError;
-use crate::settings::{HOOK_GRACE, RepoSettings, Settings};
+use crate::settings::{HOOK_GRACE, RepoSettings, Settings, WriteSettings};
 use crate::telemetry::{self, LogFormat};
 use instances::Instances;
 use site::Site;
@@ -168,9 +168,14 @@ fn settings(site: &Site, listen: SocketAddr) -> Result<Settings, Failure> {
             message: format!("cannot name the repository: {error}"),
             hint: "this is a fault of the program".to_owned(),
         })?;
+    let upstream = Upstream::new(url);
     let repo = RepoSettings {
         name,
-        upstream: Upstream::new(url),
+        write: WriteSettings {
+            allowed: true,
+            ..WriteSettings::read_only(&upstream)
+        },
+        upstream,
         branch: BranchWanted::Default,
         poll_interval: POLL_INTERVAL,
         rewritten_history: RewrittenHistory::default(),
@@ -182,7 +187,7 @@ fn settings(site: &Site, listen: SocketAddr) -> Result<Settings, Failure> {
         listen,
         data_dir: site.data(),
         drain_deadline: DRAIN_DEADLINE,
-        allow_write: false,
+        allow_write: true,
         log_format: LogFormat::Text,
         log_filter: LOG_FILTER.to_owned(),
         limits: Limits::default(),
@@ -216,12 +221,12 @@ async fn tell(
     out.flush()?;
     let mut instances = Instances::start(&server, environment).await?;
     instances.tell_first(environment.now, out).await?;
-    invite(site, out)?;
+    invite(site, (&server, &instances.begun), out)?;
     instances.tell(environment.now, out).await
 }
 
 /// What to try next, to be copied as it stands.
-fn invite(site: &Site, out: &mut Out<'_>) -> io::Result<()> {
+fn invite(site: &Site, (server, begun): (&str, &CommitId), out: &mut Out<'_>) -> io::Result<()> {
     let paint = out.paint();
     let cd = format!("cd {}", shell_word(&site.clone_dir().display().to_string()));
     let file = site::FILE;
@@ -242,8 +247,12 @@ fn invite(site: &Site, out: &mut Out<'_>) -> io::Result<()> {
             edit("400", "Raise the pool far too much"),
         ),
         (
-            "3. go back",
-            format!("{cd} && git revert --no-edit HEAD && git push -q"),
+            "3. go back to where this began: a commit that says so, and all three follow",
+            format!(
+                "{cd} && {} rollback --server {server} --to {} --reason 'Begin anew' && git pull -q",
+                shell_word(&own_name()),
+                begun.short()
+            ),
         ),
     ] {
         out.line("")?;
@@ -254,6 +263,21 @@ fn invite(site: &Site, out: &mut Out<'_>) -> io::Result<()> {
     out.line(format!("  {}", paint.apply(Tone::Dim, "# Ctrl-C ends the demo")))?;
     out.line("")?;
     out.flush()
+}
+
+/// What starts this program from a shell: its name if the search path leads there, else its path.
+fn own_name() -> String {
+    let Ok(program) = std::env::current_exe() else {
+        return "headwater".to_owned();
+    };
+    let name = program.file_name().unwrap_or(program.as_os_str());
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let leads = std::env::split_paths(&path)
+        .map(|dir| dir.join(name))
+        .find(|found| found.is_file());
+    let is_found = leads.and_then(|found| found.canonicalize().ok()).as_ref() == Some(&program);
+    let shown = if is_found { PathBuf::from(name) } else { program };
+    shown.display().to_string()
 }
 
 /// A path as one word of a shell.

@@ -38,6 +38,9 @@ fn the_program_explains_itself() {
       explain      Show which file and line set each value
       instances    Show what each instance says it runs
       accept       Take a rewritten history
+      rollback     Go back to good content, now
+      holds        Show what is held back
+      release      Expose what a rollback holds back
       completions  Print the completions of a shell
       help         Print this message or the help of the given subcommand(s)
 
@@ -626,4 +629,70 @@ fn init_explains_itself() {
       headwater check config
       headwater serve --repo config
     ");
+}
+
+#[test]
+fn rollback_explains_itself() {
+    insta::assert_snapshot!(help_of("rollback"), @r#"
+    Go back to good content, now
+
+    Instances are turned to it at once; a revert commit follows, pushed to the branch, or as a pull
+    request where the branch is protected. Until a commit with other content comes, what was bad is not
+    exposed again: see `headwater holds`. The server must allow writing. The same command again is the
+    same rollback.
+
+    Usage: headwater rollback [OPTIONS] --reason <TEXT> <--to <REV>|--revert <REV>>
+
+    Options:
+          --to <REV>
+              Bring back the content of this commit
+
+          --revert <REV>
+              Take back the change of this commit, and keep what came after it
+
+      -m, --mainline <N>
+              For a merge: the parent, from 1 on, whose side is kept
+
+          --config <CONFIG>
+              Only this config, with `--to`
+
+          --reason <TEXT>
+              Why; it stands in the commit
+
+          --requested-by <PERSON>
+              Who asks, as `Name <address>`: the author of the commit [default: the server]
+
+          --expected-tip <COMMIT>
+              Refuse if the branch is not at this commit
+
+          --propose
+              Open a pull request in any case
+
+          --force-invalid
+              Insist, although the content does not validate; the server must allow it
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Server:
+          --server <URL>
+              Address of the server [env: HEADWATER_SERVER] [default: http://127.0.0.1:7171]
+
+          --repo <NAME>
+              Repository [default: the only one of the server, or `default`]
+
+          --token-file <FILE>
+              File that holds the token, instead of HEADWATER_TOKEN
+
+          --ca-file <FILE>
+              PEM file of the authorities to trust, instead of those of the system
+
+          --output <FORMAT>
+              How to print the answer [default: text]
+
+    Examples:
+      headwater rollback --to HEAD~1 --reason "pool too small"
+      headwater rollback --to v41 --config payments/prod --reason "errors since v42"
+      headwater rollback --revert 9f8e7d6c5b --reason "wrong region" --propose
+    "#);
 }

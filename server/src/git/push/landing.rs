@@ -35,21 +35,35 @@ impl Mirror {
         commit: &CommitId,
         stop: &Stop,
     ) -> Result<Landing, PushError> {
-        let tip = receive_pack::look(self, access, target, stop);
-        let tip = tip.map_err(|error| PushError::before(target, error))?;
-        let Some(tip) = tip.map(to_commit_id) else {
+        let Some(tip) = self.tip_of(access, target, stop)? else {
             return Ok(Landing::NotLanded { tip: None });
         };
         if tip == *commit {
             return Ok(Landing::Landed { tip });
-        }
-        if !self.reader.contains(&tip) {
-            self.receive_ref(&access.upstream, &target.to_string(), stop)?;
         }
         if self.reader.reachable(commit, &tip)? {
             Ok(Landing::Landed { tip })
         } else {
             Ok(Landing::NotLanded { tip: Some(tip) })
         }
+    }
+
+    /// Where `target` of the upstream is, as a commit that is in the mirror from now on; `None` if it does not exist.
+    pub fn tip_of(
+        &mut self,
+        access: &WriteAccess,
+        target: &PushRef,
+        stop: &Stop,
+    ) -> Result<Option<CommitId>, PushError> {
+        let tip = receive_pack::look(self, access, target, stop);
+        let tip = tip.map_err(|error| PushError::before(target, error))?;
+        let Some(tip) = tip.map(to_commit_id) else {
+            return Ok(None);
+        };
+        if self.reader.contains(&tip) {
+            return Ok(Some(tip));
+        }
+        let received = self.receive_ref(&access.upstream, &target.to_string(), stop);
+        received.map_err(|error| PushError::before(target, error))
     }
 }

@@ -1,0 +1,149 @@
+//! What can be asked of the state of a repository, and what is answered.
+//!
+//! Invariant: a command says what was found out or decided, never what the state shall be.
+
+use std::collections::BTreeMap;
+
+use headwater_wire::{BranchName, CommitId, ConfigName, Generation, Timestamp};
+
+use crate::control::ConfigFacts;
+use crate::rollback::{Decision, RollbackState};
+
+/// A change to the state.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// The branch to follow became known, or is another one now.
+    Follow(BranchName),
+    /// A new head was seen and is being judged.
+    Judge(CommitId),
+    /// A commit was admitted and is exposed.
+    Admit {
+        /// The commit.
+        commit: CommitId,
+        /// Number of commits in its first-parent history: a floor for the generation, so that a lost store does not
+        /// take the fence back.
+        depth: u64,
+        /// Its configs.
+        configs: BTreeMap<ConfigName, ConfigFacts>,
+    },
+    /// The head failed admission.
+    Reject(CommitId),
+    /// The head is held back.
+    Hold {
+        /// The head.
+        head: CommitId,
+        /// When it was first seen.
+        at: Timestamp,
+    },
+    /// A person takes the head that is held back.
+    Accept {
+        /// The head the person has seen.
+        head: CommitId,
+        /// Why.
+        reason: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// An instance has seen a generation that the target of its config does not exceed, so it would refuse the target
+    /// and everything up to that generation: the same target is told again above it.
+    RaiseGeneration {
+        /// Config.
+        config: ConfigName,
+        /// What the instance has seen.
+        above: Generation,
+    },
+    /// A person goes back: instances are turned at once to what the commit written for it has.
+    RollBack(Box<Decision>),
+    /// The way of a rollback into Git went on.
+    Settle {
+        /// Which rollback.
+        id: String,
+        /// Where it stands now.
+        state: RollbackState,
+    },
+    /// The commit of a rollback was written anew, on top of another one.
+    Rebuild {
+        /// Which rollback.
+        id: String,
+        /// What it was built on.
+        parent: CommitId,
+        /// The commit.
+        commit: CommitId,
+    },
+    /// The branch holds a commit that fulfils a rollback. What it holds back ends; an admission follows.
+    Land {
+        /// Which rollback.
+        id: String,
+        /// The commit.
+        commit: CommitId,
+    },
+    /// A person lifts what a rollback holds back: its configs get what the tip has.
+    Release {
+        /// Which rollback.
+        id: String,
+        /// Why.
+        reason: String,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// What a command changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// The tip is another commit.
+    TipMoved {
+        /// Tip before.
+        from: Option<CommitId>,
+        /// Tip now.
+        to: CommitId,
+    },
+    /// A config's instances should hold another version.
+    TargetMoved {
+        /// Config.
+        config: ConfigName,
+        /// Version before, if there was one.
+        from: Option<CommitId>,
+        /// Version now.
+        to: CommitId,
+    },
+    /// A config's version is another commit with the same content, which is news to nobody.
+    TargetAdopted {
+        /// Config.
+        config: ConfigName,
+        /// Version before.
+        from: CommitId,
+        /// Version now.
+        to: CommitId,
+    },
+    /// A config's target is the same under a higher generation.
+    TargetReissued {
+        /// Config.
+        config: ConfigName,
+        /// Generation now.
+        generation: Generation,
+    },
+    /// A config is no longer declared.
+    TargetRemoved(ConfigName),
+    /// The head, or what became of it, is another.
+    HeadChanged,
+    /// The accepted head must be judged again.
+    JudgeAgain(CommitId),
+}
+
+/// Why a command was refused; nothing changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Nothing is held back.
+    #[error("nothing is held back")]
+    NothingHeld,
+    /// Another head is held back than the one named.
+    #[error("the head held back is {actual}")]
+    HeadMoved {
+        /// The head that is held back.
+        actual: CommitId,
+    },
+    /// There is no such rollback, or it holds nothing back.
+    #[error("nothing is held back by `{0}`")]
+    NotHeld(String),
+}

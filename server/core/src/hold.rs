@@ -1,0 +1,164 @@
+//! What a rollback holds back, and what ends that.
+//!
+//! Invariant: content that is held back is exposed by no commit that has it, however it comes. Only a commit with other
+//! content, the rollback's own commit on the branch, or a person ends that. Content is compared by its inputs, never by
+//! commits.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use headwater_wire::{CommitId, ConfigName, Digest, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::command::{Effect, Refusal};
+use crate::control::{ConfigFacts, RepoState};
+use crate::rollback::{Rollback, RollbackState};
+
+/// Contents of one config that are held back at most. Whoever went back oftener without ever reaching the branch may see
+/// the oldest of them again.
+const BAD_MAX: usize = 64;
+
+/// A config that holds what a rollback decided, and not what the tip has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withheld {
+    /// The rollback.
+    pub id: String,
+    /// Commit whose documents are exposed instead.
+    pub source: CommitId,
+    /// Content that is not exposed, newest first: digests of inputs, and nothing where the config did not exist.
+    pub bad: Vec<Option<Digest>>,
+    /// What the tip has; nothing if it has no such config.
+    #[serde(default)]
+    pub tip: Option<ConfigFacts>,
+}
+
+impl RepoState {
+    /// What the tip has of a config, whether or not it is exposed.
+    pub fn at_tip(&self, config: &ConfigName) -> Option<ConfigFacts> {
+        if let Some(withheld) = self.withheld.get(config) {
+            return withheld.tip.clone();
+        }
+        self.targets.get(config).map(|target| ConfigFacts {
+            version: target.version.clone(),
+            inputs: target.inputs.clone(),
+        })
+    }
+
+    /// Everything the tip has.
+    pub fn all_at_tip(&self) -> BTreeMap<ConfigName, ConfigFacts> {
+        let names: BTreeSet<&ConfigName> = self.targets.keys().chain(self.withheld.keys()).collect();
+        let facts = names
+            .into_iter()
+            .filter_map(|config| Some((config.clone(), self.at_tip(config)?)));
+        facts.collect()
+    }
+
+    /// Whether a rollback holds anything back.
+    pub fn holds_back(&self, id: &str) -> bool {
+        self.withheld.values().any(|withheld| withheld.id == id)
+    }
+
+    /// Everything that was or would be exposed of a config is bad from now on, except what was decided.
+    pub(crate) fn withhold(
+        &mut self,
+        config: &ConfigName,
+        decided: Option<&ConfigFacts>,
+        rollback: &Rollback,
+    ) {
+        let tip = self.at_tip(config);
+        let (decided, at_tip) = (
+            decided.map(|facts| facts.inputs.clone()),
+            tip.as_ref().map(|facts| facts.inputs.clone()),
+        );
+        let active = self.targets.get(config).map(|target| target.inputs.clone());
+        let mut bad = self
+            .withheld
+            .remove(config)
+            .map_or_else(Vec::new, |held| held.bad);
+        for content in [at_tip.clone(), active] {
+            if !bad.contains(&content) {
+                bad.insert(0, content);
+            }
+        }
+        bad.retain(|content| *content != decided);
+        bad.truncate(BAD_MAX);
+        if at_tip == decided {
+            return;
+        }
+        let withheld = Withheld {
+            id: rollback.id.clone(),
+            source: rollback.exposed.clone(),
+            bad,
+            tip,
+        };
+        self.withheld.insert(config.clone(), withheld);
+    }
+
+    /// Before an admission: ends what the commit ends, and notes what it has of the rest.
+    pub(crate) fn look_through(&mut self, commit: &CommitId, configs: &BTreeMap<ConfigName, ConfigFacts>) {
+        let is_news = self.tip.as_ref() != Some(commit);
+        let holding: BTreeSet<String> = self.withheld.values().map(|held| held.id.clone()).collect();
+        // A rollback's content may come by a commit that does not say so: squashed, or written by a person.
+        let differs = |config: &ConfigName| {
+            let (new, active) = (configs.get(config), self.targets.get(config));
+            new.map(|facts| &facts.inputs) != active.map(|target| &target.inputs)
+        };
+        let unlike = self.withheld.iter().filter(|(config, _)| differs(config));
+        let unlike: BTreeSet<String> = unlike.map(|(_, held)| held.id.clone()).collect();
+        self.withheld.retain(|config, held| {
+            let facts = configs.get(config);
+            held.tip = facts.cloned();
+            held.bad.contains(&facts.map(|facts| facts.inputs.clone()))
+        });
+        let arrived = holding.difference(&unlike).cloned().collect();
+        self.end(
+            &arrived,
+            &RollbackState::Pushed {
+                commit: commit.clone(),
+            },
+        );
+        let ended = holding.iter().filter(|id| !self.holds_back(id)).cloned();
+        // One that had nothing to hold back is overtaken by any other commit.
+        let idle = self.rollbacks.iter().map(|rollback| rollback.id.clone());
+        let idle = idle.filter(|id| is_news && !holding.contains(id));
+        let overtaken = ended.chain(idle).collect();
+        self.end(&overtaken, &RollbackState::Superseded { by: commit.clone() });
+    }
+
+    /// Lifts what a rollback holds back: its configs get what the tip has.
+    pub(crate) fn release(
+        &mut self,
+        id: &str,
+        reason: String,
+        at: Timestamp,
+    ) -> Result<Vec<Effect>, Refusal> {
+        let held: Vec<ConfigName> = self
+            .withheld
+            .iter()
+            .filter(|(_, held)| held.id == id)
+            .map(|(config, _)| config.clone())
+            .collect();
+        if held.is_empty() {
+            return Err(Refusal::NotHeld(id.to_owned()));
+        }
+        let generation = self.generation.next();
+        let mut effects = Vec::new();
+        for config in held {
+            let tip = self.withheld.remove(&config).and_then(|held| held.tip);
+            match (self.targets.remove(&config), tip) {
+                (old, Some(facts)) => self.aim(&config, (old, facts), generation, &mut effects),
+                (Some(_), None) => effects.push(Effect::TargetRemoved(config)),
+                (None, None) => {}
+            }
+        }
+        if let Some(rollback) = self.open_mut(id) {
+            rollback.state = RollbackState::Released { reason, at };
+        }
+        if self.head == self.tip
+            && let Some(head) = self.head.clone()
+        {
+            let state = self.state_of_tip();
+            effects.extend(self.set_head(head, state));
+        }
+        Ok(effects)
+    }
+}

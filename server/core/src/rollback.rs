@@ -1,0 +1,333 @@
+//! Going back: what a person decided, and how far it came into Git.
+//!
+//! Invariant: the effect is decided first and does not depend on Git; a rollback is settled once, and stays so. What
+//! is deliberately absent: pushing, and every question to Git.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use headwater_wire::{CommitId, ConfigName, RepoPath, RollbackMode, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::command::Effect;
+use crate::control::{ConfigFacts, RepoState, Target};
+
+/// Rollbacks that are remembered. Those that are not settled are never dropped.
+const ROLLBACKS_MAX: usize = 100;
+/// Stand-ins that are remembered: whoever held one for longer than so many rollbacks is told the whole content.
+const STAND_INS_MAX: usize = 64;
+
+/// One wish of one person to go back, kept before anybody is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollback {
+    /// Names it; its commit carries it.
+    pub id: String,
+    /// Names the request, so that the same one said again is the same rollback.
+    pub request: String,
+    /// What is undone.
+    pub undone: Undone,
+    /// Why.
+    pub reason: String,
+    /// Who asked, if somebody was named.
+    #[serde(default)]
+    pub requested_by: Option<String>,
+    /// The tip that the person has seen; its commit is never put on top of another one.
+    #[serde(default)]
+    pub expected_tip: Option<CommitId>,
+    /// Whether it is pushed, or proposed in any case.
+    pub mode: RollbackMode,
+    /// The person insists, although the content does not validate.
+    #[serde(default)]
+    pub insists: bool,
+    /// When it was decided; the dates of its commit.
+    pub at: Timestamp,
+    /// Head of the branch when it was decided.
+    pub base: CommitId,
+    /// The commit that was exposed at once: the wish on top of `base`.
+    pub exposed: CommitId,
+    /// What `commit` is built on: `base`, unless the branch has moved since.
+    pub parent: CommitId,
+    /// The commit that is to come to the branch, or has.
+    pub commit: CommitId,
+    /// How far it came.
+    pub state: RollbackState,
+}
+
+/// What is undone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Undone {
+    /// Content becomes what it was at a commit.
+    Restore {
+        /// The commit.
+        target: CommitId,
+        /// The one config, if not all of the tree.
+        #[serde(default)]
+        config: Option<ConfigName>,
+        /// Files and directories that decide the config; none for all of the tree.
+        #[serde(default)]
+        paths: Vec<RepoPath>,
+    },
+    /// One commit's change is taken back.
+    Revert {
+        /// The commit.
+        commit: CommitId,
+        /// For a merge: the parent, from 1 on, whose side is kept.
+        #[serde(default)]
+        mainline: Option<usize>,
+    },
+}
+
+impl Undone {
+    /// Whether it says what all of the tree shall be, so that nothing decided before it is left to do.
+    pub fn is_everything(&self) -> bool {
+        matches!(self, Self::Restore { config: None, .. })
+    }
+}
+
+/// How far a rollback came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RollbackState {
+    /// Instances have it; Git was not asked yet.
+    Effective,
+    /// The branch has it.
+    Pushed {
+        /// As this commit.
+        commit: CommitId,
+    },
+    /// A pull request waits to be merged.
+    Proposed {
+        /// Its page.
+        url: String,
+        /// Its branch.
+        branch: String,
+    },
+    /// Git does not have it; it is tried again.
+    GitPending {
+        /// Why.
+        why: String,
+        /// What a person can do.
+        hint: String,
+    },
+    /// Other content was exposed before it came into Git.
+    Superseded {
+        /// By this commit.
+        by: CommitId,
+    },
+    /// A person lifted it before it came into Git.
+    Released {
+        /// Why.
+        reason: String,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+impl Rollback {
+    /// Whether its commit still has to be brought to the branch by us.
+    pub fn is_due(&self) -> bool {
+        matches!(
+            self.state,
+            RollbackState::Effective | RollbackState::GitPending { .. }
+        )
+    }
+
+    /// Whether its commit has yet to come to the branch.
+    pub fn is_open(&self) -> bool {
+        self.is_due() || matches!(self.state, RollbackState::Proposed { .. })
+    }
+
+    /// What was settled stays so.
+    fn go_on(&mut self, state: RollbackState) {
+        if !self.is_open() {
+            return;
+        }
+        if let RollbackState::Pushed { commit } = &state {
+            self.commit = commit.clone();
+        }
+        self.state = state;
+    }
+
+    /// Whether the branch was given its commit.
+    pub fn is_pushed(&self) -> bool {
+        matches!(self.state, RollbackState::Pushed { .. })
+    }
+}
+
+/// A rollback as it is decided.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// The wish.
+    pub rollback: Rollback,
+    /// What the commit written for it has.
+    pub facts: BTreeMap<ConfigName, ConfigFacts>,
+    /// The configs it is about: all, or those whose content differs between that commit and its parent.
+    pub touched: BTreeSet<ConfigName>,
+}
+
+/// Versions that were told of commits which never came to the branch, and the commits that came with their content.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandIns(Vec<(CommitId, CommitId)>);
+
+impl StandIns {
+    pub(crate) fn add(&mut self, told: CommitId, came: CommitId) {
+        if self.0.iter().any(|(known, _)| *known == told) {
+            return;
+        }
+        self.0.insert(0, (told, came));
+        self.0.truncate(STAND_INS_MAX);
+    }
+
+    /// The commit of the branch that came instead of the one told.
+    pub fn of(&self, told: &CommitId) -> Option<&CommitId> {
+        let found = self.0.iter().find(|(known, _)| known == told);
+        found.map(|(_, came)| came)
+    }
+}
+
+impl RepoState {
+    /// A rollback by its id.
+    pub fn rollback(&self, id: &str) -> Option<&Rollback> {
+        self.rollbacks.iter().find(|rollback| rollback.id == id)
+    }
+
+    /// Whether a version is a commit that was exposed for a rollback and has not come to the branch.
+    pub fn is_unborn(&self, version: &CommitId) -> bool {
+        let mut drafts = self.rollbacks.iter().filter(|rollback| !rollback.is_pushed());
+        drafts.any(|rollback| rollback.exposed == *version)
+    }
+
+    /// Whether a commit was exposed, or goes to the branch, for somebody who insisted on content that does not validate.
+    pub fn insists_on(&self, commit: &CommitId) -> bool {
+        let mut insisted = self.rollbacks.iter().filter(|rollback| rollback.insists);
+        insisted.any(|rollback| [&rollback.exposed, &rollback.commit].contains(&commit))
+    }
+
+    /// The rollback that the same request began, if nothing else has happened since.
+    pub fn same_request(&self, request: &str) -> Option<&Rollback> {
+        let newest = self.rollbacks.iter().rev();
+        newest
+            .filter(|rollback| rollback.request == request)
+            .find(|rollback| match &rollback.state {
+                RollbackState::Pushed { commit } => {
+                    self.tip.as_ref() == Some(commit)
+                        || self.head.as_ref() == Some(commit)
+                        || self.head.as_ref() == Some(&rollback.parent)
+                        || self.holds_back(&rollback.id)
+                }
+                RollbackState::Effective
+                | RollbackState::Proposed { .. }
+                | RollbackState::GitPending { .. } => true,
+                RollbackState::Superseded { .. } | RollbackState::Released { .. } => false,
+            })
+    }
+
+    /// Turns the configs that a rollback is about to what its commit has, and holds back what they had.
+    pub(crate) fn roll_back(&mut self, decision: Decision) -> Vec<Effect> {
+        let Decision {
+            rollback,
+            facts,
+            touched,
+        } = decision;
+        if self.rollback(&rollback.id).is_some() {
+            return Vec::new();
+        }
+        let generation = self.generation.next();
+        let before: BTreeSet<String> = self.withheld.values().map(|held| held.id.clone()).collect();
+        let mut effects = Vec::new();
+        for config in &touched {
+            let new = facts.get(config);
+            self.withhold(config, new, &rollback);
+            let old = self.targets.remove(config);
+            let undone = old.as_ref().map(|target| target.version.clone());
+            match (old, new) {
+                (Some(old), Some(new)) if old.inputs == new.inputs => {
+                    self.targets.insert(config.clone(), old);
+                }
+                (old, Some(new)) => {
+                    self.aim(config, (old, new.clone()), generation, &mut effects);
+                    if let Some(target) = self.targets.get_mut(config) {
+                        target.undoes = undone;
+                    }
+                }
+                (Some(_), None) => effects.push(Effect::TargetRemoved(config.clone())),
+                (None, None) => {}
+            }
+        }
+        let outdone = before.into_iter().filter(|id| !self.holds_back(id)).collect();
+        let replaced = RollbackState::Superseded {
+            by: rollback.exposed.clone(),
+        };
+        if rollback.undone.is_everything() {
+            for earlier in &mut self.rollbacks {
+                earlier.go_on(replaced.clone());
+            }
+        } else {
+            self.end(&outdone, &replaced);
+        }
+        self.rollbacks.push(rollback);
+        self.forget_settled();
+        if self.head == self.tip
+            && let Some(head) = self.head.clone()
+        {
+            let state = self.state_of_tip();
+            effects.extend(self.set_head(head, state));
+        }
+        effects
+    }
+
+    /// Ends those of `ids` that are still open.
+    pub(crate) fn end(&mut self, ids: &BTreeSet<String>, state: &RollbackState) {
+        let rollbacks = self.rollbacks.iter_mut();
+        for rollback in rollbacks.filter(|rollback| ids.contains(&rollback.id)) {
+            rollback.go_on(state.clone());
+        }
+    }
+
+    /// Whether a commit of the branch has the content that an exposed commit of ours stood for.
+    pub(crate) fn adopts(&self, old: &Target, facts: &ConfigFacts) -> bool {
+        let mut drafts = self.rollbacks.iter().map(|rollback| &rollback.exposed);
+        old.inputs == facts.inputs
+            && old.version != facts.version
+            && drafts.any(|draft| *draft == old.version)
+    }
+
+    pub(crate) fn settle(&mut self, id: &str, state: RollbackState) {
+        if let Some(rollback) = self.open_mut(id) {
+            rollback.go_on(state);
+        }
+    }
+
+    pub(crate) fn rebuild(&mut self, id: &str, parent: CommitId, commit: CommitId) {
+        if let Some(rollback) = self.open_mut(id) {
+            rollback.parent = parent;
+            rollback.commit = commit;
+        }
+    }
+
+    pub(crate) fn land(&mut self, id: &str, commit: CommitId) {
+        if let Some(rollback) = self.rollbacks.iter_mut().find(|rollback| rollback.id == id) {
+            self.withheld.retain(|_, held| held.id != id);
+            rollback.commit = commit.clone();
+            rollback.state = RollbackState::Pushed { commit };
+        }
+    }
+
+    pub(crate) fn open_mut(&mut self, id: &str) -> Option<&mut Rollback> {
+        let mut open = self.rollbacks.iter_mut().filter(|rollback| rollback.is_open());
+        open.find(|rollback| rollback.id == id)
+    }
+
+    fn forget_settled(&mut self) {
+        let Some(excess) = self.rollbacks.len().checked_sub(ROLLBACKS_MAX) else {
+            return;
+        };
+        let holding: BTreeSet<String> = self.withheld.values().map(|held| held.id.clone()).collect();
+        let mut left = excess;
+        self.rollbacks.retain(|rollback| {
+            let goes = left > 0 && !rollback.is_open() && !holding.contains(&rollback.id);
+            left -= usize::from(goes);
+            !goes
+        });
+    }
+}

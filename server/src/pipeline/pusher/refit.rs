@@ -1,0 +1,132 @@
+//! The commit of a rollback when the branch has moved since it was written.
+//!
+//! Invariant: what others have brought to the branch stays. A commit that is built anew goes back only over what the
+//! rollback is about, is judged like the first, and has for every config what instances are told to hold.
+
+use std::collections::BTreeSet;
+
+use headwater_core::{Command, RepoState, Rollback, Undone};
+use headwater_wire::{CommitId, ConfigName, RepoPath};
+use tracing::info;
+
+use super::super::Pipeline;
+use super::super::rollback::RollbackError;
+use super::super::rollback::draft::undo;
+use super::super::source::RoundError;
+use super::PushStop;
+use crate::git::error::{Cause, GitError};
+use crate::git::intent::{Scope, Undo};
+
+/// Paths that a reason names.
+const PATHS_SHOWN: usize = 3;
+/// What a person can do about a branch that went another way.
+const LOOK: &str = "look at what came in, then roll back again or release the hold";
+
+impl Pipeline {
+    /// The rollback with a commit on top of `tip`, built anew if the branch has moved or the mirror was lost.
+    pub(super) async fn fitted(
+        &mut self,
+        rollback: &Rollback,
+        state: &RepoState,
+        tip: &CommitId,
+    ) -> Result<Rollback, PushStop> {
+        let is_on_tip = rollback.parent == *tip;
+        if is_on_tip
+            && self
+                .repo
+                .reader()
+                .map_err(RoundError::from)?
+                .contains(&rollback.commit)
+        {
+            return Ok(rollback.clone());
+        }
+        if rollback.expected_tip.is_some() && !is_on_tip {
+            let why = format!("the tip moved to {tip} meanwhile, and another one was expected");
+            return Err(PushStop::Stuck(why, LOOK));
+        }
+        // What was not decided about yet may end the rollback.
+        if state.head.as_ref() != Some(tip) {
+            return Err(PushStop::Behind);
+        }
+        let undo = if rollback.base == *tip {
+            undo(&rollback.undone)
+        } else {
+            self.narrowed(rollback, tip).await?
+        };
+        let commit = self.write(rollback, undo, tip).await?.commit;
+        if !self.changes_nothing_exposed(rollback, state, &commit).await? {
+            let why = format!("on top of {} it would change what is exposed", tip.short());
+            return Err(PushStop::Stuck(why, LOOK));
+        }
+        let (id, parent) = (rollback.id.clone(), tip.clone());
+        info!(rollback = id, commit.id = %commit, "rollback {id} was built anew on {}", tip.short());
+        let (built_on, built) = (parent.clone(), commit.clone());
+        self.apply(Command::Rebuild { id, parent, commit })
+            .await
+            .map_err(RoundError::from)?;
+        Ok(Rollback {
+            parent: built_on,
+            commit: built,
+            ..rollback.clone()
+        })
+    }
+
+    /// What a rollback does to a branch that has moved: only the paths go back that it was about, if nobody else
+    /// has changed them since.
+    async fn narrowed(&self, rollback: &Rollback, tip: &CommitId) -> Result<Undo, PushStop> {
+        let Undone::Restore { target, .. } = &rollback.undone else {
+            return Ok(undo(&rollback.undone));
+        };
+        let (base, exposed, tip) = (rollback.base.clone(), rollback.exposed.clone(), tip.clone());
+        let read = self.repo.read(move |reader| {
+            let paths = |to: &CommitId| -> Result<BTreeSet<Vec<u8>>, GitError> {
+                let changed = reader.changed(Some(&base), to)?;
+                Ok(changed.into_iter().map(|entry| entry.path).collect())
+            };
+            Ok((paths(&exposed)?, paths(&tip)?))
+        });
+        let (ours, theirs) = read.await.map_err(RoundError::from)?;
+        let both = ours.intersection(&theirs).take(PATHS_SHOWN);
+        let both: Vec<String> = both.map(|path| format!("`{}`", shown(path))).collect();
+        if !both.is_empty() {
+            let why = format!("the branch has changed the same since: {}", both.join(", "));
+            return Err(PushStop::Stuck(why, LOOK));
+        }
+        let paths = ours
+            .iter()
+            .map(|path| std::str::from_utf8(path).ok()?.parse().ok());
+        let Some(paths) = paths.collect::<Option<Vec<RepoPath>>>() else {
+            let why = "the branch has moved, and some paths have names that are no text".to_owned();
+            return Err(PushStop::Stuck(why, "roll back again"));
+        };
+        let (target, scope) = (target.clone(), Scope::Paths(paths));
+        Ok(Undo::Restore { target, scope })
+    }
+
+    /// Whether a commit is good and has what instances are told to hold.
+    async fn changes_nothing_exposed(
+        &self,
+        rollback: &Rollback,
+        state: &RepoState,
+        commit: &CommitId,
+    ) -> Result<bool, PushStop> {
+        let judged = match self.judge_draft(rollback, commit).await {
+            Ok(judged) => judged,
+            Err(RollbackError::Invalid(_)) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
+        let is_good = |config: &ConfigName| {
+            let valid = judged.valid.as_ref();
+            valid.is_some_and(|valid| valid.configs().contains_key(config))
+        };
+        let mut declared = self.digests(commit).await?;
+        declared.retain(|config, _| is_good(config));
+        let targets = state.targets.iter();
+        let exposed = targets.map(|(config, target)| (config.clone(), target.inputs.clone()));
+        Ok(declared == exposed.collect())
+    }
+}
+
+fn shown(path: &[u8]) -> String {
+    Cause::ours(&String::from_utf8_lossy(path)).to_string()
+}

@@ -1,0 +1,251 @@
+//! Going back: the effect, at once and without the upstream.
+//!
+//! Invariant: the commit that will go to the branch is written first, into the mirror alone, and judged like any
+//! other; what instances are turned to is its content. The decision, with what it holds back, is on disk before
+//! anybody is told. What is deliberately absent: pushing, which is the pusher's and comes afterwards.
+
+mod branch;
+pub(super) mod draft;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use headwater_core::{Command, ConfigFacts, Decision, Refusal, RepoState, Rollback, RollbackState, Undone};
+use headwater_wire::{CommitId, ConfigName, Finding, HeadState, RollbackMode};
+use tracing::info;
+
+use super::Pipeline;
+use super::admit::{facts, snapshot};
+use super::lane::LaneError;
+use super::source::RoundError;
+use crate::clock;
+use crate::git::error::GitError;
+use crate::git::revert::RevertError;
+use crate::judge::{Judged, Purpose, judge};
+use crate::repo::RepoError;
+use crate::store::StoreFailure;
+
+/// What somebody asks for; all of it was looked up.
+#[derive(Debug, Clone)]
+pub(crate) struct Wish {
+    /// The request, word for word.
+    pub request: String,
+    /// What shall be undone; paths are found here.
+    pub undone: Undone,
+    /// Why.
+    pub reason: String,
+    /// Who asks.
+    pub requested_by: Option<String>,
+    /// The tip the person has seen.
+    pub expected_tip: Option<CommitId>,
+    /// How it comes to the branch.
+    pub mode: RollbackMode,
+    /// Whether content that does not validate is wanted all the same.
+    pub insists: bool,
+}
+
+/// Why nothing was rolled back, or released.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RollbackError {
+    /// The state does not allow it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// A rewritten history waits for a person, so nobody knows what the branch is.
+    #[error("the history was rewritten, and its head is held back: {0}")]
+    HistoryHeld(CommitId),
+    /// Another tip than the person has seen.
+    #[error("the tip of the branch is {0}")]
+    TipMoved(CommitId),
+    /// The commit cannot be written.
+    #[error(transparent)]
+    Revert(#[from] RevertError),
+    /// The content does not validate.
+    #[error("the content of that commit does not validate")]
+    Invalid(Vec<Finding>),
+    /// Neither commit has the config.
+    #[error("there is no config `{0}`, neither there nor now")]
+    NoSuchConfig(ConfigName),
+    /// Other configs are made of the same files.
+    #[error("`{0}` shares what has to go back with other configs")]
+    Entangled(ConfigName, Vec<ConfigName>),
+    /// The mirror could not be read.
+    #[error(transparent)]
+    Repo(#[from] RepoError),
+    /// The mirror could not be written.
+    #[error(transparent)]
+    Lane(#[from] LaneError),
+    /// The pipeline could not go on.
+    #[error(transparent)]
+    Round(#[from] RoundError),
+    /// It could not be kept.
+    #[error(transparent)]
+    Store(#[from] StoreFailure),
+}
+
+impl From<GitError> for RollbackError {
+    fn from(error: GitError) -> Self {
+        Self::Repo(error.into())
+    }
+}
+
+impl Pipeline {
+    /// Turns instances to what somebody wants back, and leaves the commit for the pusher.
+    pub(super) async fn roll_back(&mut self, wish: Wish) -> Result<Rollback, RollbackError> {
+        let state = self.repo.board.read().state.clone();
+        if let Some(same) = state.same_request(&wish.request) {
+            return Ok(same.clone());
+        }
+        let base = base(&state, wish.expected_tip.as_ref())?;
+        let mut rollback = begin(wish, &base);
+        let written = self.draft(&mut rollback, &base).await?;
+        rollback.exposed = written.commit.clone();
+        rollback.commit = written.commit.clone();
+        let judged = self.judge_draft(&rollback, &written.commit).await?;
+        let decision = self.weigh(&state, rollback.clone(), &judged).await?;
+        self.keep(&written.commit).await?;
+        self.decide_rollback(state, decision).await?;
+        self.pusher.wake();
+        Ok(rollback)
+    }
+
+    /// Lifts what a rollback holds back: instances get what the tip has.
+    pub(super) async fn release(&self, id: String, reason: String) -> Result<(), RollbackError> {
+        let mut state = self.repo.board.read().state.clone();
+        let at = clock::now();
+        state.apply(Command::Release {
+            id: id.clone(),
+            reason,
+            at,
+        })?;
+        self.keep_and_show(state).await?;
+        info!(rollback = id, "a person released what rollback {id} held back");
+        Ok(())
+    }
+
+    /// The verdict on a commit of ours, and its documents. That it goes back, so that rules about the step from what is
+    /// exposed do not count, follows from its trailers as it does when it comes by the branch.
+    pub(super) async fn judge_draft(
+        &self,
+        rollback: &Rollback,
+        commit: &CommitId,
+    ) -> Result<Arc<Judged>, RollbackError> {
+        let (reader, rules) = (self.repo.reader()?, self.repo.rules());
+        let snapshot = self.repo.board.read().snapshot.clone();
+        let snapshot = snapshot.ok_or(RepoError::NotReady)?;
+        let against = self.repo.against(&snapshot, commit).await?;
+        let measure = self.repo.measure(commit, against).await?;
+        let mut judged = judge(&reader, commit, rules, measure.clone()).await?;
+        if judged.valid.is_none() && rollback.insists {
+            judged = judge(&reader, commit, &rules.to(Purpose::Documents), measure).await?;
+        }
+        if judged.valid.is_none() {
+            return Err(RollbackError::Invalid(judged.findings));
+        }
+        let judged = Arc::new(judged);
+        self.repo.keep_verdict(&judged, clock::now()).await?;
+        self.repo.remember(&judged);
+        Ok(judged)
+    }
+
+    /// What the commit has, and which configs the rollback is about.
+    async fn weigh(
+        &self,
+        state: &RepoState,
+        rollback: Rollback,
+        judged: &Judged,
+    ) -> Result<Decision, RollbackError> {
+        let (known, limits) = (self.repo.known_at_tip(), self.repo.rules().limits.clone());
+        let (reader, commit) = (self.repo.reader()?, judged.commit.clone());
+        let declared = judged.declared.clone().unwrap_or_default();
+        let work = move || facts(&reader, &commit, declared, known.as_ref(), &limits);
+        let deadline = self.repo.settings().mirror_limits.fetch;
+        let found = crate::task::blocking(deadline, work)
+            .await
+            .map_err(RepoError::from)??;
+        let is_good = |config: &ConfigName| {
+            let valid = judged.valid.as_ref();
+            valid.is_some_and(|valid| valid.configs().contains_key(config))
+        };
+        let facts: BTreeMap<ConfigName, ConfigFacts> = found
+            .configs
+            .into_iter()
+            .filter(|(config, _)| is_good(config))
+            .collect();
+        let at_tip = state.all_at_tip();
+        let names = facts.keys().chain(at_tip.keys()).chain(state.withheld.keys());
+        let is_whole = rollback.undone.is_everything();
+        let inputs = |facts: Option<&ConfigFacts>| facts.map(|facts| facts.inputs.clone());
+        let touched = names
+            .filter(|name| is_whole || inputs(facts.get(*name)) != inputs(at_tip.get(*name)))
+            .cloned()
+            .collect();
+        Ok(Decision {
+            rollback,
+            facts,
+            touched,
+        })
+    }
+
+    async fn decide_rollback(&self, mut state: RepoState, decision: Decision) -> Result<(), RollbackError> {
+        let rollback = decision.rollback.clone();
+        let effects = state.apply(Command::RollBack(Box::new(decision)))?;
+        self.keep_and_show(state).await?;
+        info!(
+            rollback = rollback.id, commit.id = %rollback.exposed, effects = effects.len(), reason = rollback.reason,
+            "rolled back: instances are turned to {}", rollback.exposed.short()
+        );
+        Ok(())
+    }
+
+    /// Keeps a state whose targets changed without a new tip, then shows it.
+    async fn keep_and_show(&self, state: RepoState) -> Result<(), RollbackError> {
+        let published = self.repo.board.read();
+        let judged = match &published.snapshot {
+            Some(snapshot) => snapshot.judged.clone(),
+            None => return Err(RepoError::NotReady.into()),
+        };
+        let sources = self.sources(&self.repo.reader()?, &state).await?;
+        let snapshot = Arc::new(snapshot(&self.repo, &state, judged, &sources));
+        self.repo.keep_state(&state).await?;
+        self.show(|published| {
+            published.state = state;
+            published.snapshot = Some(snapshot);
+        });
+        Ok(())
+    }
+}
+
+/// What the commit is built on: the head of the branch, also where it was rejected. One that is being judged still is
+/// only for who has seen it.
+fn base(state: &RepoState, expected: Option<&CommitId>) -> Result<CommitId, RollbackError> {
+    if let Some(hold) = &state.hold {
+        return Err(RollbackError::HistoryHeld(hold.head.clone()));
+    }
+    let is_known = |head: &CommitId| state.head_state != HeadState::Validating || expected == Some(head);
+    let head = state.head.clone().filter(is_known);
+    let base = head.or_else(|| state.tip.clone()).ok_or(RepoError::NotReady)?;
+    match expected {
+        Some(expected) if *expected != base => Err(RollbackError::TipMoved(base)),
+        Some(_) | None => Ok(base),
+    }
+}
+
+fn begin(wish: Wish, base: &CommitId) -> Rollback {
+    let at = clock::now();
+    Rollback {
+        id: format!("{:x}-{:08x}", at.0, rand::random::<u32>()),
+        request: wish.request,
+        undone: wish.undone,
+        reason: wish.reason,
+        requested_by: wish.requested_by,
+        expected_tip: wish.expected_tip,
+        mode: wish.mode,
+        insists: wish.insists,
+        at,
+        base: base.clone(),
+        exposed: base.clone(),
+        parent: base.clone(),
+        commit: base.clone(),
+        state: RollbackState::Effective,
+    }
+}

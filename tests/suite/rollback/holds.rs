@@ -1,0 +1,134 @@
+//! What is held back, and what ends that.
+
+use headwater_server::forge::ForgeKind;
+
+use super::*;
+use crate::webhooks::{SECRET, hook, push_of};
+
+#[test]
+fn what_was_bad_stays_out_through_restart_poll_hook_and_touched_neighbours_until_other_content_comes() {
+    let origin = TestOrigin::new();
+    let commits = history(&origin, 2);
+    let server = writing(&origin)
+        .each(|repo| repo.forge_repo = Some("acme/config".to_owned()))
+        .with(|all| all.hooks = vec![hook("github", ForgeKind::GitHub, &["default"], &[SECRET])])
+        .start();
+    server.until_tip(&commits[1]);
+    refuse_pushes(&origin);
+    let answer = roll_back(&server, &to("HEAD~1"));
+    assert_eq!(answer["state"], "git_pending");
+    push_of(&commits[1]).to(&server).expect(202);
+    let looked = server.repo()["synced_at"].clone();
+    server.until("another listing", |repo| repo["synced_at"] != looked);
+    assert_serves(&server, 1);
+
+    let beside = origin.commit(&[("other.json", Some("{\"v\": 7}"))], "beside");
+    server.until_head(&beside, "held");
+    assert_serves(&server, 1);
+    assert_eq!(
+        server.config("other", None).expect(200).json()["document"]["v"],
+        7
+    );
+    let server = server.restart();
+    server.until_head(&beside, "held");
+    assert_serves_again(&server, 1);
+    // By its own hash the bad content is what it is.
+    let by_commit = server
+        .get(&format!("/v1/repos/default/commits/{beside}/configs/app"))
+        .expect(200);
+    assert_eq!(
+        (
+            by_commit.json()["document"]["v"].clone(),
+            by_commit.must("headwater-version")
+        ),
+        (json!(2), commits[1].as_str())
+    );
+
+    let token = server.config("app", None).must("etag").to_owned();
+    let mended = set(&origin, 3);
+    server.until_tip(&mended);
+    let reply = server.config("app", Some(&token)).expect(200);
+    assert_eq!(reply.must("headwater-change"), "forward");
+    assert_eq!(reply.json()["document"]["v"], 3);
+    let state = server.get(&format!("{ROLLBACKS}/{}", text(&answer["id"]))).json();
+    assert_eq!(state["state"], "superseded");
+    assert_eq!(origin.head("main").unwrap(), mended);
+}
+
+#[test]
+fn a_person_can_release_what_is_held_back() {
+    let origin = TestOrigin::new();
+    let commits = history(&origin, 2);
+    let server = writing(&origin).start();
+    server.until_tip(&commits[1]);
+    refuse_pushes(&origin);
+    let id = text(&roll_back(&server, &to("HEAD~1"))["id"]).to_owned();
+    let token = server.config("app", None).must("etag").to_owned();
+    let path = format!("/v1/repos/default/holds/{id}/release");
+    server.post(&path, &json!({"reason": " "})).expect(400);
+    let left = server
+        .post(&path, &json!({"reason": "it was not the config"}))
+        .expect(200);
+    assert_eq!(left.json(), json!({"holds": []}));
+    let reply = server.config("app", Some(&token)).expect(200);
+    assert_eq!(
+        (
+            reply.json()["document"]["v"].clone(),
+            reply.must("headwater-version")
+        ),
+        (json!(2), commits[1].as_str())
+    );
+    server.until_tip(&commits[1]);
+    assert_eq!(
+        server.post(&path, &json!({"reason": "again"})).expect(409).code(),
+        "nothing_held"
+    );
+    assert_eq!(
+        until_state(&server, &id, "released")["why"],
+        "it was not the config"
+    );
+}
+
+#[test]
+fn a_released_rollback_is_not_pushed_any_more() {
+    let origin = TestOrigin::new();
+    let commits = history(&origin, 2);
+    let server = writing(&origin).start();
+    server.until_tip(&commits[1]);
+    refuse_pushes(&origin);
+    let id = text(&roll_back(&server, &to("HEAD~1"))["id"]).to_owned();
+    let path = format!("/v1/repos/default/holds/{id}/release");
+    server.post(&path, &json!({"reason": "it was good"})).expect(200);
+    take_pushes(&origin);
+    // Another one finds its way, and the released one does not.
+    let other = roll_back(&server, &json!({"to": "HEAD~1", "reason": "it was not"}));
+    assert_eq!(other["state"], "pushed");
+    assert_eq!(length(&origin), 3);
+    until_state(&server, &id, "released");
+}
+
+#[test]
+fn what_is_exposed_for_a_rollback_outlives_the_mirror() {
+    // With another committer it is another commit of the same content.
+    for committer in ["Headwater", "Somebody Else"] {
+        let origin = TestOrigin::new();
+        let commits = history(&origin, 2);
+        let server = writing(&origin).start();
+        server.until_tip(&commits[1]);
+        refuse_pushes(&origin);
+        let answer = roll_back(&server, &to("HEAD~1"));
+        let token = server.config("app", None).must("etag").to_owned();
+        let stopped = server.stop();
+        std::fs::remove_dir_all(stopped.mirror_dir()).unwrap();
+        let server = stopped
+            .each(|repo| repo.write.committer_name = committer.to_owned())
+            .start();
+        assert_serves_again(&server, 1);
+        take_pushes(&origin);
+        let pushed = until_state(&server, text(&answer["id"]), "pushed");
+        assert_eq!(pushed["commit"] == answer["commit"], committer == "Headwater");
+        server.until_tip(&text(&pushed["commit"]).parse().unwrap());
+        server.config("app", Some(&token)).expect(304);
+        assert_eq!(length(&origin), 3);
+    }
+}

@@ -1,0 +1,175 @@
+//! Requests that do nothing, and say why.
+
+use headwater_tests::http::Reply;
+
+use super::*;
+
+#[test]
+fn a_revert_that_conflicts_names_the_paths_and_does_nothing() {
+    let origin = TestOrigin::new();
+    let commits = history(&origin, 3);
+    let server = writing(&origin).start();
+    server.until_tip(&commits[2]);
+    let request = json!({"revert": commits[1].as_str(), "reason": "no"});
+    let refused = server.post(ROLLBACKS, &request).expect(409);
+    assert_eq!(
+        (refused.code().as_str(), &refused.json()["paths"]),
+        ("revert_conflict", &json!(["app.json"]))
+    );
+    assert_serves(&server, 3);
+    let reverted = roll_back(&server, &json!({"revert": "HEAD", "reason": "yes"}));
+    assert_eq!(reverted["state"], "pushed");
+    assert_serves(&server, 2);
+    assert!(
+        origin
+            .git(&["log", "-1", "--format=%B", "main"])
+            .starts_with("Revert \"v = 3\"")
+    );
+}
+
+#[test]
+fn content_that_does_not_validate_is_refused_with_its_findings() {
+    let origin = TestOrigin::new();
+    let manifest = "format = 1\n[[config]]\nname = \"app\"\nlayers = [\"app.toml\"]\n";
+    let bad = origin.commit(
+        &[("headwater.toml", Some(manifest)), ("app.toml", Some("v = ["))],
+        "bad",
+    );
+    let good = origin.commit(&[("app.toml", Some("v = 2"))], "good");
+    let server = writing(&origin).start();
+    server.until_tip(&good);
+    let refused = server.post(ROLLBACKS, &to(bad.as_str())).expect(409);
+    assert_eq!(refused.code(), "commit_rejected");
+    assert_eq!(refused.json()["findings"][0]["path"], "app.toml");
+    assert_serves(&server, 2);
+}
+
+#[test]
+fn requests_that_cannot_be_met_do_nothing() {
+    let origin = TestOrigin::new();
+    let commits = history(&origin, 2);
+    let reading = TestServer::of(&origin);
+    reading.until_tip(&commits[1]);
+    let refused: Reply = reading.post(ROLLBACKS, &to("HEAD~1")).expect(403);
+    assert_eq!(refused.code(), "write_not_allowed");
+    drop(reading);
+    let server = writing(&origin).start();
+    server.until_tip(&commits[1]);
+    let stranger = origin.commit_on("elsewhere", &[("app.json", Some("{}"))], "elsewhere");
+    let first = commits[0].as_str();
+    for (request, status, code) in [
+        (json!({"to": first, "reason": ""}), 400, "bad_request"),
+        (json!({"reason": "neither"}), 400, "bad_request"),
+        (
+            json!({"to": first, "revert": first, "reason": "both"}),
+            400,
+            "bad_request",
+        ),
+        (
+            json!({"revert": "HEAD", "mainline": 1, "reason": "no merge"}),
+            400,
+            "bad_request",
+        ),
+        (
+            json!({"to": first, "mode": "sideways", "reason": "mode"}),
+            400,
+            "bad_request",
+        ),
+        (json!({"to": "HEAD", "reason": "same"}), 409, "nothing_to_do"),
+        (
+            json!({"to": "HEAD~9", "reason": "far"}),
+            404,
+            "revision_not_found",
+        ),
+        (
+            json!({"to": stranger.as_str(), "reason": "not ours"}),
+            404,
+            "commit_not_here",
+        ),
+        (
+            json!({"to": first, "expected_tip": first, "reason": "moved"}),
+            409,
+            "tip_moved",
+        ),
+    ] {
+        let reply = server.post(ROLLBACKS, &request).expect(status);
+        assert_eq!(reply.code(), code, "{request}");
+    }
+    let refused = server.post(
+        ROLLBACKS,
+        &json!({"to": first, "expected_tip": first, "reason": "moved"}),
+    );
+    assert_eq!(refused.json()["actual"], commits[1].as_str());
+    assert_eq!(
+        server.get(&format!("{ROLLBACKS}/none")).expect(404).code(),
+        "rollback_not_found"
+    );
+    assert_eq!(origin.head("main").unwrap(), commits[1]);
+    assert_eq!(server.get(ROLLBACKS).expect(200).json(), json!({"rollbacks": []}));
+}
+
+#[test]
+fn who_insists_gets_content_that_does_not_validate_if_the_settings_allow_it() {
+    let origin = TestOrigin::new();
+    let manifest = "format = 1\n[[config]]\nname = \"app\"\nlayers = [\"app.toml\"]\nschema = \"s.json\"\n";
+    let schema = "{\"properties\": {\"v\": {\"maximum\": 5}}}";
+    let bad = origin.commit(
+        &[
+            ("headwater.toml", Some(manifest)),
+            ("s.json", Some(schema)),
+            ("app.toml", Some("v = 9")),
+        ],
+        "bad",
+    );
+    let good = origin.commit(&[("app.toml", Some("v = 2"))], "good");
+    let insisting = json!({"to": bad.as_str(), "force_invalid": true, "reason": "we know"});
+    let server = writing(&origin).start();
+    server.until_tip(&good);
+    let refused = server.post(ROLLBACKS, &insisting).expect(403);
+    assert_eq!(refused.code(), "write_not_allowed");
+    let refused = server.post(ROLLBACKS, &to(bad.as_str())).expect(409);
+    assert_eq!(refused.json()["findings"][0]["code"], "schema/maximum");
+    drop(server);
+
+    let server = writing(&origin)
+        .each(|repo| repo.write.invalid_allowed = true)
+        .start();
+    server.until_tip(&good);
+    let answer = roll_back(&server, &insisting);
+    assert_eq!(answer["state"], "pushed");
+    let commit = text(&answer["commit"]).parse().unwrap();
+    server.until_tip(&commit);
+    assert_serves(&server, 9);
+    let view = server
+        .get(&format!("/v1/repos/default/commits/{commit}"))
+        .expect(200)
+        .json();
+    assert_eq!(
+        (
+            &view["verdict"]["state"],
+            &view["verdict"]["findings"][0]["severity"]
+        ),
+        (&json!("admitted"), &json!("warning"))
+    );
+    // A start judges again whatever it serves.
+    let server = server.restart();
+    assert_serves_again(&server, 9);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_does_not_take_its_config_away() {
+    let origin = TestOrigin::new();
+    let commits = history(&origin, 1);
+    let broken = origin.commit(&[("app.json", Some("{"))], "broken");
+    let mended = set(&origin, 2);
+    let server = writing(&origin)
+        .each(|repo| repo.write.invalid_allowed = true)
+        .start();
+    server.until_tip(&mended);
+    let refused = server.post(ROLLBACKS, &to(broken.as_str())).expect(409);
+    assert_eq!(refused.code(), "commit_rejected");
+    let insisting = json!({"to": broken.as_str(), "force_invalid": true, "reason": "we do not know"});
+    server.post(ROLLBACKS, &insisting).expect(409);
+    assert_serves(&server, 2);
+    assert_eq!(roll_back(&server, &to(commits[0].as_str()))["state"], "pushed");
+}

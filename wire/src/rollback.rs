@@ -1,0 +1,146 @@
+//! Going back: requests, and what became of them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{CommitId, ConfigName};
+use crate::time::Timestamp;
+
+/// How the commit of a rollback comes to the branch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RollbackMode {
+    /// It is pushed; where the branch is protected, a pull request is opened.
+    #[default]
+    Push,
+    /// A pull request is opened in any case.
+    Propose,
+    /// A word this version does not know.
+    #[serde(other)]
+    Other,
+}
+
+/// `POST /v1/repos/{repo}/rollbacks`: exactly one of `to` and `revert`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollbackRequest {
+    /// Revision whose content comes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Revision whose change is taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revert: Option<String>,
+    /// For a merge that is reverted: the parent, from 1 on, whose side is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mainline: Option<usize>,
+    /// The one config that goes back, with `to`; else everything does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<ConfigName>,
+    /// Why; it stands in the commit.
+    #[serde(default)]
+    pub reason: String,
+    /// Who asks, as `Name <address>` or a name; the author of the commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_by: Option<String>,
+    /// Head of the branch as the person has seen it; refused if it is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_tip: Option<CommitId>,
+    /// How the commit comes to the branch.
+    #[serde(default)]
+    pub mode: RollbackMode,
+    /// Insist, although the content does not validate; the service must allow it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub force_invalid: bool,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// How far a rollback came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RollbackStage {
+    /// The branch has the commit.
+    Pushed,
+    /// A pull request waits to be merged.
+    Proposed,
+    /// Instances are told; Git does not have it yet, and it is tried again.
+    GitPending,
+    /// Other content was exposed before it came into Git.
+    Superseded,
+    /// A person lifted it before it came into Git.
+    Released,
+    /// A word this version does not know.
+    #[serde(other)]
+    Other,
+}
+
+impl RollbackStage {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pushed => "pushed",
+            Self::Proposed => "proposed",
+            Self::GitPending => "git_pending",
+            Self::Superseded => "superseded",
+            Self::Released => "released",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// One rollback.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollbackView {
+    /// Names it; `Headwater-Intent` of its commit.
+    pub id: String,
+    /// How far it came.
+    pub state: RollbackStage,
+    /// Its commit, which need not be on the branch yet.
+    pub commit: CommitId,
+    /// Commit whose content came back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<CommitId>,
+    /// Commit whose change was taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revert: Option<CommitId>,
+    /// The one config that went back, if not everything did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<ConfigName>,
+    /// Why.
+    pub reason: String,
+    /// Who asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_by: Option<String>,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// Page of the pull request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Configs that are held at its content although the tip has another.
+    #[serde(default)]
+    pub holds: Vec<ConfigName>,
+    /// Why Git does not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// What to do about that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// `GET /v1/repos/{repo}/rollbacks`: newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollbackList {
+    /// Those that are not settled, and the newest of those that are.
+    pub rollbacks: Vec<RollbackView>,
+}
+
+/// `POST /v1/repos/{repo}/holds/{id}/release`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseRequest {
+    /// Why; kept with the decision.
+    pub reason: String,
+}
