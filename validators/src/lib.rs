@@ -4,6 +4,7 @@
 //! deliberately absent: Git, disk, clock and network; the caller reads a commit into a [`ConfigTree`] and gets a
 //! [`Verdict`] back.
 
+pub mod catalogue;
 mod collect;
 mod context;
 mod diff;
@@ -19,6 +20,7 @@ mod merge;
 mod pattern;
 mod plan;
 mod pointer;
+mod printable;
 pub mod report;
 mod rules;
 mod schema;
@@ -38,8 +40,10 @@ pub use diff::diff;
 pub use effective::Effective;
 pub use inputs::{Inputs, PathChange};
 pub use limits::Limits;
+pub use manifest::migrate::{Migrated, migrate};
 pub use manifest::rollout::{RolloutKind, RolloutPolicy, Stage};
 pub use manifest::schema::MANIFEST_SCHEMA;
+pub use printable::printable;
 pub use rules::question::{Outcome, Question, QuestionedConfig};
 pub use rules::rule::OnError;
 pub use secrets::mask::Mask;

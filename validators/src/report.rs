@@ -1,22 +1,37 @@
 //! Findings as text, in the shape that compilers have taught everybody to read.
 //!
 //! Invariant: the text is a function of the findings and the sources. Control characters of a source or a message never
-//! reach a terminal, and no secret does: lines come from [`Sources`] alone, which hide them. What is deliberately absent: JSON, which is [`headwater_wire::CheckView`].
+//! reach a terminal, nor do marks that turn the direction of writing, and no secret does: lines come from [`Sources`]
+//! alone, which hide them. The forms for programs are beside it, one file each. What is deliberately absent: JSON, which
+//! is [`headwater_wire::CheckView`].
 
-use std::borrow::Cow;
+pub mod github;
+pub mod junit;
+#[cfg(test)]
+mod samples;
+pub mod sarif;
+#[cfg(test)]
+mod tests;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::rc::Rc;
 
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
 use headwater_wire::{Finding, RepoPath, Severity, Span};
 
 use crate::document::lines::LineIndex;
+use crate::printable::{is_unprintable, printable};
 use crate::secrets::mask::Mask;
 use crate::tree::{ConfigTree, Entry};
 
-/// Most characters of a source line that are shown; the rest of a minified file is cut round the place.
-const LINE_CHARS_MAX: usize = 200;
+/// Columns that the text takes; of a longer line, such as a minified file's, the part around the place is shown.
+const WIDTH: usize = 120;
+/// A place further to the right is only named: the renderer goes through all of the line that is before it.
+const SHOWN_COLUMN_MAX: u32 = 10_000;
+/// Most characters that are marked, so that the beginning of a long value is always seen.
+const MARKED_CHARS_MAX: usize = 80;
 
 /// Whether the text is for a terminal that shows colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +91,7 @@ pub fn text(findings: &[Finding], style: Style, sources: &Sources<'_>) -> String
 pub fn one(finding: &Finding, style: Style, sources: &Sources<'_>) -> String {
     let title = level(finding.severity)
         .primary_title(printable(&finding.message))
-        .id(&finding.code);
+        .id(printable(&finding.code));
     let mut group = Group::with_title(title);
     let label = finding
         .pointer
@@ -101,7 +116,7 @@ pub fn one(finding: &Finding, style: Style, sources: &Sources<'_>) -> String {
         group = group.element(mark.element(sources));
     }
     if let Some(config) = &finding.config {
-        group = group.element(Level::NOTE.message(format!("in config `{config}`")));
+        group = group.element(Level::NOTE.message(format!("in config `{}`", printable(config.as_str()))));
     }
     if let Some(hint) = &finding.hint {
         group = group.element(Level::HELP.message(printable(hint)));
@@ -110,7 +125,7 @@ pub fn one(finding: &Finding, style: Style, sources: &Sources<'_>) -> String {
         Style::Plain => Renderer::plain(),
         Style::Styled => Renderer::styled(),
     };
-    renderer.render(&[group])
+    renderer.term_width(WIDTH).render(&[group])
 }
 
 /// How many findings of each severity, in words.
@@ -147,11 +162,13 @@ fn level(severity: Severity) -> Level<'static> {
     }
 }
 
-/// Text without control characters; a message may quote a file.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
+/// One character of a source for one, so that places stay where they are.
+fn shown_in_source(c: char) -> char {
+    if is_unprintable(c) && c != '\t' {
+        '\u{fffd}'
+    } else {
+        c
+    }
 }
 
 /// A place to be shown.
@@ -164,76 +181,54 @@ struct Mark<'m> {
 
 impl<'m> Mark<'m> {
     fn element(self, sources: &Sources<'_>) -> Element<'m> {
-        let Some(line) = sources.line(self.path, self.span.line) else {
-            return self.origin().into();
+        let path = printable(self.path);
+        let is_shown = self.span.column <= SHOWN_COLUMN_MAX;
+        let line = is_shown
+            .then(|| sources.line(self.path, self.span.line))
+            .flatten();
+        let Some(line) = line else {
+            let origin = Origin::path(path).line(self.span.line as usize);
+            return origin.char_column(self.span.column as usize).into();
         };
-        let start = self.span.column.saturating_sub(1) as usize;
-        let end = if self.span.end_line == self.span.line {
-            self.span.end_column.saturating_sub(1) as usize
-        } else {
-            usize::MAX
-        };
-        let window = Window::around(&line, start, end);
-        let annotation = self.kind.span(window.marked).label(self.label);
-        let snippet = Snippet::source(window.text)
-            .path(self.path)
+        let line = MarkedLine::new(&line, self.span);
+        let annotation = self.kind.span(line.marked).label(self.label);
+        let snippet = Snippet::source(line.text)
+            .path(path)
             .line_start(self.span.line as usize)
             .fold(false);
         snippet.annotation(annotation).into()
     }
-
-    /// The place alone.
-    fn origin(self) -> Origin<'m> {
-        Origin::path(self.path)
-            .line(self.span.line as usize)
-            .char_column(self.span.column as usize)
-    }
 }
 
-/// A source line, cut round the marked characters.
-struct Window {
-    text: Cow<'static, str>,
+/// A source line as far as it is shown. Its beginning is whole, since the renderer counts the columns; it cuts that off
+/// where the line is too wide.
+struct MarkedLine {
+    text: String,
     /// Bytes of `text`.
-    marked: std::ops::Range<usize>,
+    marked: Range<usize>,
 }
 
-impl Window {
-    fn around(line: &str, start: usize, end: usize) -> Self {
-        let clean: Vec<char> = line
-            .chars()
-            .map(|c| {
-                if c.is_control() && c != '\t' {
-                    '\u{fffd}'
-                } else {
-                    c
-                }
-            })
-            .collect();
-        let start = start.min(clean.len());
-        let end = end.clamp(start, clean.len());
-        let from = if clean.len() <= LINE_CHARS_MAX {
-            0
+impl MarkedLine {
+    fn new(line: &str, span: Span) -> Self {
+        let start = span.column.saturating_sub(1) as usize;
+        let end = if span.end_line == span.line {
+            (span.end_column.saturating_sub(1) as usize).max(start)
         } else {
-            start.saturating_sub(LINE_CHARS_MAX / 2)
+            usize::MAX
         };
-        let to = clean.len().min(from + LINE_CHARS_MAX);
-        let bytes = |from: usize, to: usize| {
-            clean
-                .get(from..to)
-                .unwrap_or_default()
-                .iter()
-                .map(|c| c.len_utf8())
-                .sum::<usize>()
-        };
-        let marked = bytes(from, start)..bytes(from, end.min(to));
-        Self {
-            text: clean
-                .get(from..to)
-                .unwrap_or_default()
-                .iter()
-                .collect::<String>()
-                .into(),
-            marked,
+        let end = end.min(start.saturating_add(MARKED_CHARS_MAX));
+        let mut text = String::with_capacity(line.len().min(start + WIDTH));
+        let mut marked = None..None;
+        for (at, c) in line.chars().take(end.saturating_add(WIDTH)).enumerate() {
+            if at == start {
+                marked.start = Some(text.len());
+            }
+            if at == end {
+                marked.end = Some(text.len());
+            }
+            text.push(shown_in_source(c));
         }
+        let marked = marked.start.unwrap_or(text.len())..marked.end.unwrap_or(text.len());
+        Self { text, marked }
     }
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use headwater_wire::{Finding, PathError, RepoPath, Severity, Span};
 use serde::Serialize;
 
+use crate::printable::{is_invisible, is_unprintable};
 use headwater_render::Format;
 
 /// Characters of a hostile name that are shown; the rest is cut, since a name may be as long as an attacker likes.
@@ -80,7 +81,7 @@ pub enum Entry {
 }
 
 /// The entries of one commit, sorted by path, and what is wrong with their names.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConfigTree {
     entries: BTreeMap<RepoPath, Entry>,
     hostile: Vec<Finding>,
@@ -182,11 +183,6 @@ enum Refused {
     Odd(String),
 }
 
-/// Characters that make a name look like another one on a terminal or in a review.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-}
-
 fn name_finding(raw: &[u8], reason: &str) -> Finding {
     let shown = escaped(raw);
     Finding::new(
@@ -203,7 +199,7 @@ fn escaped(raw: &[u8]) -> String {
     let mut shown = String::new();
     for chunk in raw.utf8_chunks() {
         for c in chunk.valid().chars() {
-            if c.is_control() || is_invisible(c) {
+            if is_unprintable(c) {
                 shown.extend(c.escape_unicode());
             } else {
                 shown.push(c);

@@ -4,6 +4,7 @@
 //! is deliberately absent: the tree. Which files there are is [`crate::judge`]'s business.
 
 mod config;
+pub(crate) mod migrate;
 pub(crate) mod model;
 pub(crate) mod protect;
 mod reader;

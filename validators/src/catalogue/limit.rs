@@ -1,0 +1,105 @@
+//! Codes of what is too large or takes too long.
+
+use headwater_wire::Severity;
+
+use super::{Example, Explanation, Family};
+
+pub(super) const FAMILY: Family = Family {
+    name: "limit",
+    about: "Something is larger, or takes longer, than is allowed, so it was not judged as a whole.",
+    codes: &[
+        Explanation {
+            code: "limit/crash",
+            severity: Severity::Error,
+            meaning: "The process that works out the verdict ended before it had one.",
+            reason: "A server judges every commit in a process of its own with little memory, so that a \
+                     hostile commit hurts nobody but itself. What cannot be judged is not served.",
+            example: Example::Words("A schema whose references multiply until the memory is used up."),
+            remedy: "Look for very large or deeply recursive documents and schemas in the commit, and make \
+                     them smaller. If there are none, report the commit: it is a fault of Headwater.",
+        },
+        Explanation {
+            code: "limit/deadline",
+            severity: Severity::Error,
+            meaning: "The verdict took longer than the server waits for one.",
+            reason: "A commit that takes minutes to judge would hold up all that come after it.",
+            example: Example::Words(
+                "A schema that tries thousands of alternatives on each of thousands of \
+                                     values.",
+            ),
+            remedy: "Make the documents and the schemas of the commit simpler, or split the repository.",
+        },
+        Explanation {
+            code: "limit/documents",
+            severity: Severity::Error,
+            meaning: "The repository has more documents than the server takes, base and variants counted.",
+            reason: "`bind` takes every combination of its values, so three lists of a hundred values are a \
+                     million documents.",
+            example: Example::Words(
+                "`bind` with a list of 300 regions and one of 300 services: 90,000 \
+                                     documents.",
+            ),
+            remedy: "Bind fewer values, let the first layer find the names that really are there, or split \
+                     the repository.",
+        },
+        Explanation {
+            code: "limit/file-bytes",
+            severity: Severity::Error,
+            meaning: "A config file, schema or layer is larger than `limits.file_bytes`.",
+            reason: "Configuration is read by people and held in memory by every instance; a file of many \
+                     megabytes is mostly data that was committed by mistake.",
+            example: Example::Files(&[
+                ("headwater.toml", "format = 1\n[limits]\nfile_bytes = 40\n"),
+                (
+                    "web.toml",
+                    "banner = \"a text that is longer than forty bytes\"\n",
+                ),
+            ]),
+            remedy: "Split the file into layers or configs. If the manifest sets the limit, it can be raised \
+                     there, up to the server's.",
+        },
+        Explanation {
+            code: "limit/files",
+            severity: Severity::Error,
+            meaning: "The tree has more entries than `limits.files`.",
+            reason: "Every commit is read as a whole, so the size of the repository decides how soon a \
+                     change is served.",
+            example: Example::Files(&[
+                ("headwater.toml", "format = 1\n[limits]\nfiles = 1\n"),
+                ("web.toml", "port = 80\n"),
+            ]),
+            remedy: "Split the repository, or raise the limit of the manifest or of the server.",
+        },
+        Explanation {
+            code: "limit/findings",
+            severity: Severity::Info,
+            meaning: "There are more findings than are shown; the message says how many.",
+            reason: "A mistake in a layer that everything shares is found in every config, and a list of \
+                     thousands hides what matters. Errors are kept before warnings.",
+            example: Example::Files(&[
+                ("headwater.toml", "format = 1\n[limits]\nfindings = 1\n"),
+                ("api.toml", "port = \n"),
+                ("web.toml", "port = \n"),
+            ]),
+            remedy: "Correct what is shown and check again, or raise `limits.findings` in the manifest.",
+        },
+        Explanation {
+            code: "limit/merged-bytes",
+            severity: Severity::Error,
+            meaning: "All documents of the tree together are larger than the server takes.",
+            reason: "One large layer that a thousand configs share is stored once in Git and a thousand \
+                     times in the documents that are served.",
+            example: Example::Words("A layer of 1 MiB that 100 configs share: 100 MiB of documents."),
+            remedy: "Make the layers that many configs share smaller, or split the repository.",
+        },
+        Explanation {
+            code: "limit/tree",
+            severity: Severity::Error,
+            meaning: "The commit has more entries, levels of directories or bytes than are read.",
+            reason: "What cannot be read as a whole cannot be judged as a whole, and nothing is served that \
+                     was not judged.",
+            example: Example::Words("A vendored directory with a million files beside the configs."),
+            remedy: "Keep what is not configuration out of the repository, or split it.",
+        },
+    ],
+};

@@ -1,0 +1,22 @@
+//! Codes of `[protect]`.
+
+use headwater_wire::Severity;
+
+use super::{Example, Explanation, Family};
+
+pub(super) const FAMILY: Family = Family {
+    name: "protect",
+    about: "A commit breaks the `[protect]` of the manifest that is served now.",
+    codes: &[Explanation {
+        code: "protect/alone",
+        severity: Severity::Error,
+        meaning: "A commit loosens a guard and changes something else too.",
+        reason: "A guard could be removed and violated at once, and who reads the change would see only one \
+                 of the two.",
+        example: Example::Words(
+            "One commit that removes `[rule.pool-step]` and sets `pool.max` to ten times \
+                                 what it was.",
+        ),
+        remedy: "Make two commits: one that changes the manifest and schemas alone, and then the other.",
+    }],
+};
