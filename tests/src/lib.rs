@@ -1,10 +1,10 @@
 //! Harness of the suite: real Git repositories, real servers on port 0, and servers that lie.
 //!
 //! `origin` is an upstream driven by the `git` program, which is also the oracle; `git_http` and `sshd` serve it;
-//! `forge` is a forge with its API; `hostile` serves what no honest server would. `server` runs the service itself;
-//! `http`, `sse` and `socket` talk to it; `program` is one that lives on it; `relay` is an address that outlives it; `wait`
-//! waits for states. Invariant: nothing here reads the settings of who runs the tests, and everything is gone when its
-//! handle is dropped.
+//! `docs` takes the examples out of pages; `forge` is a forge with its API; `hostile` serves what no honest server
+//! would. `server` runs the service itself; `http`, `sse` and `socket` talk to it; `program` is one that lives on it;
+//! `relay` is an address that outlives it; `wait` waits for states. Invariant: nothing here reads the settings of who
+//! runs the tests, and everything is gone when its handle is dropped.
 
 #![expect(
     clippy::missing_panics_doc,
@@ -12,6 +12,7 @@
     reason = "a harness that cannot do its part panics; that is its contract"
 )]
 
+pub mod docs;
 pub mod forge;
 pub mod git_http;
 pub mod hostile;

@@ -46,6 +46,7 @@ fn a_finding_is_shown_with_the_line_it_is_about() {
       = note: in config `web`
       = help: remove the quotes
 
+    what a code means: headwater explain-code schema/type
     1 error in 1 config: the commit would be rejected
     "#);
 }

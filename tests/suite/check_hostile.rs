@@ -71,6 +71,7 @@ fn a_large_file_is_named_and_not_read() {
     --> big.json:1:1
      = help: split it into layers or configs
 
+    what a code means: headwater explain-code limit/file-bytes
     1 error in 1 config: the commit would be admitted, without what cannot be read
     ");
     assert_eq!(tree.headwater(&["check", "--staged"]), told);
@@ -89,6 +90,7 @@ fn a_name_that_is_not_utf_8_is_told_in_the_same_words_everywhere() {
     --> caf\xe9.toml:1:1
      = help: rename or remove the entry; such a name is never followed
 
+    what a code means: headwater explain-code tree/name
     1 warning in 0 configs: the commit would be admitted
     ");
     tree.git(&["add", "-A"]);
@@ -112,6 +114,7 @@ fn a_repository_inside_is_a_submodule_whether_or_not_it_is_one_yet() {
     --> inner:1:1
      = help: commit its files here, or serve it as a repository of its own
 
+    what a code means: headwater explain-code tree/submodule
     1 warning in 1 config: the commit would be admitted
     ");
     tree.git(&["-C", "inner", "commit", "-q", "--allow-empty", "-m", "inner"]);

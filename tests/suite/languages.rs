@@ -1,9 +1,10 @@
 //! The examples of docs/clients.md, taken from the page and run: what a reader copies is what is tested.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
+use headwater_tests::docs::{blocks, page};
 use headwater_tests::origin::TestOrigin;
 use headwater_tests::program::Program;
 use headwater_tests::server::TestServer;
@@ -14,22 +15,11 @@ use serde_json::Value;
 
 const INSTANCE: &str = "example-1";
 
-fn page() -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    std::fs::read_to_string(root.join("docs/clients.md")).unwrap()
-}
-
 /// The only fenced block of a language.
 fn example(language: &str) -> String {
-    let page = page();
-    let opening = format!("\n```{language}\n");
-    let mut blocks = page
-        .split(opening.as_str())
-        .skip(1)
-        .map(|rest| rest.split("\n```").next().unwrap());
-    let block = format!("{}\n", blocks.next().unwrap());
-    assert_eq!(blocks.next(), None, "one `{language}` example");
-    block
+    let mut blocks = blocks(&page("docs/clients.md"), language);
+    assert_eq!(blocks.len(), 1, "one `{language}` example");
+    blocks.remove(0)
 }
 
 /// Where a program is; CI has all of them.

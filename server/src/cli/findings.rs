@@ -15,14 +15,19 @@ pub(crate) fn print(findings: &[Finding], indent: &str, out: &mut Out<'_>) -> io
     Ok(())
 }
 
-fn print_one(finding: &Finding, indent: &str, out: &mut Out<'_>) -> io::Result<()> {
-    let paint = out.paint();
-    let (tone, word) = match finding.severity {
+/// The colour and the word of a severity.
+pub(crate) fn kind(severity: Severity) -> (Tone, &'static str) {
+    match severity {
         Severity::Error => (Tone::Bad, "error"),
         Severity::Warning => (Tone::Warning, "warning"),
         Severity::Info => (Tone::Hint, "info"),
         Severity::Other => (Tone::Normal, "finding"),
-    };
+    }
+}
+
+fn print_one(finding: &Finding, indent: &str, out: &mut Out<'_>) -> io::Result<()> {
+    let paint = out.paint();
+    let (tone, word) = kind(finding.severity);
     let place = format!(
         "{}:{}:{}:",
         clean(&finding.path),

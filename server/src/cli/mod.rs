@@ -10,6 +10,7 @@ mod completions;
 mod demo;
 mod diff;
 mod explain;
+mod explain_code;
 mod failure;
 mod findings;
 mod get;
@@ -22,6 +23,7 @@ mod options;
 mod out;
 mod rollback;
 mod sample;
+mod schema;
 mod serve;
 mod status;
 #[cfg(test)]
@@ -41,6 +43,7 @@ use failure::{Exit, Failure};
 use options::{ServerOptions, Session};
 use out::{Out, Paint};
 
+use crate::git::quarantine::ObjectDirs;
 use crate::sandbox;
 
 /// Widest help text; longer lines are hard to read.
@@ -60,7 +63,7 @@ Examples:
 
 /// Configuration from Git: judged, published, watched
 ///
-/// A config version is a commit, a change is a pull request, a rollback is a revert commit. The first four commands
+/// A config version is a commit, a change is a pull request, a rollback is a revert commit. The first six commands
 /// need no server; the others ask a running one, and what they show is also in its HTTP API.
 #[derive(Debug, Parser)]
 #[command(name = "headwater", version, arg_required_else_help = true, after_help = AFTER_HELP)]
@@ -77,6 +80,8 @@ enum Command {
     Demo(demo::Demo),
     Init(init::Init),
     Check(check::Check),
+    ExplainCode(explain_code::ExplainCode),
+    Schema(schema::Schema),
     #[command(flatten)]
     Ask(Ask),
     Completions(completions::Completions),
@@ -109,6 +114,8 @@ pub(crate) struct Environment {
     variables: Vec<(String, String)>,
     /// `GIT_INDEX_FILE`, which Git sets for hooks where the index of a commit is not the usual one.
     git_index_file: Option<PathBuf>,
+    /// Where Git keeps the objects of a push that waits for its hooks.
+    git_objects: ObjectDirs,
     /// Colours of standard output.
     out_paint: Paint,
     /// Colours of standard error.
@@ -139,6 +146,10 @@ impl Environment {
             token: variable("HEADWATER_TOKEN"),
             variables: settings_variables(),
             git_index_file: std::env::var_os("GIT_INDEX_FILE").map(PathBuf::from),
+            git_objects: ObjectDirs::new(
+                std::env::var_os("GIT_OBJECT_DIRECTORY").as_deref(),
+                std::env::var_os("GIT_ALTERNATE_OBJECT_DIRECTORIES").as_deref(),
+            ),
             out_paint: paint(io::stdout().is_terminal()),
             err_paint: paint(io::stderr().is_terminal()),
             now: crate::clock::now,
@@ -237,6 +248,8 @@ fn start(cli: Cli, environment: &Environment, out: &mut Out<'_>, err: &mut Out<'
             runtime.block_on(ask.run(&server, environment, out, err))
         }
         Command::Completions(completions) => completions.run(out),
+        Command::ExplainCode(explain_code) => explain_code.run(out),
+        Command::Schema(schema) => schema.run(out),
         Command::Serve(serve) => {
             server.refuse_any("serve")?;
             serve.run(environment, out, err)

@@ -5,18 +5,9 @@ use serde_json::Value;
 
 use super::out::{Paint, Tone};
 
-/// A text from outside without control characters and without marks that turn the direction of writing, so that
-/// neither a commit message nor a value can move the cursor or hide what it is.
+/// A text from outside that neither moves the cursor nor hides what it is; a commit message, a value or a path.
 pub(crate) fn clean(text: &str) -> String {
-    let mut clean = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
-            clean.extend(c.escape_default());
-        } else {
-            clean.push(c);
-        }
-    }
-    clean
+    headwater_validators::printable(text)
 }
 
 /// At most `limit` characters, the last of which says that there was more.
@@ -65,6 +56,21 @@ pub(crate) fn count(count: usize, one: &str) -> String {
     } else {
         format!("{count} {one}s")
     }
+}
+
+/// Sentences in lines of at most `width` characters; a word that is longer has a line of its own.
+pub(crate) fn filled(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            Some(_) | None => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// One field of a line, with its meaning.
@@ -129,11 +135,12 @@ mod tests {
     }
 
     #[test]
-    fn a_text_from_outside_cannot_steer_the_terminal() {
+    fn sentences_are_filled_into_lines() {
         assert_eq!(
-            clean("a\u{1b}[31mb\nc\u{202e}d\u{9b}ü"),
-            "a\\u{1b}[31mb\\nc\\u{202e}d\\u{9b}ü"
+            filled("one two  three fours\nü", 7),
+            ["one two", "three", "fours ü"]
         );
+        assert_eq!(filled("unbreakable", 3), ["unbreakable"]);
     }
 
     #[test]

@@ -15,11 +15,12 @@ use headwater_wire::{CommitId, RepoPath};
 use super::error::Cause;
 use super::limits::ReadLimits;
 use super::object::to_commit_id;
+use super::quarantine::ObjectDirs;
 use super::read::{Found, Reader, is_commit};
 use super::tags::Tags;
 
 /// Largest object that is inflated, in bytes: as in a mirror.
-const OBJECT_BYTES_MAX: u64 = 64 << 20;
+const OBJECT_BYTES_MAX: usize = 64 << 20;
 /// Unmerged paths that are named; who has more looks at `git status`.
 const UNMERGED_SHOWN: usize = 3;
 
@@ -89,6 +90,8 @@ impl LocalError {
 pub struct LocalRepository {
     shared: gix::ThreadSafeRepository,
     top: Option<PathBuf>,
+    /// Joins the objects of the repository with those of a push that waits for its hooks.
+    _joined: Option<tempfile::TempDir>,
 }
 
 /// Whether a path that Git is asked about is a directory.
@@ -110,11 +113,11 @@ pub enum Tracked {
 }
 
 impl LocalRepository {
-    /// The repository that `dir` is in, if it is in one.
+    /// The repository that `dir` is in, if it is in one; `objects` are read as if they were in it.
     ///
     /// It is trusted whoever owns it: all that is done is to read objects, the index and ignore rules, and a
     /// pipeline's checkout often belongs to somebody else.
-    pub fn discover(dir: &Path) -> Result<Option<Self>, LocalError> {
+    pub fn discover(dir: &Path, objects: &ObjectDirs) -> Result<Option<Self>, LocalError> {
         let search = gix::discover::upwards::Options {
             trust: gix::discover::upwards::TrustPolicy::Assume(gix::sec::Trust::Full),
             ..gix::discover::upwards::Options::default()
@@ -124,9 +127,20 @@ impl LocalRepository {
             reduced: options(),
         };
         match gix::ThreadSafeRepository::discover_opts(dir, search, trust) {
-            Ok(shared) => {
+            Ok(mut shared) => {
                 let top = shared.to_thread_local().workdir().map(Path::to_path_buf);
-                Ok(Some(Self { shared, top }))
+                let joined =
+                    objects
+                        .join(&mut shared, OBJECT_BYTES_MAX)
+                        .map_err(|error| LocalError::Open {
+                            dir: dir.to_owned(),
+                            cause: Cause::ours(&error.to_string()),
+                        })?;
+                Ok(Some(Self {
+                    shared,
+                    top,
+                    _joined: joined,
+                }))
             }
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(LocalError::Open {

@@ -24,6 +24,7 @@ pub mod notes;
 pub mod object;
 mod process;
 pub mod push;
+pub mod quarantine;
 pub mod read;
 mod refs;
 pub mod resolve;

@@ -13,14 +13,10 @@ pub(super) const FAMILY: Family = Family {
             severity: Severity::Info,
             meaning: "A rule was not run here, since only a server asks webhooks.",
             reason: "The verdict of the server may be another one.",
-            example: Example::Files(&[
-                (
-                    "headwater.toml",
-                    "format = 1\n[[config]]\nname = \"web\"\nlayers = [\"web.toml\"]\nrules = \
-                     [\"window\"]\n\n[rule.window]\nwebhook = \"change-calendar\"\n",
-                ),
-                ("web.toml", "port = 80\n"),
-            ]),
+            example: Example::Words(
+                "`headwater check` in a clone whose manifest has a rule with `webhook = \
+                                     \"change-calendar\"`.",
+            ),
             remedy: "Push it and read the verdict of the server.",
         },
         Explanation {
@@ -30,8 +26,7 @@ pub(super) const FAMILY: Family = Family {
             reason: "The rule says by `on_error` what that means: the commit is rejected, or admitted with a \
                      warning.",
             example: Example::Words(
-                "The program behind the webhook is down, or takes longer than five \
-                                     seconds.",
+                "The program behind the webhook is down, or takes longer than five seconds.",
             ),
             remedy: "See to the webhook, then let the commit be judged again by pushing another one.",
         },

@@ -16,6 +16,7 @@ use headwater_validators::{ConfigTree, Entry, File as TreeFile, Limits, wants};
 use headwater_wire::RepoPath;
 use rustix::fs::OFlags;
 
+use super::memory::Memory;
 use super::subject::Read;
 use crate::cli::failure::Failure;
 use crate::git::limits::ReadLimits;
@@ -107,13 +108,20 @@ impl GitScope {
     }
 }
 
-/// Reads what a commit of the directory would hold.
-pub(super) fn read(root: &Path, scope: Option<GitScope>, limits: &Limits) -> Result<Read, Failure> {
+/// Reads what a commit of the directory would hold. What `memory` knows and has not changed is not read again.
+pub(super) fn read(
+    root: &Path,
+    scope: Option<GitScope>,
+    limits: &Limits,
+    memory: &mut Memory,
+) -> Result<Read, Failure> {
     let limits = read_limits(limits);
+    memory.begin_look();
     let mut walk = Walk {
         root,
         scope,
         limits,
+        memory,
         entries: 0,
         bytes: 0,
         tree: ConfigTree::new(),
@@ -143,6 +151,7 @@ struct Walk<'a> {
     root: &'a Path,
     scope: Option<GitScope>,
     limits: ReadLimits,
+    memory: &'a mut Memory,
     entries: u64,
     bytes: u64,
     tree: ConfigTree,
@@ -249,8 +258,11 @@ impl Walk<'_> {
         } else {
             0
         };
-        let content = match content(&on_disk, max) {
-            Ok(content) => content,
+        let file = match self
+            .memory
+            .file(path, &on_disk, || Ok(content(&on_disk, max)?.map(tree_file)))
+        {
+            Ok(file) => file,
             // It was removed, or replaced by something else, since it was listed.
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(source) => {
@@ -260,22 +272,26 @@ impl Walk<'_> {
                 }));
             }
         };
-        let Some((size, bytes)) = content else {
-            return Ok(None);
-        };
-        if bytes.is_some() {
-            self.bytes = self.bytes.saturating_add(size);
+        if let Some(TreeFile {
+            size, bytes: Some(_), ..
+        }) = &file
+        {
+            self.bytes = self.bytes.saturating_add(*size);
         }
         if self.bytes > self.limits.total_bytes_max {
             return Err(Stop::TooLarge("bytes", self.limits.total_bytes_max));
         }
-        let id = file_id(size, bytes.as_deref());
-        Ok(Some(TreeFile { id, size, bytes }))
+        Ok(file)
     }
 
     fn on_disk(&self, path: &[u8]) -> PathBuf {
         self.root.join(Path::new(std::ffi::OsStr::from_bytes(path)))
     }
+}
+
+fn tree_file((size, bytes): Content) -> TreeFile {
+    let id = file_id(size, bytes.as_deref());
+    TreeFile { id, size, bytes }
 }
 
 /// Size of a regular file, and its bytes if there are at most `max` and any are wanted.

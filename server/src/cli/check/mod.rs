@@ -5,19 +5,24 @@
 
 mod baseline;
 mod directory;
+mod fix;
+mod memory;
 mod past;
+mod show;
 mod subject;
+mod watch;
 
 use std::ffi::OsString;
 
-use clap::{Args, ValueEnum};
-use headwater_validators::{ConfigTree, Limits, report};
-use headwater_wire::{CheckView, Finding, VerdictState};
+use clap::Args;
+use headwater_validators::{ConfigTree, Limits};
+use headwater_wire::{CheckView, Finding};
 
 use super::Environment;
 use super::failure::{Exit, Failure};
-use super::out::{Out, Paint, Tone};
-use super::text::count;
+use super::out::{Out, Tone};
+use memory::Memory;
+use show::Format;
 use subject::Subject;
 
 const EXAMPLES: &str = "\
@@ -35,6 +40,8 @@ found, 2 nothing could be checked.
 Examples:
   headwater check
   headwater check HEAD~1 --format json
+  headwater check --format sarif > findings.sarif
+  headwater check --watch
   headwater check main --against v1.4
   printf '#!/bin/sh\\nexec headwater check --staged\\n' > .git/hooks/pre-commit
   chmod +x .git/hooks/pre-commit";
@@ -58,18 +65,15 @@ pub(crate) struct Check {
         help = "Commit taken for the one that is served now [default: HEAD; for a REV, its first parent]"
     )]
     against: Option<String>,
-    /// How to print the verdict: `text`, or `json` as the API answers
+    /// How to print the verdict: `text`, `json` as the API answers, `sarif`, `github` or `junit`
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text, hide_possible_values = true)]
     format: Format,
-}
-
-/// How a verdict is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people, with the lines of the sources.
-    Text,
-    /// As the API answers, for programs.
-    Json,
+    /// Go on, and judge again whenever files change
+    #[arg(long)]
+    watch: bool,
+    /// First write headwater.toml in the newest format, keeping its comments; nothing else is ever changed
+    #[arg(long, conflicts_with = "staged")]
+    fix: bool,
 }
 
 /// A verdict and what it takes to show it.
@@ -89,59 +93,57 @@ impl Check {
         out: &mut Out<'_>,
         err: &mut Out<'_>,
     ) -> Result<Exit, Failure> {
-        let subject = if self.staged {
-            Subject::staged(self.what.as_deref(), environment.git_index_file.clone())?
-        } else {
-            Subject::named(self.what.as_deref())?
-        };
-        let checked = subject.check(self.against.as_deref(), &Limits::default())?;
+        let limits = Limits::default();
+        let subject = self.subject(environment)?;
+        if self.fix {
+            let root = subject.root().ok_or_else(only_files)?;
+            fix::run(root, &limits, err)?;
+        }
+        if self.watch {
+            self.refuse_to_watch(&subject)?;
+            return watch::run(self, environment, out, err);
+        }
+        let checked = subject
+            .see(&limits, &mut Memory::default())?
+            .judge(self.against.as_deref(), &limits)?;
         if let Some(note) = &checked.note {
             err.line(format!("{} {note}", err.paint().apply(Tone::Dim, "note:")))?;
         }
-        match self.format {
-            Format::Json => out.json(&checked.view)?,
-            Format::Text => print(&checked, out)?,
-        }
+        show::verdict(&checked, self.format, out)?;
         let failed = checked.view.findings.iter().any(Finding::is_error);
         Ok(if failed { Exit::Findings } else { Exit::Fine })
     }
-}
 
-fn print(checked: &Checked, out: &mut Out<'_>) -> Result<(), Failure> {
-    let style = match out.paint() {
-        Paint::Plain => report::Style::Plain,
-        Paint::Ansi => report::Style::Styled,
-    };
-    let sources = report::Sources::of(&checked.tree);
-    for finding in &checked.view.findings {
-        out.line(report::one(finding, style, &sources))?;
-        out.line("")?;
-    }
-    out.line(summary(checked, out.paint()))?;
-    Ok(())
-}
-
-fn summary(checked: &Checked, paint: Paint) -> String {
-    let CheckView {
-        verdict, findings, ..
-    } = &checked.view;
-    let configs = checked
-        .configs
-        .map(|configs| format!(" in {}", count(configs, "config")))
-        .unwrap_or_default();
-    let (tone, fate) = match verdict {
-        VerdictState::Admitted if findings.iter().any(Finding::is_error) => (
-            Tone::Warning,
-            "the commit would be admitted, without what cannot be read",
-        ),
-        VerdictState::Admitted => (Tone::Good, "the commit would be admitted"),
-        VerdictState::Rejected | VerdictState::Unjudged | VerdictState::Other => {
-            (Tone::Bad, "the commit would be rejected")
+    fn subject(&self, environment: &Environment) -> Result<Subject, Failure> {
+        let what = self.what.as_deref();
+        if self.staged {
+            Subject::staged(what, environment)
+        } else {
+            Subject::named(what, &environment.git_objects)
         }
-    };
-    format!(
-        "{}{configs}: {}",
-        report::summary(findings),
-        paint.apply(tone, fate)
-    )
+    }
+
+    /// A commit never changes, and the other forms are of one verdict.
+    fn refuse_to_watch(&self, subject: &Subject) -> Result<(), Failure> {
+        if matches!(subject, Subject::Commit { .. }) {
+            return Err(Failure::Usage {
+                message: "`--watch` is about files, and a commit never changes".to_owned(),
+                hint: "leave the revision out to watch the work tree".to_owned(),
+            });
+        }
+        if !matches!(self.format, Format::Text | Format::Json) {
+            return Err(Failure::Usage {
+                message: "`--watch` tells verdict after verdict, and this format holds one".to_owned(),
+                hint: "watch with `--format text` or `json`".to_owned(),
+            });
+        }
+        Ok(())
+    }
+}
+
+fn only_files() -> Failure {
+    Failure::Usage {
+        message: "`--fix` writes files, and a commit or the index is none".to_owned(),
+        hint: "leave the revision out to fix the work tree, and stage the file then".to_owned(),
+    }
 }

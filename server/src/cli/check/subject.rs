@@ -9,11 +9,14 @@ use headwater_validators::{ConfigTree, Limits, Verdict};
 use headwater_wire::{CheckView, CommitId, Finding, VerdictState};
 
 use super::directory::{self, GitScope};
+use super::memory::Memory;
 use super::past::{Ids, Past};
 use super::{Checked, baseline};
+use crate::cli::Environment;
 use crate::cli::failure::Failure;
 use crate::git::error::{Cause, GitError};
 use crate::git::local::{LocalError, LocalRepository};
+use crate::git::quarantine::ObjectDirs;
 use crate::judge;
 use crate::tree::{self, Contents, MANIFEST, read_limits};
 
@@ -40,6 +43,7 @@ pub(super) enum Subject {
 }
 
 /// A tree that was read, or the words for one that is too large.
+#[derive(PartialEq, Eq)]
 pub(super) enum Read {
     Tree(ConfigTree),
     TooLarge(String),
@@ -47,13 +51,13 @@ pub(super) enum Read {
 
 impl Subject {
     /// A directory if there is one of that name, else a revision; without a name, the work tree.
-    pub(super) fn named(what: Option<&OsStr>) -> Result<Self, Failure> {
+    pub(super) fn named(what: Option<&OsStr>, objects: &ObjectDirs) -> Result<Self, Failure> {
         let Some(what) = what else {
-            return Self::work_tree();
+            return Self::work_tree(objects);
         };
         let path = Path::new(what);
         if path.is_dir() {
-            return Self::directory(path);
+            return Self::directory(path, objects);
         }
         let neither = |cause: &str| Failure::Usage {
             message: format!(
@@ -62,12 +66,12 @@ impl Subject {
             ),
             hint: cause.to_owned(),
         };
-        if path.symlink_metadata().is_ok() && !is_revision(what) {
+        if path.symlink_metadata().is_ok() && !is_revision(what, objects) {
             return Err(neither(
                 "files are judged together: name the directory at the top, or nothing",
             ));
         }
-        let Some(repository) = LocalRepository::discover(Path::new("."))? else {
+        let Some(repository) = LocalRepository::discover(Path::new("."), objects)? else {
             return Err(neither(
                 "name a directory, or go into a Git repository to name a revision",
             ));
@@ -83,7 +87,8 @@ impl Subject {
     }
 
     /// The index of the repository around a directory.
-    pub(super) fn staged(dir: Option<&OsStr>, file: Option<PathBuf>) -> Result<Self, Failure> {
+    pub(super) fn staged(dir: Option<&OsStr>, environment: &Environment) -> Result<Self, Failure> {
+        let (objects, file) = (&environment.git_objects, environment.git_index_file.clone());
         let dir = dir.map_or(Path::new("."), Path::new);
         if !dir.is_dir() {
             return Err(Failure::Usage {
@@ -91,7 +96,7 @@ impl Subject {
                 hint: "`--staged` takes a directory or nothing; leave it out to check a revision".to_owned(),
             });
         }
-        match LocalRepository::discover(dir)? {
+        match LocalRepository::discover(dir, objects)? {
             Some(repository) if repository.top().is_some() => Ok(Self::Index { repository, file }),
             Some(_) => Err(bare()),
             None => Err(Failure::Usage {
@@ -103,8 +108,8 @@ impl Subject {
     }
 
     /// The work tree around the current directory, or that directory itself outside of Git.
-    fn work_tree() -> Result<Self, Failure> {
-        match LocalRepository::discover(Path::new("."))? {
+    fn work_tree(objects: &ObjectDirs) -> Result<Self, Failure> {
+        match LocalRepository::discover(Path::new("."), objects)? {
             None => Ok(Self::Directory {
                 root: PathBuf::from("."),
                 repository: None,
@@ -127,13 +132,13 @@ impl Subject {
     }
 
     /// A directory that was named. It is the top of what is checked, whether or not Git's top is above it.
-    fn directory(dir: &Path) -> Result<Self, Failure> {
+    fn directory(dir: &Path, objects: &ObjectDirs) -> Result<Self, Failure> {
         let plain = |scope| Self::Directory {
             root: dir.to_owned(),
             repository: None,
             scope,
         };
-        let Some(repository) = LocalRepository::discover(dir)? else {
+        let Some(repository) = LocalRepository::discover(dir, objects)? else {
             return Ok(plain(None));
         };
         let Some(top) = repository.top() else {
@@ -156,63 +161,39 @@ impl Subject {
         Ok(plain(scope.unless_ignored()))
     }
 
-    /// Reads and judges it.
-    pub(super) fn check(self, against: Option<&str>, limits: &Limits) -> Result<Checked, Failure> {
-        let ids = self.ids();
-        let (read, repository, commit) = self.read(limits)?;
-        let tree = match read {
-            Read::Tree(tree) => tree,
-            Read::TooLarge(message) => return Ok(too_large(message)),
-        };
-        let history = match (&repository, against) {
-            (Some(repository), Some(rev)) => baseline::History::from(repository, repository.resolve(rev)?),
-            (None, Some(_)) => return Err(no_history()),
-            (Some(repository), None) => baseline::History::before(repository, commit.as_ref())?,
-            (None, None) => baseline::History::none(),
-        };
-        let past = match &repository {
-            Some(repository) => {
-                let commits = (history.newest(), commit.as_ref());
-                Past::read(&repository.reader(), commits, (&tree, ids), limits)?
-            }
-            None => Past::default(),
-        };
-        let mut verdict = past.judge(&tree, limits, &BTreeSet::new());
-        let mut remark = None;
-        if baseline::depends_on_history(&verdict) {
-            let exposed = history.exposed(limits)?;
-            verdict = past.judge(&tree, limits, &exposed.configs);
-            remark = exposed.note();
-        }
-        let configs = headwater_validators::declare(&tree, limits).map(|declared| declared.len());
-        Ok(Checked {
-            view: Verdict::view(&verdict),
-            tree,
-            configs,
-            note: remark,
-        })
-    }
-
-    /// Whose names its files have.
-    fn ids(&self) -> Ids {
+    /// The directory that is checked, if it is one.
+    pub(super) fn root(&self) -> Option<&Path> {
         match self {
-            Self::Directory { .. } => Ids::OfContent,
-            Self::Commit { .. } | Self::Index { .. } => Ids::OfGit,
+            Self::Directory { root, .. } => Some(root),
+            Self::Commit { .. } | Self::Index { .. } => None,
         }
     }
 
-    fn read(self, limits: &Limits) -> Result<(Read, Option<LocalRepository>, Option<CommitId>), Failure> {
+    /// Reads it.
+    pub(super) fn see(self, limits: &Limits, memory: &mut Memory) -> Result<Seen, Failure> {
         match self {
             Self::Directory {
                 root,
                 repository,
                 scope,
-            } => Ok((directory::read(&root, scope, limits)?, repository, None)),
-            Self::Commit { repository, commit } => Ok((
-                commit_tree(&repository, &commit, limits)?,
-                Some(repository),
-                Some(commit),
-            )),
+            } => Ok(Seen {
+                read: directory::read(&root, scope, limits, memory)?,
+                newest: repository
+                    .as_ref()
+                    .map(LocalRepository::head)
+                    .transpose()?
+                    .flatten(),
+                repository,
+                commit: None,
+                ids: Ids::OfContent,
+            }),
+            Self::Commit { repository, commit } => Ok(Seen {
+                read: commit_tree(&repository, &commit, limits)?,
+                newest: None,
+                repository: Some(repository),
+                commit: Some(commit),
+                ids: Ids::OfGit,
+            }),
             Self::Index { repository, file } => {
                 let mut tree = ConfigTree::new();
                 let mut insert = |path: &[u8], found| tree.insert(path, tree::entry_of(found));
@@ -223,9 +204,69 @@ impl Subject {
                     Err(error @ LocalError::TooLarge { .. }) => Read::TooLarge(error.to_string()),
                     Err(error) => return Err(error.into()),
                 };
-                Ok((read, Some(repository), None))
+                Ok(Seen {
+                    read,
+                    newest: repository.head()?,
+                    repository: Some(repository),
+                    commit: None,
+                    ids: Ids::OfGit,
+                })
             }
         }
+    }
+}
+
+/// A tree and where it stands in history.
+pub(super) struct Seen {
+    read: Read,
+    repository: Option<LocalRepository>,
+    /// The commit it is the tree of.
+    commit: Option<CommitId>,
+    /// The commit that one of the tree would come after.
+    newest: Option<CommitId>,
+    /// Whose names its files have.
+    ids: Ids,
+}
+
+impl Seen {
+    /// Whether its verdict can only be the same.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        (&self.read, &self.commit, &self.newest) == (&other.read, &other.commit, &other.newest)
+    }
+
+    /// Judges it.
+    pub(super) fn judge(&self, against: Option<&str>, limits: &Limits) -> Result<Checked, Failure> {
+        let tree = match &self.read {
+            Read::Tree(tree) => tree,
+            Read::TooLarge(message) => return Ok(too_large(message.clone())),
+        };
+        let history = match (&self.repository, against) {
+            (Some(repository), Some(rev)) => baseline::History::from(repository, repository.resolve(rev)?),
+            (None, Some(_)) => return Err(no_history()),
+            (Some(repository), None) => baseline::History::before(repository, self.commit.as_ref())?,
+            (None, None) => baseline::History::none(),
+        };
+        let past = match &self.repository {
+            Some(repository) => {
+                let commits = (history.newest(), self.commit.as_ref());
+                Past::read(&repository.reader(), commits, (tree, self.ids), limits)?
+            }
+            None => Past::default(),
+        };
+        let mut verdict = past.judge(tree, limits, &BTreeSet::new());
+        let mut note = None;
+        if baseline::depends_on_history(&verdict) {
+            let exposed = history.exposed(limits)?;
+            verdict = past.judge(tree, limits, &exposed.configs);
+            note = exposed.note();
+        }
+        let configs = headwater_validators::declare(tree, limits).map(|declared| declared.len());
+        Ok(Checked {
+            view: Verdict::view(&verdict),
+            tree: tree.clone(),
+            configs,
+            note,
+        })
     }
 }
 
@@ -257,8 +298,8 @@ fn too_large(message: String) -> Checked {
     }
 }
 
-fn is_revision(what: &OsStr) -> bool {
-    let found = LocalRepository::discover(Path::new(".")).ok().flatten();
+fn is_revision(what: &OsStr, objects: &ObjectDirs) -> bool {
+    let found = LocalRepository::discover(Path::new("."), objects).ok().flatten();
     found.is_some_and(|repository| what.to_str().is_some_and(|rev| repository.resolve(rev).is_ok()))
 }
 

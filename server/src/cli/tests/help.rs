@@ -16,33 +16,35 @@ fn help_of(name: &str) -> String {
 
 #[test]
 fn the_program_explains_itself() {
-    insta::assert_snapshot!(help_of(""), @r"
+    insta::assert_snapshot!(help_of(""), @"
     Configuration from Git: judged, published, watched
 
     A config version is a commit, a change is a pull request, a rollback is a revert commit. The first
-    four commands need no server; the others ask a running one, and what they show is also in its HTTP
+    six commands need no server; the others ask a running one, and what they show is also in its HTTP
     API.
 
     Usage: headwater [OPTIONS] <COMMAND>
 
     Commands:
-      serve        Follow repositories and serve their configs
-      demo         Try it on this machine, with an upstream, a clone and three instances
-      init         Make a config repository to begin with
-      check        Judge files as the server would, without a server
-      status       Show where each repository stands
-      get          Print a config, or one value of it
-      watch        Tell each change of a config as it happens
-      log          Show the history with verdicts
-      diff         Show what changes between two revisions
-      explain      Show which file and line set each value
-      instances    Show what each instance says it runs
-      accept       Take a rewritten history
-      rollback     Go back to good content, now
-      holds        Show what is held back
-      release      Expose what a rollback holds back
-      completions  Print the completions of a shell
-      help         Print this message or the help of the given subcommand(s)
+      serve         Follow repositories and serve their configs
+      demo          Try it on this machine, with an upstream, a clone and three instances
+      init          Make a config repository to begin with
+      check         Judge files as the server would, without a server
+      explain-code  Explain the code of a finding
+      schema        Print a JSON Schema for an editor
+      status        Show where each repository stands
+      get           Print a config, or one value of it
+      watch         Tell each change of a config as it happens
+      log           Show the history with verdicts
+      diff          Show what changes between two revisions
+      explain       Show which file and line set each value
+      instances     Show what each instance says it runs
+      accept        Take a rewritten history
+      rollback      Go back to good content, now
+      holds         Show what is held back
+      release       Expose what a rollback holds back
+      completions   Print the completions of a shell
+      help          Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help
@@ -550,9 +552,16 @@ fn check_explains_itself() {
               Commit taken for the one that is served now [default: HEAD; for a REV, its first parent]
 
           --format <FORMAT>
-              How to print the verdict: `text`, or `json` as the API answers
+              How to print the verdict: `text`, `json` as the API answers, `sarif`, `github` or `junit`
 
               [default: text]
+
+          --watch
+              Go on, and judge again whenever files change
+
+          --fix
+              First write headwater.toml in the newest format, keeping its comments; nothing else is
+              ever changed
 
       -h, --help
               Print help (see a summary with '-h')
@@ -571,6 +580,8 @@ fn check_explains_itself() {
     Examples:
       headwater check
       headwater check HEAD~1 --format json
+      headwater check --format sarif > findings.sarif
+      headwater check --watch
       headwater check main --against v1.4
       printf '#!/bin/sh\nexec headwater check --staged\n' > .git/hooks/pre-commit
       chmod +x .git/hooks/pre-commit
@@ -695,4 +706,57 @@ fn rollback_explains_itself() {
       headwater rollback --to v41 --config payments/prod --reason "errors since v42"
       headwater rollback --revert 9f8e7d6c5b --reason "wrong region" --propose
     "#);
+}
+
+#[test]
+fn explain_code_explains_itself() {
+    insta::assert_snapshot!(help_of("explain-code"), @"
+    Explain the code of a finding
+
+    Every finding has a code, such as schema/type. This says what it means, why it matters, where it is
+    found and what to do about it, as docs/findings.md does.
+
+    Usage: headwater explain-code [OPTIONS] [CODE]
+
+    Arguments:
+      [CODE]
+              The code, as it stands in brackets at the beginning of a finding
+
+    Options:
+          --list
+              Name all codes, each with what it means
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Examples:
+      headwater explain-code schema/type
+      headwater explain-code --list
+    ");
+}
+
+#[test]
+fn schema_explains_itself() {
+    insta::assert_snapshot!(help_of("schema"), @"
+    Print a JSON Schema for an editor
+
+    The schema knows keys, types and choices. What depends on the files of the repository, only
+    `headwater check` can say.
+
+    Usage: headwater schema <WHAT>
+
+    Arguments:
+      <WHAT>
+              What to describe: `manifest`, which is headwater.toml
+
+    Options:
+      -h, --help
+              Print help (see a summary with '-h')
+
+    An editor with a language server for TOML (such as Taplo) completes and checks headwater.toml with
+    it, if the first line of that file names it: `#:schema ./.headwater.schema.json`.
+
+    Examples:
+      headwater schema manifest > .headwater.schema.json
+    ");
 }

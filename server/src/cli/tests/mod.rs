@@ -40,6 +40,7 @@ fn environment() -> Environment {
         token: None,
         variables: Vec::new(),
         git_index_file: None,
+        git_objects: crate::git::quarantine::ObjectDirs::default(),
         out_paint: Paint::Plain,
         err_paint: Paint::Plain,
         now,

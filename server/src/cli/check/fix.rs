@@ -1,0 +1,56 @@
+//! `--fix`: the manifest in the newest format, written before it is judged.
+//!
+//! Invariant: nothing but `headwater.toml` is written, and that whole or not at all. A manifest that is right already,
+//! cannot be read, or is none is left as it is. What is deliberately absent: what to change, which the validators know.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::path::Path;
+
+use headwater_validators::{Limits, Migrated, migrate};
+
+use crate::cli::failure::Failure;
+use crate::cli::out::{Out, Tone};
+use crate::tree::MANIFEST;
+
+/// Rewrites the manifest at the top of `root` where its format is old, and says what was changed.
+pub(super) fn run(root: &Path, limits: &Limits, err: &mut Out<'_>) -> Result<(), Failure> {
+    let path = root.join(MANIFEST);
+    let bytes = match read(&path, limits.file_bytes) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(source) => return Err(Failure::File { path, source }),
+    };
+    let Some(Migrated { text, changes }) = bytes.as_deref().and_then(migrate) else {
+        let word = err.paint().apply(Tone::Dim, "note:");
+        return Ok(err.line(format!(
+            "{word} `{MANIFEST}` needs no other format, so nothing was written"
+        ))?);
+    };
+    write(&path, &text).map_err(|source| Failure::Write { path, source })?;
+    let word = err.paint().apply(Tone::Good, "fixed:");
+    for change in changes {
+        err.line(format!("{word} {MANIFEST}: {change}"))?;
+    }
+    Ok(())
+}
+
+/// The bytes of a regular file that is not too large; a link is never followed, nor replaced by a file.
+fn read(path: &Path, max: u64) -> io::Result<Option<Vec<u8>>> {
+    if !fs::symlink_metadata(path)?.is_file() {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(max + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= max).then_some(bytes))
+}
+
+/// Writes the file whole or not at all, with the permissions that it has.
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    let permissions = fs::metadata(path)?.permissions();
+    let mut fresh = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
+    fresh.write_all(text.as_bytes())?;
+    fresh.as_file().set_permissions(permissions)?;
+    fresh.as_file().sync_all()?;
+    fresh.persist(path).map(drop).map_err(|error| error.error)
+}
