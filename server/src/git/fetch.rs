@@ -126,13 +126,25 @@ impl Mirror {
         full: &str,
         stop: &Stop,
     ) -> Result<Option<CommitId>, GitError> {
+        self.receive_ref_onto(upstream, full, None, stop)
+    }
+
+    /// The same, looking only at what `have` does not lead to, which was checked before.
+    pub(super) fn receive_ref_onto(
+        &mut self,
+        upstream: &Upstream,
+        full: &str,
+        have: Option<&CommitId>,
+        stop: &Stop,
+    ) -> Result<Option<CommitId>, GitError> {
         let operation = Operation::start(Phase::Fetch, self.limits.fetch, stop);
         let Some(received) = self.receive(upstream, full, stop)? else {
             return Ok(None);
         };
         if !received.files.is_empty() {
             let repo = self.layout.open()?.to_thread_local();
-            let checked = check::connected(&repo, received.head, None, &self.limits.read, operation.shared());
+            let have = have.map(|commit| to_object_id(&repo, commit)).transpose()?;
+            let checked = check::connected(&repo, received.head, have, &self.limits.read, operation.shared());
             if let Err(error) = checked {
                 return Err(self.refuse(&received, error));
             }
@@ -245,7 +257,7 @@ impl Mirror {
     }
 
     /// The hash function is chosen when a repository is made; an empty one can be made again.
-    fn match_object_format(&mut self, head: &CommitId) -> Result<(), GitError> {
+    pub(super) fn match_object_format(&mut self, head: &CommitId) -> Result<(), GitError> {
         let repo = self.layout.open()?.to_thread_local();
         let format = ObjectFormat::of(head);
         let ours = if repo.object_hash() == gix::hash::Kind::Sha1 {

@@ -25,6 +25,8 @@ const PUSH_BYTES_MAX: u64 = 7 << 20;
 const OBJECT_BYTES_MAX: u64 = 128 << 20;
 /// Every non-empty fetch adds a pack; lookups slow down and file handles grow with their number.
 const PACKS_MAX: usize = 40;
+/// What is proposed is small and may come from anybody; an annex beyond this is emptied, and fetches again.
+const ANNEX_BYTES_MAX: u64 = 256 << 20;
 /// Tags beyond this are not resolvable by name; each costs a line in a file and a lookup.
 const TAGS_MAX: usize = 10_000;
 
@@ -55,6 +57,8 @@ pub struct MirrorLimits {
     pub packs_max: usize,
     /// Most tags that are remembered.
     pub tags_max: usize,
+    /// Most bytes of an annex before it is emptied, and of one pack that it takes.
+    pub annex_bytes_max: u64,
     /// Limits of the trees that are checked after a fetch.
     pub read: ReadLimits,
 }
@@ -74,6 +78,7 @@ impl Default for MirrorLimits {
             object_bytes_max: OBJECT_BYTES_MAX,
             packs_max: PACKS_MAX,
             tags_max: TAGS_MAX,
+            annex_bytes_max: ANNEX_BYTES_MAX,
             read: ReadLimits::default(),
         }
     }

@@ -4,11 +4,13 @@
 //! Never call it from an async task directly: `fetch` and `list` may block for as long as their limits say.
 //! The flow is `list` → `fetch` (objects only, checked) → judge → `adopt` (our own ref) → `reader`; deleting the
 //! mirror's directory is safe at any time the process is not running. Going back is `write_revert` (objects only) →
-//! `push` to the upstream; the commit then comes in by the same flow as any other.
+//! `push` to the upstream; the commit then comes in by the same flow as any other. What is only proposed, and what is
+//! written for the upstream alone, stays out of the mirror: it is kept in its [`annex`].
 //!
 //! Invariant: no ref of ours points to an incomplete commit, and no object that was published is dropped. What is
 //! deliberately absent: a work tree, the upstream's refs, and any ref of ours that a push moves.
 
+pub mod annex;
 mod check;
 pub mod error;
 pub mod fetch;
@@ -23,6 +25,7 @@ mod metered;
 pub mod notes;
 pub mod object;
 mod process;
+pub mod proposal;
 pub mod push;
 pub mod quarantine;
 pub mod read;

@@ -327,20 +327,25 @@ fn merge(
     let mut options: gix::merge::plumbing::tree::Options = repo.tree_merge_options()?.into();
     options.rewrites = None;
     let mut merged = repo.merge_trees(base, ours, theirs, Labels::default(), options.into())?;
+    let paths = unresolved(&merged.conflicts);
+    if paths.is_empty() {
+        return Ok(Ok(merged.tree.write()?.detach()));
+    }
+    Ok(Err(paths))
+}
+
+/// Some of the paths that a merge leaves to a person, sorted; escaped where they are no plain text.
+pub(super) fn unresolved(conflicts: &[gix::merge::tree::Conflict]) -> Vec<String> {
     let how = TreatAsUnresolved::git();
-    let mut paths: Vec<String> = merged
-        .conflicts
+    let mut paths: Vec<String> = conflicts
         .iter()
         .filter(|conflict| conflict.is_unresolved(how))
         .map(|conflict| Cause::ours(&conflict.ours.location().to_str_lossy()).to_string())
         .collect();
-    if paths.is_empty() {
-        return Ok(Ok(merged.tree.write()?.detach()));
-    }
     paths.sort();
     paths.dedup();
     paths.truncate(PATHS_SHOWN);
-    Ok(Err(paths))
+    paths
 }
 
 /// The commit with a signature over all of its other bytes, under the header that Git looks at.
