@@ -1,8 +1,8 @@
 //! From a verified delivery to a wake: which repositories it concerns, and whether it was here before.
 //!
-//! Invariant: whatever a delivery says, all it can cause is that configured repositories are listed anew, and that
-//! rarely. Ids are remembered only of deliveries that were verified and taken, so that nobody without the secret can
-//! fill the memory, and a delivery that was turned away may come again.
+//! Invariant: whatever a delivery says, all it can cause is that configured repositories are listed anew, or that what
+//! is proposed for them is looked at, and that rarely. Ids are remembered only of deliveries that were verified and
+//! taken, so that nobody without the secret can fill the memory, and a delivery that was turned away may come again.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::{debug, info, warn};
 
 use crate::cache::Cache;
-use crate::forge::{Delivery, Meaning};
+use crate::forge::{Delivery, Expected, Meaning, ProposalNews};
+use crate::proposals::Proposals;
 use crate::repo::Repo;
 use crate::settings::{HookSettings, Settings};
 
@@ -52,6 +53,31 @@ struct Past {
 enum Mark {
     Id(String),
     Content([u8; 32]),
+}
+
+/// What a delivery causes.
+#[derive(Debug)]
+enum Call {
+    /// The upstream is listed.
+    Ring(Expected),
+    /// What is proposed is looked at.
+    Look(Arc<Proposals>, ProposalNews),
+}
+
+impl Call {
+    /// Acts, and says on what.
+    fn make(self, repo: &Repo) -> &'static str {
+        match self {
+            Self::Ring(expected) => {
+                repo.bell().ring(expected);
+                "a push"
+            }
+            Self::Look(proposals, news) => {
+                proposals.tell(news);
+                "a proposal"
+            }
+        }
+    }
 }
 
 impl Default for Past {
@@ -131,28 +157,33 @@ impl Hook {
             reason: None,
             repos: Vec::new(),
         };
-        let mut wakes = Vec::new();
+        let mut calls = Vec::new();
         for repo in concerned {
             match delivery.event.meaning(followed(repo).as_ref()) {
                 Meaning::Pong => {}
                 Meaning::Nothing(reason) => answer = ignored(reason),
-                Meaning::Wake(expected) => wakes.push((repo, expected)),
+                Meaning::Wake(expected) => calls.push((repo, Call::Ring(expected))),
+                Meaning::Look(news) => match repo.outward.proposals() {
+                    Some(proposals) => calls.push((repo, Call::Look(proposals, news))),
+                    None => answer = ignored("no forge is set for which pull requests are judged"),
+                },
             }
         }
-        if wakes.is_empty() {
+        if calls.is_empty() {
             return answer;
         }
         if !self.is_new(delivery, body) {
             return ignored("this delivery was taken before");
         }
-        for (repo, expected) in &wakes {
-            info!(%hook, repo = %repo.name(), id = delivery.id, "{hook} told of a push to {}", repo.name());
-            repo.bell().ring(expected.clone());
+        let repos = calls.iter().map(|(repo, _)| repo.name().clone()).collect();
+        for (repo, call) in calls {
+            let what = call.make(repo);
+            info!(%hook, repo = %repo.name(), id = delivery.id, "{hook} told of {what} to {}", repo.name());
         }
         HookAnswer {
             outcome: HookOutcome::Accepted,
             reason: None,
-            repos: wakes.into_iter().map(|(repo, _)| repo.name().clone()).collect(),
+            repos,
         }
     }
 

@@ -80,6 +80,15 @@ impl Judged {
     }
 }
 
+/// Whether the webhooks that rules name are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Questions {
+    /// They are, and what they say counts.
+    Put,
+    /// They are not, and the verdict is that without them.
+    Left,
+}
+
 /// What a verdict is worked out under.
 #[derive(Debug, Clone)]
 pub(crate) struct Rules {
@@ -91,6 +100,8 @@ pub(crate) struct Rules {
     pub floor: Floor,
     /// Webhooks that rules may ask; without them nobody is asked, and who must be has not answered.
     pub webhooks: Option<Arc<Webhooks>>,
+    /// Whether they are asked at all.
+    pub questions: Questions,
     /// Program whose children work out verdicts; without one they are worked out in this process, as tests do.
     pub program: Option<PathBuf>,
     /// What the verdict is for.
@@ -120,6 +131,7 @@ impl Rules {
             deadline: LENIENT_DEADLINE,
             floor: Floor::default(),
             webhooks: None,
+            questions: Questions::Put,
             program: None,
             purpose: Purpose::Documents,
         }
@@ -129,6 +141,14 @@ impl Rules {
     pub(crate) fn to(&self, purpose: Purpose) -> Self {
         Self {
             purpose,
+            ..self.clone()
+        }
+    }
+
+    /// The rules for what is only proposed: anybody may propose, so nobody outside is told of it.
+    pub(crate) fn for_proposals(&self) -> Self {
+        Self {
+            questions: Questions::Left,
             ..self.clone()
         }
     }
@@ -270,7 +290,8 @@ async fn answered(verdict: Verdict, rules: &Rules, measure: &Measure) -> Verdict
         Verdict::Valid(valid) => valid.questions().to_vec(),
         Verdict::Invalid(_) => Vec::new(),
     };
-    if questions.is_empty() || rules.purpose == Purpose::Documents {
+    let is_asked = rules.questions == Questions::Put && rules.purpose != Purpose::Documents;
+    if questions.is_empty() || !is_asked {
         return verdict;
     }
     let outcomes = match &rules.webhooks {

@@ -3,6 +3,7 @@
 //! [`run`] is the whole program with its settings, its listener and its end given from outside, so that tests run it
 //! in their own process on port 0. ARCHITECTURE.md is the map of the rooms.
 
+mod annex;
 mod cache;
 pub mod cli;
 pub mod clock;
@@ -14,8 +15,10 @@ mod hooks;
 mod http;
 mod judge;
 mod measure;
+mod outward;
 mod pipeline;
 pub mod process;
+mod proposals;
 mod publish;
 mod repo;
 pub mod sandbox;

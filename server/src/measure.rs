@@ -15,7 +15,7 @@ use crate::git::intent::{intent_of, trailers};
 use crate::git::read::Reader;
 use crate::judge::Rules;
 use crate::publish::Snapshot;
-use crate::repo::{Repo, RepoError};
+use crate::repo::{Repo, RepoError, read_in};
 use crate::tree::{self, Contents, RawEntry, assemble};
 
 /// New commits judged one by one. Of a longer push, older ones are judged when somebody asks for them.
@@ -99,20 +99,29 @@ impl Repo {
 
     /// What a commit is measured against.
     pub(crate) async fn measure(&self, commit: &CommitId, against: Against) -> Result<Measure, RepoError> {
+        self.measure_in(&self.reader()?, commit, against).await
+    }
+
+    /// The same for a commit that `reader` knows and the mirror need not.
+    pub(crate) async fn measure_in(
+        &self,
+        reader: &Reader,
+        commit: &CommitId,
+        against: Against,
+    ) -> Result<Measure, RepoError> {
         let Against { exposed, before, new } = against;
         let (wanted, tip) = (commit.clone(), before.clone());
-        let (facts, target) = self
-            .read(move |reader| {
-                let facts = facts(reader, &wanted, &new)?;
-                let target = match &tip {
-                    Some(tip) => way_back(reader, &wanted, tip)?,
-                    None => None,
-                };
-                Ok((facts, target))
-            })
-            .await?;
+        let work = move |reader: &Reader| {
+            let facts = facts(reader, &wanted, &new)?;
+            let target = match &tip {
+                Some(tip) => way_back(reader, &wanted, tip)?,
+                None => None,
+            };
+            Ok((facts, target))
+        };
+        let (facts, target) = read_in(reader, work).await?;
         let restored = match target {
-            Some(target) => self.restored(commit, &target).await?,
+            Some(target) => self.restored(reader, commit, &target).await?,
             None => None,
         };
         Ok(Measure {
@@ -144,7 +153,12 @@ impl Repo {
     }
 
     /// The content of an older commit, if that one was admitted.
-    async fn restored(&self, commit: &CommitId, target: &CommitId) -> Result<Option<Restored>, RepoError> {
+    async fn restored(
+        &self,
+        reader: &Reader,
+        commit: &CommitId,
+        target: &CommitId,
+    ) -> Result<Option<Restored>, RepoError> {
         let kept = self.kept_verdict(target).await;
         if kept.is_some_and(|kept| kept.state != VerdictState::Admitted) {
             return Ok(None);
@@ -153,9 +167,7 @@ impl Repo {
             return Ok(None);
         };
         let (wanted, target) = (commit.clone(), target.clone());
-        let extent = self
-            .read(move |reader| Ok(extent(reader, &wanted, &target)?))
-            .await?;
+        let extent = read_in(reader, move |reader| Ok(extent(reader, &wanted, &target)?)).await?;
         let configs = declared
             .iter()
             .map(|(name, inputs)| (name.clone(), inputs.digest().clone()));

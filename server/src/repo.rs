@@ -20,11 +20,11 @@ use tracing::warn;
 use crate::cache::Cache;
 use crate::clock;
 use crate::fence::Fences;
-use crate::forge::ForgeApi;
 use crate::git::error::GitError;
 use crate::git::read::{ReadError, Reader};
 use crate::judge::{Judged, Purpose, Rules, judge};
 use crate::measure::Measure;
+use crate::outward::Outward;
 use crate::pipeline::bell::Bell;
 use crate::pipeline::urgent::Urgent;
 use crate::pipeline::{Fresh, Request, versions};
@@ -99,14 +99,14 @@ pub(crate) struct Repo {
     reader: ArcSwapOption<Reader>,
     requests: mpsc::Sender<Request>,
     bell: Bell,
-    /// The forge that holds it, if we may speak to one.
-    forge: ArcSwapOption<ForgeApi>,
     judged: Cache<CommitId, Arc<Judged>>,
     declared: Cache<CommitId, Declared>,
     versions: Cache<CommitId, Arc<BTreeMap<ConfigName, CommitId>>>,
     reachable: Cache<CommitId, ()>,
     judging: Semaphore,
     relations: Cache<(CommitId, CommitId), Relation>,
+    /// What is said of it to the outside.
+    pub outward: Outward,
 }
 
 impl Repo {
@@ -114,7 +114,7 @@ impl Repo {
     pub(crate) fn new(
         settings: RepoSettings,
         board: Board,
-        (rules, store): (Rules, Arc<Store>),
+        (rules, store, outward): (Rules, Arc<Store>, Outward),
         requests: mpsc::Sender<Request>,
         draining: CancellationToken,
     ) -> Self {
@@ -131,13 +131,13 @@ impl Repo {
             reader: ArcSwapOption::empty(),
             requests,
             bell: Bell::default(),
-            forge: ArcSwapOption::empty(),
             judged: Cache::new(JUDGED_MAX),
             declared: Cache::new(DECLARED_MAX),
             versions: Cache::new(DECLARED_MAX),
             reachable: Cache::new(REACHABLE_MAX),
             judging: Semaphore::new(JUDGING_MAX),
             relations: Cache::new(RELATIONS_MAX),
+            outward,
         }
     }
 
@@ -154,16 +154,6 @@ impl Repo {
     /// What webhooks ring.
     pub(crate) fn bell(&self) -> &Bell {
         &self.bell
-    }
-
-    /// Speaks to this forge about it from now on.
-    pub(crate) fn set_forge(&self, forge: Option<Arc<ForgeApi>>) {
-        self.forge.store(forge);
-    }
-
-    /// The forge that holds it.
-    pub(crate) fn forge(&self) -> Option<Arc<ForgeApi>> {
-        self.forge.load_full()
     }
 
     /// Mean time between two listings now: longer than set while webhooks are well.
@@ -217,8 +207,7 @@ impl Repo {
         &self,
         work: impl FnOnce(&Reader) -> Result<T, RepoError> + Send + 'static,
     ) -> Result<T, RepoError> {
-        let reader = self.reader()?;
-        task::blocking(READ_DEADLINE, move || work(&reader)).await?
+        read_in(&self.reader()?, work).await
     }
 
     /// Sends a request to the pipeline; a full mailbox is an answer.
@@ -435,4 +424,13 @@ impl Repo {
             },
         ))
     }
+}
+
+/// Reads on a thread for blocking calls, from wherever `reader` reads.
+pub(crate) async fn read_in<T: Send + 'static>(
+    reader: &Reader,
+    work: impl FnOnce(&Reader) -> Result<T, RepoError> + Send + 'static,
+) -> Result<T, RepoError> {
+    let reader = reader.clone();
+    task::blocking(READ_DEADLINE, move || work(&reader)).await?
 }

@@ -289,6 +289,7 @@ fn field(input: &mut impl Read) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::judge::Questions;
 
     #[test]
     fn what_is_sent_to_the_child_is_what_it_reads() {
@@ -317,6 +318,7 @@ mod tests {
             deadline: Duration::from_secs(1),
             floor: Floor::default(),
             webhooks: None,
+            questions: Questions::Put,
             program: None,
             purpose: crate::judge::Purpose::default(),
         };

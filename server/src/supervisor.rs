@@ -20,7 +20,8 @@ use tracing::{error, info, warn};
 
 use crate::forge::outbound::Outbound;
 use crate::http::{App, router, serve};
-use crate::judge::{Purpose, Rules};
+use crate::judge::{Purpose, Questions, Rules};
+use crate::outward::Outward;
 use crate::pipeline::Pipeline;
 use crate::pipeline::lane::{Lane, Place};
 use crate::publish::{Board, Published};
@@ -256,6 +257,7 @@ impl House {
                 repo.name.clone(),
                 &self.settings.webhooks,
             ))),
+            questions: Questions::Put,
             program: self.settings.verdict_program.clone(),
             purpose: Purpose::default(),
         };
@@ -265,6 +267,7 @@ impl House {
             upstream: repo.upstream.clone(),
             limits: repo.mirror_limits,
         };
+        let outward = Outward::of(&place.dir);
         let lane = Lane::start(repo.name.as_str(), place).map_err(StartError::Thread)?;
         let (requests, mailbox) = mpsc::channel(REQUESTS_MAX);
         let board = Board::new(Published {
@@ -275,7 +278,7 @@ impl House {
         let repo = Arc::new(Repo::new(
             repo,
             board,
-            (rules, self.store.clone()),
+            (rules, self.store.clone(), outward),
             requests,
             draining,
         ));

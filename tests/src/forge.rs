@@ -1,5 +1,5 @@
-//! A forge in the process of the test: it keeps statuses and pull requests, wants tokens, limits rates and protects
-//! branches, in the words of GitHub, Gitea and GitLab.
+//! A forge in the process of the test: it keeps statuses, check runs and pull requests, wants tokens, limits rates and
+//! protects branches, in the words of GitHub, Gitea and GitLab.
 //!
 //! Invariant: every call is recorded with its credentials. Which forge it is follows from the address, as with the
 //! real ones: `/api/v4` is GitLab, `/api/v1` Gitea, anything else GitHub. What is deliberately absent: Git; the
@@ -16,11 +16,15 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use headwater_server::forge::{ApiKind, Credential};
 use headwater_server::settings::ForgeSettings;
+use headwater_wire::CommitId;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::origin::TestOrigin;
+
+/// Annotations that one request may carry, as with GitHub.
+const ANNOTATIONS_MAX: usize = 50;
 
 /// One call that arrived.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,6 +92,8 @@ struct Kept {
     calls: Vec<Called>,
     statuses: Vec<SetStatus>,
     pulls: Vec<Value>,
+    runs: Vec<Value>,
+    takes_runs: bool,
     protected: BTreeSet<String>,
     installations: u32,
 }
@@ -113,6 +119,7 @@ impl TestForge {
             runtime: Some(runtime),
         };
         forge.take_only(token);
+        forge.lock().takes_runs = true;
         forge
     }
 
@@ -167,6 +174,41 @@ impl TestForge {
             .into_iter()
             .filter(|status| status.commit == commit);
         of.map(|status| status.state).collect()
+    }
+
+    /// Opens a pull request from wherever `head` is, also a fork, or moves it there: the repository has its ref, as forges
+    /// make it, and the API lists it.
+    pub fn propose(&self, origin: &TestOrigin, number: u64, head: &CommitId) {
+        for name in ["pull", "merge-requests"] {
+            origin.git(&["update-ref", &format!("refs/{name}/{number}/head"), head.as_str()]);
+        }
+        self.list_pull(number, head);
+    }
+
+    /// The same for the API alone, as before the repository shows it.
+    pub fn list_pull(&self, number: u64, head: &CommitId) {
+        self.close(number);
+        let pull = json!({
+            "number": number, "iid": number, "state": "open",
+            "head": {"ref": "feature", "sha": head.as_str()}, "base": {"ref": "main"},
+            "source_branch": "feature", "target_branch": "main", "sha": head.as_str(),
+        });
+        self.lock().pulls.push(pull);
+    }
+
+    /// Closes a pull request: it is not listed any more, and the repository keeps its ref.
+    pub fn close(&self, number: u64) {
+        self.lock().pulls.retain(|pull| pull["number"] != number);
+    }
+
+    /// Takes no check runs from now on: the App lacks the permission.
+    pub fn refuse_runs(&self) {
+        self.lock().takes_runs = false;
+    }
+
+    /// All check runs so far, each as it is after all of its updates, with all of its annotations.
+    pub fn runs(&self) -> Vec<Value> {
+        self.lock().runs.clone()
     }
 
     /// All pull requests so far.
@@ -299,6 +341,17 @@ impl Kept {
                 });
                 (StatusCode::CREATED, body)
             }
+            ("POST" | "PATCH", [.., "check-runs"] | [.., "check-runs", _]) if !self.takes_runs => {
+                let message = "Resource not accessible by integration";
+                (StatusCode::FORBIDDEN, json!({"message": message}))
+            }
+            ("POST", [.., "check-runs"]) => {
+                let mut run = body;
+                run["id"] = json!(self.runs.len() + 1);
+                self.runs.push(run.clone());
+                (StatusCode::CREATED, run)
+            }
+            ("PATCH", [.., "check-runs", id]) => self.update_run(id, &body),
             ("POST", [.., "pulls" | "merge_requests"]) => self.open(&dialect, &body),
             ("GET", [.., "pulls" | "merge_requests"]) => (StatusCode::OK, Value::from(self.pulls.clone())),
             ("GET", [.., "branches", branch]) => {
@@ -307,6 +360,32 @@ impl Kept {
             }
             _ => (StatusCode::NOT_FOUND, json!({"message": "Not Found"})),
         }
+    }
+
+    /// Replaces what is given, and adds annotations to those that are there.
+    fn update_run(&mut self, id: &str, body: &Value) -> (StatusCode, Value) {
+        let number: usize = id.parse().unwrap_or_default();
+        let added = body["output"]["annotations"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let Some(run) = number.checked_sub(1).and_then(|at| self.runs.get_mut(at)) else {
+            return (StatusCode::NOT_FOUND, json!({"message": "Not Found"}));
+        };
+        if added.len() > ANNOTATIONS_MAX {
+            let message = "No more than 50 items are allowed";
+            return (StatusCode::UNPROCESSABLE_ENTITY, json!({"message": message}));
+        }
+        let mut all = run["output"]["annotations"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        all.extend(added);
+        for (name, value) in body.as_object().into_iter().flatten() {
+            run[name] = value.clone();
+        }
+        run["output"]["annotations"] = Value::from(all);
+        (StatusCode::OK, run.clone())
     }
 
     fn open(&mut self, dialect: &Dialect, body: &Value) -> (StatusCode, Value) {

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use headwater_server::forge::{
     ApiKind, Credential, ForgeApi, ForgeError, ForgeKind, PullRequestDraft, Status, StatusState,
 };
-use headwater_server::settings::ForgeSettings;
+use headwater_server::settings::{ForgeSettings, PullRequests, RELIST};
 use headwater_tests::forge::{Instead, TestForge};
 use headwater_tests::origin::TestOrigin;
 use headwater_tests::server::Stopped;
@@ -21,21 +21,21 @@ use serde_json::{Value, json};
 
 use crate::webhooks::{SECRET, hook, push_of};
 
-const KINDS: [(ApiKind, &str); 3] = [
+pub(crate) const KINDS: [(ApiKind, &str); 3] = [
     (ApiKind::GitHub, ""),
     (ApiKind::Gitea, "/api/v1"),
     (ApiKind::GitLab, "/api/v4"),
 ];
 
 /// A forge, its token in a file, and the settings to speak to it.
-struct Spoken {
-    forge: TestForge,
-    dir: tempfile::TempDir,
-    settings: ForgeSettings,
+pub(crate) struct Spoken {
+    pub(crate) forge: TestForge,
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) settings: ForgeSettings,
 }
 
 impl Spoken {
-    fn with((kind, path): (ApiKind, &str)) -> Self {
+    pub(crate) fn with((kind, path): (ApiKind, &str)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("token");
         std::fs::write(&file, "first\n").unwrap();
@@ -50,22 +50,24 @@ impl Spoken {
             ca_file: None,
             proxy: None,
             context: "headwater".to_owned(),
+            pull_requests: PullRequests::Judge,
+            relist: RELIST,
         };
         Self { forge, dir, settings }
     }
 
-    fn write_token(&self, token: &str) {
+    pub(crate) fn write_token(&self, token: &str) {
         std::fs::write(self.dir.path().join("token"), token).unwrap();
     }
 
-    fn server(&self, origin: &TestOrigin) -> Stopped {
+    pub(crate) fn server(&self, origin: &TestOrigin) -> Stopped {
         Stopped::of(&origin.path_url()).with(|settings| {
             settings.forges = vec![self.settings.clone()];
             settings.public_url = Some("https://config.example.test".to_owned());
         })
     }
 
-    fn ask<T>(&self, ask: impl AsyncFnOnce(&ForgeApi) -> T) -> T {
+    pub(crate) fn ask<T>(&self, ask: impl AsyncFnOnce(&ForgeApi) -> T) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -86,6 +88,7 @@ fn a_status() -> Status {
         state: StatusState::Success,
         description: "fine".to_owned(),
         target_url: None,
+        findings: Vec::new(),
     }
 }
 
@@ -98,14 +101,14 @@ fn a_draft() -> PullRequestDraft {
     }
 }
 
-fn origin() -> (TestOrigin, CommitId) {
+pub(crate) fn origin() -> (TestOrigin, CommitId) {
     let origin = TestOrigin::new();
     let first = origin.commit(&[("a.toml", Some("x = 1\n"))], "begin");
     (origin, first)
 }
 
 /// Waits until a state was told of a commit.
-fn until_told(forge: &TestForge, commit: &CommitId, state: &str) {
+pub(crate) fn until_told(forge: &TestForge, commit: &CommitId, state: &str) {
     wait_until(&format!("{state} of {commit}"), || {
         forge.states(commit.as_str()).last().map(String::as_str) == Some(state)
     });
@@ -350,7 +353,7 @@ fn a_protected_branch_takes_no_push() {
 // --- An App -------------------------------------------------------------------------------------------------------
 
 /// A key in a PEM file, and what verifies its signatures.
-fn app_key(dir: &Path) -> (PathBuf, Vec<u8>) {
+pub(crate) fn app_key(dir: &Path) -> (PathBuf, Vec<u8>) {
     let key = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
     let der = key.as_der().unwrap();
     let pem = format!(
@@ -377,11 +380,8 @@ fn an_app_signs_a_claim_and_uses_the_token_it_gets_for_it() {
     });
     let calls = spoken.forge.calls();
     let lines: Vec<&str> = calls.iter().map(|call| call.line.as_str()).collect();
-    let status = format!("POST /repos/acme/config/statuses/{}", "a".repeat(40));
-    assert_eq!(
-        lines,
-        ["POST /app/installations/77/access_tokens", &status, &status]
-    );
+    let run = "POST /repos/acme/config/check-runs";
+    assert_eq!(lines, ["POST /app/installations/77/access_tokens", run, run]);
     assert_eq!(calls[1].authorization, "installation-1");
     assert_eq!(calls[2].authorization, "installation-1", "it is good for an hour");
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use headwater_server::secret::Secret;
-use headwater_server::settings::WebhookSettings;
+use headwater_server::settings::{Settings, WebhookSettings};
 use headwater_tests::http::Ask;
 use headwater_tests::oracle::Oracle;
 use headwater_tests::origin::TestOrigin;
@@ -16,16 +16,16 @@ use serde_json::{Value, json};
 
 use crate::command::WorkTree;
 
-const CONFIG: &str = "format = 1\n[[config]]\nname = \"app\"\nlayers = [\"app.toml\"]\n";
+pub(crate) const CONFIG: &str = "format = 1\n[[config]]\nname = \"app\"\nlayers = [\"app.toml\"]\n";
 const RULE: &str =
     "rules = [\"step\"]\n[rule.step]\nat = \"/pool/max\"\nmax_factor = 2\noverride = \"trailer\"\n";
 const SECRET: &str = "a secret of the calendar";
 
-fn guarded() -> String {
+pub(crate) fn guarded() -> String {
     format!("{CONFIG}{RULE}")
 }
 
-fn pool(max: u32) -> String {
+pub(crate) fn pool(max: u32) -> String {
     format!("[pool]\nmax = {max}\n")
 }
 
@@ -204,7 +204,7 @@ fn a_check_without_publishing_measures_against_what_is_exposed() {
 }
 
 /// A server whose commits a calendar must allow.
-fn asking(oracle: &Oracle) -> (TestOrigin, TestServer, CommitId) {
+fn asked(oracle: &Oracle) -> (TestOrigin, TestServer, CommitId) {
     let origin = TestOrigin::new();
     let manifest = format!("{CONFIG}[rule.window]\nwebhook = \"calendar\"\n");
     let first = origin.commit(
@@ -212,19 +212,22 @@ fn asking(oracle: &Oracle) -> (TestOrigin, TestServer, CommitId) {
         "first",
     );
     let server = Stopped::of(&origin.path_url())
-        .with(|settings| {
-            settings.floor.webhooks = Some(BTreeSet::from(["calendar".to_owned()]));
-            settings.webhooks = vec![WebhookSettings {
-                name: "calendar".to_owned(),
-                url: oracle.url(),
-                secret: Secret::new(SECRET),
-                ca_file: None,
-                deadline: Duration::from_secs(5),
-            }];
-        })
+        .with(|settings| asking(settings, oracle))
         .start();
     server.until_tip(&first);
     (origin, server, first)
+}
+
+/// Lets rules ask `calendar`.
+pub(crate) fn asking(settings: &mut Settings, oracle: &Oracle) {
+    settings.floor.webhooks = Some(BTreeSet::from(["calendar".to_owned()]));
+    settings.webhooks = vec![WebhookSettings {
+        name: "calendar".to_owned(),
+        url: oracle.url(),
+        secret: Secret::new(SECRET),
+        ca_file: None,
+        deadline: Duration::from_secs(5),
+    }];
 }
 
 /// HMAC-SHA256 in hex.
@@ -237,7 +240,7 @@ fn signed(bytes: &[u8]) -> String {
 #[test]
 fn a_webhook_is_asked_what_changes_in_signed_words_and_its_answer_counts() {
     let oracle = Oracle::start();
-    let (origin, server, first) = asking(&oracle);
+    let (origin, server, first) = asked(&oracle);
     // A first commit changes nothing that anybody holds.
     assert!(oracle.asked().is_empty());
     let good = set(&origin, 2, "allowed");
@@ -266,7 +269,7 @@ fn a_webhook_is_asked_what_changes_in_signed_words_and_its_answer_counts() {
 #[test]
 fn a_webhook_that_gives_no_answer_rejects_after_one_more_try() {
     let oracle = Oracle::start();
-    let (origin, server, first) = asking(&oracle);
+    let (origin, server, first) = asked(&oracle);
     oracle.next("503 Service Unavailable", "");
     oracle.next("503 Service Unavailable", "");
     let bad = set(&origin, 2, "nobody there");
@@ -282,7 +285,7 @@ fn a_webhook_that_gives_no_answer_rejects_after_one_more_try() {
 #[test]
 fn a_webhook_is_not_followed_elsewhere() {
     let (oracle, elsewhere) = (Oracle::start(), Oracle::start());
-    let (origin, server, _) = asking(&oracle);
+    let (origin, server, _) = asked(&oracle);
     let url = elsewhere.url();
     oracle.next(&format!("307 Temporary Redirect\r\nlocation: {url}"), "");
     let bad = set(&origin, 2, "redirected");

@@ -40,6 +40,7 @@ mod init;
 mod instances;
 mod languages;
 mod problems;
+mod proposals;
 mod proxies;
 mod recovery;
 mod reload;

@@ -7,4 +7,4 @@ mod answers;
 mod effects;
 mod sent;
 
-pub(crate) use sent::{SECRET, hook, push_of};
+pub(crate) use sent::{SECRET, Sent, group_of, hook, outcome, pull_of, push_of};

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::finding::Finding;
-use crate::id::{CommitId, ConfigName};
+use crate::id::{BranchName, CommitId, ConfigName};
 use crate::time::Timestamp;
 
 /// Author or committer, as Git records them.
@@ -63,6 +63,47 @@ pub struct CommitView {
     /// What became of it in the fleet, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
+}
+
+/// `GET /v1/repos/{repo}/proposals/{commit}`: what the followed branch would be with what is proposed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProposalView {
+    /// Newest commit of what is proposed.
+    pub head: CommitId,
+    /// Number of the pull request; absent for a merge of a merge queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
+    /// Branch it is proposed for.
+    pub branch: BranchName,
+    /// Commit of the branch that it was merged with.
+    pub base: CommitId,
+    /// Whether it can be merged.
+    pub merge: MergeState,
+    /// Paths that a person has to resolve, where it cannot be merged.
+    #[serde(default)]
+    pub conflicts: Vec<String>,
+    /// Verdict on the merge; `unjudged` where there is none.
+    pub verdict: VerdictView,
+    /// Webhooks that rules name for it. They are asked once it is on the branch, and may refuse it then.
+    #[serde(default)]
+    pub webhooks: Vec<String>,
+}
+
+/// Whether what is proposed can be merged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MergeState {
+    /// The branch has it already.
+    Contained,
+    /// It can.
+    Clean,
+    /// A person has to resolve some paths.
+    Conflict,
+    /// It has no commit in common with the branch.
+    Unrelated,
+    /// A word this version does not know.
+    #[serde(other)]
+    Other,
 }
 
 /// `GET /v1/repos/{repo}/commits`: newest first.

@@ -18,8 +18,8 @@ mod socket;
 mod time;
 
 pub use commit::{
-    Change, CommitPage, CommitView, ConfigDiff, DiffView, ExplainEntry, ExplainView, FileDiff, Origin,
-    Person, VerdictState, VerdictView,
+    Change, CommitPage, CommitView, ConfigDiff, DiffView, ExplainEntry, ExplainView, FileDiff, MergeState,
+    Origin, Person, ProposalView, VerdictState, VerdictView,
 };
 pub use event::{BookmarkEvent, GoawayEvent, StatusEvent, VersionEvent, VersionEventWith};
 pub use finding::{Finding, Related, Severity, Span};

@@ -72,6 +72,8 @@ problem_codes! {
     RevisionNotFound = "revision_not_found", 404, "no such revision";
     /// The commit is not reachable from the followed branch, also after one forced listing of the upstream.
     CommitNotHere = "commit_not_here", 404, "no such commit on the followed branch";
+    /// Nothing with this newest commit is proposed for the followed branch, as far as is known.
+    ProposalNotFound = "proposal_not_found", 404, "no such proposal";
     /// The commit failed admission and is not served.
     CommitRejected = "commit_rejected", 409, "the commit was rejected";
     /// No instance of that name has reported, or it was forgotten after a day without a word.

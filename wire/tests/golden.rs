@@ -12,9 +12,9 @@ use std::path::Path;
 
 use headwater_wire::{
     AcceptRequest, BookmarkEvent, CheckView, CommitPage, ConfigList, DiffView, ExplainView, GoawayEvent,
-    HeadState, HoldList, HookAnswer, InstancePage, InstanceReport, Problem, ProblemCode, ReleaseRequest,
-    RepoView, ReportAnswer, RollbackList, RollbackRequest, RollbackStage, SnapshotBody, SocketDown, SocketUp,
-    SourceState, StatusEvent, VersionEvent,
+    HeadState, HoldList, HookAnswer, InstancePage, InstanceReport, Problem, ProblemCode, ProposalView,
+    ReleaseRequest, RepoView, ReportAnswer, RollbackList, RollbackRequest, RollbackStage, SnapshotBody,
+    SocketDown, SocketUp, SourceState, StatusEvent, VersionEvent,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -77,6 +77,7 @@ messages! {
     "instance_report": InstanceReport,
     "problem": Problem,
     "problem_with_paths": Problem,
+    "proposal_view": ProposalView,
     "release_request": ReleaseRequest,
     "rollback_list": RollbackList,
     "rollback_request": RollbackRequest,

@@ -6,13 +6,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use headwater_wire::{BranchName, CommitId};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use reqwest::{Client, Response, Url};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use super::ask::{ApiKind, Ask, PullRequestDraft, Status, is_of, list_open, open, status};
+use super::ask::{
+    ApiKind, Ask, PAGE_LEN, PullRequestDraft, Status, is_of, list_open, list_open_to, listed, open, status,
+};
+use super::checks::CheckRuns;
 use super::credential::{Credential, Held, claim, read_token};
 use crate::clock;
 use crate::git::error::Remedy;
@@ -108,6 +112,15 @@ pub struct OpenPullRequest {
     pub url: String,
 }
 
+/// A pull request of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedPullRequest {
+    /// Its number in the project.
+    pub number: u64,
+    /// Newest commit of what is proposed.
+    pub head: CommitId,
+}
+
 /// One forge, and one project of it.
 #[derive(Debug)]
 pub struct ForgeApi {
@@ -117,6 +130,7 @@ pub struct ForgeApi {
     credential: Credential,
     client: Client,
     held: Mutex<Option<Held>>,
+    runs: CheckRuns,
 }
 
 /// Whether a token that was read before will do.
@@ -152,11 +166,24 @@ impl ForgeApi {
             credential: settings.credential.clone(),
             client: builder.build().map_err(|error| wrong(&error.without_url()))?,
             held: Mutex::new(None),
+            runs: CheckRuns::for_credential(&settings.credential),
         })
     }
 
-    /// Sets a commit status. Setting the same again is no error.
+    /// Whose API it has.
+    pub(crate) fn kind(&self) -> ApiKind {
+        self.kind
+    }
+
+    /// Tells how a commit stands: by a check run where the forge lets us, else by a commit status. Telling the same
+    /// again is no error.
     pub async fn set_status(&self, wanted: &Status) -> Result<(), ForgeError> {
+        if self.runs.are_taken() {
+            match self.runs.tell(self, &self.project, wanted).await {
+                Err(error) if self.runs.are_refused_by(&error) => {}
+                other => return other,
+            }
+        }
         match self.send(&status(self.kind, &self.project, wanted)).await {
             // GitLab refuses what changes nothing.
             Err(ForgeError::Refused { status: 400, message })
@@ -185,6 +212,27 @@ impl ForgeApi {
         }
     }
 
+    /// All open pull requests that go to `base`, as far as there are no more than `max`.
+    pub async fn open_pull_requests(
+        &self,
+        base: &BranchName,
+        max: usize,
+    ) -> Result<Vec<ListedPullRequest>, ForgeError> {
+        let mut found = Vec::new();
+        for page in 1..=max.div_ceil(PAGE_LEN) {
+            let answer = self
+                .send(&list_open_to(self.kind, &self.project, base, page))
+                .await?;
+            let pulls = answer.as_array().ok_or(ForgeError::Unreadable)?;
+            let here = pulls.iter().filter_map(|pull| listed(self.kind, pull, base));
+            found.extend(here.map(|(number, head)| ListedPullRequest { number, head }));
+            if pulls.len() < PAGE_LEN {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
     fn pull_request(&self, answer: &Value) -> Result<OpenPullRequest, ForgeError> {
         let (number, url) = match self.kind {
             ApiKind::GitHub | ApiKind::Gitea => ("number", "html_url"),
@@ -197,7 +245,7 @@ impl ForgeApi {
     }
 
     /// Sends a request; once more if the token was refused and there is another one now.
-    async fn send(&self, ask: &Ask) -> Result<Value, ForgeError> {
+    pub(super) async fn send(&self, ask: &Ask) -> Result<Value, ForgeError> {
         let token = self.token(Take::Held, None).await?;
         match self.exchange(ask, &token).await {
             Err(ForgeError::Unauthorized) => {

@@ -2,14 +2,18 @@
 //!
 //! Invariant: pure. A project's name is put into the path as segments, escaped, and so is never more than a name.
 
-use headwater_wire::{BranchName, CommitId};
+use headwater_wire::{BranchName, CommitId, Finding};
 use http::Method;
 use serde_json::{Value, json};
 
 use super::ForgeKind;
+use super::delivery::ProposalKey;
 
 /// Longest description of a status, in characters; GitHub takes no more.
 const DESCRIPTION_CHARS_MAX: usize = 140;
+
+/// Pull requests on a page of a list: what Gitea gives at most where nothing else is set.
+pub(super) const PAGE_LEN: usize = 50;
 
 /// Whose API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +37,15 @@ impl ApiKind {
             | ForgeKind::BitbucketCloud
             | ForgeKind::BitbucketDataCenter
             | ForgeKind::Generic => None,
+        }
+    }
+
+    /// The ref of the upstream that leads to what is proposed; a fork's commits are there, too.
+    pub(crate) fn ref_of(self, key: &ProposalKey) -> String {
+        match (self, key) {
+            (_, ProposalKey::Group(branch)) => format!("refs/heads/{branch}"),
+            (Self::GitHub | Self::Gitea, ProposalKey::Pull(number)) => format!("refs/pull/{number}/head"),
+            (Self::GitLab, ProposalKey::Pull(number)) => format!("refs/merge-requests/{number}/head"),
         }
     }
 }
@@ -61,6 +74,8 @@ pub struct Status {
     pub description: String,
     /// Where to read more.
     pub target_url: Option<String>,
+    /// What was found, for forges that show it beside the lines.
+    pub findings: Vec<Finding>,
 }
 
 /// A pull request (merge request) to open.
@@ -173,6 +188,45 @@ pub(super) fn list_open(kind: ApiKind, project: &str, draft: &PullRequestDraft) 
     }
 }
 
+/// Lists one page of the open pull requests that go to `base`, narrowed as far as the API can; pages count from 1.
+pub(super) fn list_open_to(kind: ApiKind, project: &str, base: &BranchName, page: usize) -> Ask {
+    let narrowed = match kind {
+        ApiKind::GitHub => vec![("state", "open"), ("base", base.as_str())],
+        ApiKind::Gitea => vec![("state", "open")],
+        ApiKind::GitLab => vec![("state", "opened"), ("target_branch", base.as_str())],
+    };
+    let (last, size) = match kind {
+        ApiKind::GitHub => ("pulls", "per_page"),
+        ApiKind::Gitea => ("pulls", "limit"),
+        ApiKind::GitLab => ("merge_requests", "per_page"),
+    };
+    let mut query: Vec<_> = narrowed
+        .into_iter()
+        .map(|(name, value)| (name, value.to_owned()))
+        .collect();
+    query.extend([(size, PAGE_LEN.to_string()), ("page", page.to_string())]);
+    Ask {
+        method: Method::GET,
+        segments: within(kind, project).chain([last]).map(str::to_owned).collect(),
+        query,
+        body: None,
+    }
+}
+
+/// Number and newest commit of a pull request of such a list, if it goes to `base`.
+pub(super) fn listed(kind: ApiKind, pull: &Value, base: &BranchName) -> Option<(u64, CommitId)> {
+    let (number, head, to) = match kind {
+        ApiKind::GitHub | ApiKind::Gitea => ("/number", "/head/sha", "/base/ref"),
+        ApiKind::GitLab => ("/iid", "/sha", "/target_branch"),
+    };
+    let text = |pointer: &str| pull.pointer(pointer).and_then(Value::as_str);
+    if text(to) != Some(base.as_str()) {
+        return None;
+    }
+    let number = pull.pointer(number).and_then(Value::as_u64)?;
+    Some((number, text(head)?.parse().ok()?))
+}
+
 /// Whether a pull request of such a list goes from the draft's head to its base.
 pub(super) fn is_of(kind: ApiKind, pull: &Value, draft: &PullRequestDraft) -> bool {
     let (head, base) = match kind {
@@ -184,7 +238,7 @@ pub(super) fn is_of(kind: ApiKind, pull: &Value, draft: &PullRequestDraft) -> bo
 }
 
 /// The first part of a project's path. GitLab takes a name with its slashes as one segment.
-fn within(kind: ApiKind, project: &str) -> impl Iterator<Item = &str> {
+pub(super) fn within(kind: ApiKind, project: &str) -> impl Iterator<Item = &str> {
     let (first, parts) = match kind {
         ApiKind::GitHub | ApiKind::Gitea => ("repos", project.splitn(2, '/').collect()),
         ApiKind::GitLab => ("projects", vec![project]),
@@ -203,6 +257,7 @@ mod tests {
             state,
             description: "é".repeat(200),
             target_url: Some("https://config.example.test/x".to_owned()),
+            findings: Vec::new(),
         }
     }
 

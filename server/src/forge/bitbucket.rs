@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 
-use super::delivery::{Delivery, Event, PullRequest, Ref, RefChange};
+use super::delivery::{Delivery, Event, PullRequest, Ref, RefChange, Standing};
 use super::first;
 use super::identity::Identity;
 use super::payload::{Payload, is_zeros};
@@ -24,6 +24,7 @@ pub(super) fn parse_cloud(headers: &HeaderMap, payload: Payload<'_>) -> Delivery
         key if key.starts_with("pullrequest:") => Event::PullRequest(PullRequest {
             number: payload.number("/pullrequest/id"),
             action: Some(key.to_owned()),
+            standing: Standing::Open,
             head: payload.commit("/pullrequest/source/commit/hash"),
             base: payload.branch("/pullrequest/destination/branch/name"),
         }),
@@ -48,6 +49,7 @@ pub(super) fn parse_data_center(headers: &HeaderMap, payload: Payload<'_>) -> De
         key if key.starts_with("pr:") => Event::PullRequest(PullRequest {
             number: payload.number("/pullRequest/id"),
             action: Some(key.to_owned()),
+            standing: Standing::Open,
             head: payload.commit("/pullRequest/fromRef/latestCommit"),
             base: payload.branch("/pullRequest/toRef/displayId"),
         }),

@@ -27,13 +27,8 @@ pub enum Event {
     Ping,
     /// A pull request (merge request) changed.
     PullRequest(PullRequest),
-    /// A merge queue asks for the checks of a merge.
-    MergeGroup {
-        /// The merge's commit.
-        head: Option<CommitId>,
-        /// The branch it goes to.
-        base: Option<BranchName>,
-    },
+    /// A merge queue asks for the checks of a merge, or wants them no longer.
+    MergeGroup(MergeGroup),
     /// Anything else.
     Other,
 }
@@ -69,10 +64,55 @@ pub struct PullRequest {
     pub number: Option<u64>,
     /// What was done with it, in the forge's word.
     pub action: Option<String>,
+    /// Whether it can be merged still.
+    pub standing: Standing,
     /// Newest commit of what is proposed.
     pub head: Option<CommitId>,
     /// The branch it goes to.
     pub base: Option<BranchName>,
+}
+
+/// A merge that a merge queue wants to write.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MergeGroup {
+    /// The queue's own branch, which holds the merge.
+    pub branch: Option<BranchName>,
+    /// Whether the queue waits for it still.
+    pub standing: Standing,
+    /// The merge's commit.
+    pub head: Option<CommitId>,
+    /// The branch it goes to.
+    pub base: Option<BranchName>,
+}
+
+/// Whether something is proposed still.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// It is.
+    #[default]
+    Open,
+    /// It was merged or given up.
+    Closed,
+}
+
+/// Names what is proposed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ProposalKey {
+    /// A pull request (merge request), by its number.
+    Pull(u64),
+    /// A merge that a merge queue wants to write, by its branch.
+    Group(BranchName),
+}
+
+/// News of something proposed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProposalNews {
+    /// Of what.
+    pub key: ProposalKey,
+    /// Whether it is proposed still.
+    pub standing: Standing,
+    /// Where it is said to be.
+    pub head: Option<CommitId>,
 }
 
 /// What a delivery means for one repository.
@@ -80,6 +120,8 @@ pub struct PullRequest {
 pub enum Meaning {
     /// The upstream should be listed until this is seen.
     Wake(Expected),
+    /// What is proposed for the branch should be looked at.
+    Look(ProposalNews),
     /// A test of the connection.
     Pong,
     /// Nothing to do, and why.
@@ -125,11 +167,39 @@ impl Event {
             Self::Ping => Meaning::Pong,
             Self::Push(changes) if changes.is_empty() => Meaning::Wake(Expected::Change),
             Self::Push(changes) => push(changes, followed),
-            Self::PullRequest(_) => Meaning::Nothing("pull requests are not judged yet"),
-            Self::MergeGroup { .. } => Meaning::Nothing("merge queues are not judged yet"),
+            Self::PullRequest(pull) => {
+                let key = pull.number.map(ProposalKey::Pull);
+                proposal((key, pull.standing, &pull.head), pull.base.as_ref(), followed)
+            }
+            Self::MergeGroup(group) => {
+                let queue = group.branch.clone().filter(is_of_queue);
+                let key = queue.map(ProposalKey::Group);
+                proposal((key, group.standing, &group.head), group.base.as_ref(), followed)
+            }
             Self::Other => Meaning::Nothing("this event does not move a branch"),
         }
     }
+}
+
+/// Merge queues write below this name, and nobody else can.
+fn is_of_queue(branch: &BranchName) -> bool {
+    branch.as_str().starts_with("gh-readonly-queue/")
+}
+
+fn proposal(
+    (key, standing, head): (Option<ProposalKey>, Standing, &Option<CommitId>),
+    base: Option<&BranchName>,
+    followed: Option<&BranchName>,
+) -> Meaning {
+    let (Some(key), Some(base)) = (key, base) else {
+        return Meaning::Nothing("it does not say what is proposed for which branch");
+    };
+    // While the branch is not known, any may be it.
+    if followed.is_some_and(|followed| followed != base) {
+        return Meaning::Nothing("it is proposed for another branch than the one followed");
+    }
+    let head = head.clone();
+    Meaning::Look(ProposalNews { key, standing, head })
 }
 
 fn push(changes: &[RefChange], followed: Option<&BranchName>) -> Meaning {

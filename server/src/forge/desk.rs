@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use headwater_wire::{HeadState, Severity};
+use headwater_wire::{CommitId, Finding, HeadState, Severity};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -23,6 +23,8 @@ use crate::repo::Repo;
 const WAITING_MAX: usize = 256;
 /// Tries of one status before it is dropped.
 const TRIES_MAX: u32 = 8;
+/// Findings that are sent with a status.
+pub(crate) const FINDINGS_MAX: usize = 200;
 /// Longest pause between two tries that the forge did not ask for.
 const PAUSE_MAX: Duration = Duration::from_mins(5);
 
@@ -170,10 +172,10 @@ pub(super) async fn follow(repo: Arc<Repo>, desk: Arc<Desk>, words: Words, cance
 
 /// How statuses of one repository are worded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Words {
-    pub(super) context: String,
-    /// What the id of a commit is put behind, for the link to its findings.
-    pub(super) commits_url: Option<String>,
+pub(crate) struct Words {
+    pub(crate) context: String,
+    /// Where the repository is, for links to findings.
+    pub(crate) repo_url: Option<String>,
 }
 
 impl Words {
@@ -193,33 +195,44 @@ impl Words {
             HeadState::Rejected => (StatusState::Failure, rejection(published)),
             HeadState::Other => return None,
         };
-        let target_url = self.commits_url.as_ref().map(|url| format!("{url}{commit}"));
+        let target_url = self.link("commits", &commit);
+        let findings = published.head_findings.iter().take(FINDINGS_MAX).cloned();
         Some(Status {
             commit,
             context: self.context.clone(),
             state,
             description,
             target_url,
+            findings: findings.collect(),
         })
+    }
+
+    /// Where to read more of a commit, among `what`.
+    pub(crate) fn link(&self, what: &str, commit: &CommitId) -> Option<String> {
+        let url = self.repo_url.as_ref()?;
+        Some(format!("{url}/{what}/{commit}"))
+    }
+}
+
+/// Why the head was rejected, in a few words.
+fn rejection(published: &Published) -> String {
+    match errors(&published.head_findings) {
+        Some(errors) => format!("rejected: {errors}"),
+        // After a restart, a head that was rejected before is not judged again.
+        None => "rejected".to_owned(),
     }
 }
 
 /// How many errors there are, and the first of them.
-fn rejection(published: &Published) -> String {
-    let errors = published
-        .head_findings
+pub(crate) fn errors(findings: &[Finding]) -> Option<String> {
+    let mut errors = findings
         .iter()
         .filter(|finding| finding.severity == Severity::Error);
-    let (count, first) = (errors.clone().count(), errors.clone().next());
-    if count == 0 {
-        // After a restart, a head that was rejected before is not judged again.
-        return "rejected".to_owned();
-    }
+    let first = errors.next()?;
+    let count = 1 + errors.count();
     let plural = if count == 1 { "" } else { "s" };
-    let first = first.map_or_else(String::new, |finding| {
-        format!("; {} at {}:{}", finding.code, finding.path, finding.span.line)
-    });
-    format!("rejected: {count} error{plural}{first}")
+    let (code, path, line) = (&first.code, &first.path, first.span.line);
+    Some(format!("{count} error{plural}; {code} at {path}:{line}"))
 }
 
 #[cfg(test)]
@@ -233,6 +246,7 @@ mod tests {
             state,
             description: String::new(),
             target_url: None,
+            findings: Vec::new(),
         }
     }
 

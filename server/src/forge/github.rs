@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 
-use super::delivery::{Delivery, Event, PullRequest, Ref, RefChange};
+use super::delivery::{Delivery, Event, MergeGroup, PullRequest, Ref, RefChange};
 use super::first;
 use super::identity::Identity;
 use super::payload::Payload;
@@ -33,15 +33,18 @@ pub(super) fn event(name: &str, payload: Payload<'_>) -> Event {
         "create" => Event::Push(vec![short_ref(payload, Fate::Created)]),
         "delete" => Event::Push(vec![short_ref(payload, Fate::Deleted)]),
         "ping" => Event::Ping,
-        "merge_group" => Event::MergeGroup {
+        "merge_group" => Event::MergeGroup(MergeGroup {
+            branch: full_branch(payload.text("/merge_group/head_ref")),
+            standing: payload.standing(&[("/action", "destroyed")]),
             head: payload.commit("/merge_group/head_sha"),
             base: full_branch(payload.text("/merge_group/base_ref")),
-        },
+        }),
         _ if name.starts_with("pull_request") => Event::PullRequest(PullRequest {
             number: payload
                 .number("/number")
                 .or_else(|| payload.number("/pull_request/number")),
             action: payload.text("/action").map(str::to_owned),
+            standing: payload.standing(&[("/action", "closed"), ("/pull_request/state", "closed")]),
             head: payload.commit("/pull_request/head/sha"),
             base: payload.branch("/pull_request/base/ref"),
         }),

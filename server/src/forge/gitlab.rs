@@ -29,6 +29,7 @@ pub(super) fn parse(headers: &HeaderMap, payload: Payload<'_>) -> Delivery {
         "merge_request" => Event::PullRequest(PullRequest {
             number: payload.number("/object_attributes/iid"),
             action: payload.text("/object_attributes/action").map(str::to_owned),
+            standing: payload.standing(&["closed", "merged"].map(|word| ("/object_attributes/state", word))),
             head: payload.commit("/object_attributes/last_commit/id"),
             base: payload.branch("/object_attributes/target_branch"),
         }),

@@ -7,9 +7,10 @@
 pub(crate) mod api;
 mod ask;
 mod bitbucket;
+mod checks;
 mod credential;
 mod delivery;
-mod desk;
+pub(crate) mod desk;
 mod generic;
 mod gitea;
 mod github;
@@ -31,10 +32,13 @@ use serde_json::Value;
 use crate::secret::Secret;
 use gitea::Family;
 
-pub use api::{ForgeApi, ForgeError, OpenPullRequest};
+pub use api::{ForgeApi, ForgeError, ListedPullRequest, OpenPullRequest};
 pub use ask::{ApiKind, PullRequestDraft, Status, StatusState};
 pub use credential::Credential;
-pub use delivery::{Delivery, Event, Expected, Meaning, PullRequest, Ref, RefChange};
+pub use delivery::{
+    Delivery, Event, Expected, Meaning, MergeGroup, ProposalKey, ProposalNews, PullRequest, Ref, RefChange,
+    Standing,
+};
 pub use identity::Identity;
 pub(crate) use identity::remote_path;
 pub(crate) use signature::{is_signing, signing_key};

@@ -12,8 +12,10 @@ use tracing::warn;
 
 use super::api::ForgeApi;
 use super::desk::{Desk, Words, follow, tell};
+use crate::proposals::Proposals;
+use crate::proposals::work::Work;
 use crate::repo::Repo;
-use crate::settings::{ForgeSettings, Settings};
+use crate::settings::{ForgeSettings, PullRequests, Settings};
 
 /// All forges that are spoken to. Dropping it ends them.
 #[derive(Debug, Default)]
@@ -54,34 +56,46 @@ impl Outbound {
                 }
                 Err(error) => {
                     warn!(forge = forge.name, hint = error.hint(), "{}: {error}", forge.name);
-                    repo.set_forge(None);
+                    repo.outward.set_forge(None, None);
                 }
             }
         }
         for (name, repo) in repos {
             if !spoken_for.contains(name) {
-                repo.set_forge(None);
+                repo.outward.set_forge(None, None);
             }
         }
     }
 }
 
 fn words(settings: &Settings, forge: &ForgeSettings) -> Words {
-    let commits_url = settings.public_url.as_ref().map(|url| {
+    let repo_url = settings.public_url.as_ref().map(|url| {
         let base = url.trim_end_matches('/');
-        format!("{base}/v1/repos/{}/commits/", forge.repo)
+        format!("{base}/v1/repos/{}", forge.repo)
     });
     Words {
         context: forge.context.clone(),
-        commits_url,
+        repo_url,
     }
 }
 
 fn start(settings: &ForgeSettings, words: Words, repo: &Arc<Repo>, api: Arc<ForgeApi>) -> Running {
     let (desk, stop) = (Arc::new(Desk::default()), CancellationToken::new());
-    repo.set_forge(Some(api.clone()));
-    tokio::spawn(tell(api, desk.clone(), stop.clone()));
-    tokio::spawn(follow(repo.clone(), desk, words.clone(), stop.clone()));
+    let proposals = (settings.pull_requests == PullRequests::Judge).then(Arc::<Proposals>::default);
+    repo.outward.set_forge(Some(api.clone()), proposals.clone());
+    tokio::spawn(tell(api.clone(), desk.clone(), stop.clone()));
+    tokio::spawn(follow(repo.clone(), desk.clone(), words.clone(), stop.clone()));
+    if let Some(proposals) = proposals {
+        let work = Work {
+            repo: repo.clone(),
+            proposals,
+            api,
+            desk,
+            words: words.clone(),
+            relist: settings.relist,
+        };
+        tokio::spawn(work.run(stop.clone()));
+    }
     Running {
         settings: settings.clone(),
         words,

@@ -5,7 +5,7 @@
 use headwater_wire::{BranchName, CommitId};
 use serde_json::Value;
 
-use super::delivery::{Ref, RefChange};
+use super::delivery::{Ref, RefChange, Standing};
 
 /// A parsed body, or a part of one.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +34,18 @@ impl<'a> Payload<'a> {
     /// Whether there is a `true` at a JSON pointer.
     pub(super) fn says(self, pointer: &str) -> bool {
         self.0.pointer(pointer).and_then(Value::as_bool) == Some(true)
+    }
+
+    /// Whether something is proposed still: not if there is one of these words at its JSON pointer.
+    pub(super) fn standing(self, closed: &[(&str, &str)]) -> Standing {
+        let is_closed = closed
+            .iter()
+            .any(|(pointer, word)| self.text(pointer) == Some(word));
+        if is_closed {
+            Standing::Closed
+        } else {
+            Standing::Open
+        }
     }
 
     /// A commit id at a JSON pointer; all zeros is none.

@@ -6,13 +6,14 @@
 //! judged for itself. What is deliberately absent: merge drivers of `.gitattributes`, and any ref.
 
 use gix::merge::blob::builtin_driver::text::Labels;
-use headwater_wire::{CommitId, Person, Timestamp};
+use headwater_wire::CommitId;
 
 use super::Mirror;
 use super::error::GitError;
+use super::history::CommitInfo;
 use super::intent::signature;
 use super::object::to_commit_id;
-use super::read::known;
+use super::read::{Reader, known};
 use super::revert::unresolved;
 use super::stop::Stop;
 
@@ -73,7 +74,7 @@ impl Mirror {
             Ok(tree) => tree,
             Err(paths) => return Ok(Merge::Conflict(paths)),
         };
-        let commit = commit(tree, ours, theirs);
+        let commit = commit(tree, (ours, theirs), self.reader.commit(head)?);
         let id = repo
             .write_object(&commit)
             .map_err(|error| broken(&error))?
@@ -103,20 +104,34 @@ fn merge(
     Ok(Ok(merged.tree.write()?.detach()))
 }
 
-/// A merge without a date, so that it depends on nothing but what is merged.
-fn commit(tree: gix::ObjectId, ours: gix::ObjectId, theirs: gix::ObjectId) -> gix::objs::Commit {
-    let nobody = Person {
-        name: "Headwater".to_owned(),
-        email: "headwater@localhost".to_owned(),
-        at: Timestamp(0),
-    };
+/// A merge that says what its newest commit says, since that is what its author says of it, and at the same time, so
+/// that it depends on nothing but what is merged.
+fn commit(
+    tree: gix::ObjectId,
+    (ours, theirs): (gix::ObjectId, gix::ObjectId),
+    newest: CommitInfo,
+) -> gix::objs::Commit {
     gix::objs::Commit {
         tree,
         parents: [ours, theirs].into_iter().collect(),
-        author: signature(&nobody),
-        committer: signature(&nobody),
+        author: signature(&newest.author),
+        committer: signature(&newest.committer),
         encoding: None,
-        message: format!("Merge {theirs} into {ours}\n").into(),
+        message: newest.message.into(),
         extra_headers: Vec::new(),
+    }
+}
+
+impl Reader {
+    /// First parents of `head` that `base` does not contain, newest first, at most `max`.
+    pub fn proposed(&self, head: &CommitId, base: &CommitId, max: usize) -> Result<Vec<CommitId>, GitError> {
+        let mut found = Vec::new();
+        for commit in self.first_parents(head, Some(base), max)? {
+            if self.is_ancestor(&commit, base)? {
+                break;
+            }
+            found.push(commit);
+        }
+        Ok(found)
     }
 }

@@ -18,6 +18,7 @@ mod hooks;
 mod instances;
 mod layers;
 mod problem;
+mod proposals;
 mod reports;
 mod repos;
 mod rollbacks;
@@ -63,6 +64,7 @@ pub(crate) fn router(app: App) -> Router {
             "/v1/repos/{repo}/commits/{commit}/files/{*path}",
             get(files::file),
         )
+        .route("/v1/repos/{repo}/proposals/{commit}", get(proposals::one))
         .route("/v1/repos/{repo}/diff", get(diff::diff))
         .route("/v1/repos/{repo}/explain/{*config}", get(diff::explain))
         .route(

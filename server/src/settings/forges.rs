@@ -11,7 +11,7 @@ use reqwest::Url;
 
 use super::keys::{Key, path, put};
 use super::source::{Mistake, Place};
-use super::{ForgeSettings, RepoSettings};
+use super::{ForgeSettings, PullRequests, RELIST, RepoSettings};
 use crate::forge::{ApiKind, Credential, ForgeKind, remote_path};
 
 /// Context of commit statuses where none is said.
@@ -31,6 +31,7 @@ pub(super) struct ForgeDraft {
     app_key_file: Option<PathBuf>,
     app_installation: Option<String>,
     context: Option<String>,
+    pull_requests: PullRequests,
 }
 
 pub(super) const FORGE_KEYS: &[Key<ForgeDraft>] = &[
@@ -91,6 +92,19 @@ pub(super) const FORGE_KEYS: &[Key<ForgeDraft>] = &[
         default: CONTEXT,
         set: |draft, text| put(&mut draft.context, Ok(Some(text.to_owned()))),
     },
+    Key {
+        name: "pull_requests",
+        help: "`judge` tells on open pull requests what would become of them; `ignore` does not look at them",
+        default: "judge",
+        set: |draft, text| {
+            draft.pull_requests = match text {
+                "judge" => PullRequests::Judge,
+                "ignore" => PullRequests::Ignore,
+                other => return Err(format!("expected `judge` or `ignore`, not `{other}`")),
+            };
+            Ok(())
+        },
+    },
 ];
 
 impl ForgeDraft {
@@ -108,6 +122,7 @@ impl ForgeDraft {
             app_key_file: None,
             app_installation: None,
             context: None,
+            pull_requests: PullRequests::default(),
         }
     }
 }
@@ -206,6 +221,8 @@ fn whole(draft: &ForgeDraft, repos: &[RepoSettings]) -> Result<ForgeSettings, Wr
         ca_file: repo.upstream.ca_file.clone(),
         proxy: repo.upstream.proxy.clone(),
         context: draft.context.clone().unwrap_or_else(|| CONTEXT.to_owned()),
+        pull_requests: draft.pull_requests,
+        relist: RELIST,
     })
 }
 

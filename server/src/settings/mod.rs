@@ -37,6 +37,9 @@ pub use write::WriteSettings;
 /// quicker than the queue.
 pub(crate) const HOOK_GRACE: Duration = Duration::from_mins(1);
 
+/// How often open pull requests are listed where webhooks may have been missed.
+pub const RELIST: Duration = Duration::from_mins(15);
+
 /// Everything `serve` needs to know.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -93,6 +96,20 @@ pub struct ForgeSettings {
     pub proxy: Option<String>,
     /// Name under which commit statuses appear.
     pub context: String,
+    /// Whether pull requests are judged.
+    pub pull_requests: PullRequests,
+    /// Time between two listings of the open pull requests, for what no webhook told of.
+    pub relist: Duration,
+}
+
+/// Whether pull requests are judged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PullRequests {
+    /// They are, and the forge is told.
+    #[default]
+    Judge,
+    /// They are not looked at.
+    Ignore,
 }
 
 /// One webhook that rules may ask.

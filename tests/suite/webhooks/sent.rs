@@ -65,9 +65,20 @@ impl Sent {
         }
     }
 
-    pub(super) fn id(mut self, id: impl Into<String>) -> Self {
+    pub(crate) fn id(mut self, id: impl Into<String>) -> Self {
         self.id = id.into();
         self
+    }
+
+    /// The same push as another forge tells of it.
+    pub(crate) fn from(self, forge: ForgeKind) -> Self {
+        if forge != ForgeKind::GitLab {
+            return Self::new(forge, self.event, &self.json);
+        }
+        let mut body: serde_json::Value = serde_json::from_slice(&self.json).unwrap();
+        body["object_kind"] = json!("push");
+        body["project"] = json!({"id": 7, "path_with_namespace": "acme/config"});
+        Self::new(forge, "Push Hook", body.to_string().as_bytes())
     }
 
     pub(super) fn in_form(mut self) -> Self {
@@ -180,6 +191,38 @@ pub(crate) fn push_of(commit: &CommitId) -> Sent {
     Sent::new(ForgeKind::GitHub, "push", &json)
 }
 
+/// What became of a pull request for `main`, as its forge tells it. `id` makes a delivery another one.
+pub(crate) fn pull_of(forge: ForgeKind, number: u64, action: &str, head: &CommitId) -> Sent {
+    let repository = json!({"id": 7, "full_name": "acme/config"});
+    let state = if action == "closed" { "closed" } else { "open" };
+    let (event, body) = if forge == ForgeKind::GitLab {
+        let words = json!({"iid": number, "action": action, "state": if state == "open" { "opened" } else { "merged" },
+            "last_commit": {"id": head.as_str()}, "target_branch": "main", "source_branch": "feature"});
+        let project = json!({"id": 7, "path_with_namespace": "acme/config"});
+        (
+            "Merge Request Hook",
+            json!({"object_kind": "merge_request", "object_attributes": words, "project": project}),
+        )
+    } else {
+        let pull = json!({"state": state, "head": {"ref": "feature", "sha": head.as_str()}, "base": {"ref": "main"}});
+        (
+            "pull_request",
+            json!({"action": action, "number": number, "pull_request": pull, "repository": repository}),
+        )
+    };
+    Sent::new(forge, event, body.to_string().as_bytes())
+}
+
+/// What a merge queue of GitHub says of one of its branches.
+pub(crate) fn group_of(branch: &str, action: &str, head: &CommitId) -> Sent {
+    let body = json!({
+        "action": action,
+        "merge_group": {"head_sha": head.as_str(), "head_ref": format!("refs/heads/{branch}"), "base_ref": "refs/heads/main"},
+        "repository": {"id": 7, "full_name": "acme/config"},
+    });
+    Sent::new(ForgeKind::GitHub, "merge_group", body.to_string().as_bytes())
+}
+
 /// A server of one repository `acme/config` with a hook of GitHub's, whose polls are an hour apart.
 pub(super) fn stopped(url: &str) -> Stopped {
     let stopped = Stopped::of(url).each(|repo| {
@@ -195,7 +238,7 @@ pub(super) fn origin() -> (TestOrigin, CommitId) {
     (origin, first)
 }
 
-pub(super) fn outcome(reply: &Reply) -> (u16, String) {
+pub(crate) fn outcome(reply: &Reply) -> (u16, String) {
     let word = reply.json()["outcome"].as_str().unwrap_or_default().to_owned();
     (reply.status, word)
 }

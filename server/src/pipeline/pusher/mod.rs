@@ -203,7 +203,7 @@ impl Pipeline {
                 Ok(()) => return Ok(RollbackState::Pushed { commit: ready.commit }),
                 // Whether it arrived, and where the branch is, is looked at again.
                 Err(PushStop::Push(PushError::LeaseLost { .. } | PushError::Unknown { .. })) => {}
-                Err(PushStop::Push(error)) if is_forbidden(&error) && self.repo.forge().is_some() => {
+                Err(PushStop::Push(error)) if is_forbidden(&error) && self.repo.outward.forge().is_some() => {
                     return self.propose(&ready, &branch, &write.access).await;
                 }
                 Err(stop) => return Err(stop),

@@ -19,7 +19,7 @@ impl Pipeline {
         base: &BranchName,
         access: &WriteAccess,
     ) -> Result<RollbackState, PushStop> {
-        let Some(forge) = self.repo.forge() else {
+        let Some(forge) = self.repo.outward.forge() else {
             let why = "there is no forge to open a pull request at".to_owned();
             let hint = "name the forge in a `[forge.NAME]` table, or roll back without `propose`";
             return Err(PushStop::Stuck(why, hint));

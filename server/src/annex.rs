@@ -1,0 +1,71 @@
+//! The annex of a repository's mirror, for whatever is not publishing: its own thread, so that nothing done there can
+//! hold up the followed branch.
+//!
+//! Invariant: one piece of work at a time, under a deadline. The thread starts with the first of it, so a repository
+//! of which nothing is proposed and nothing noted has none.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use headwater_wire::CommitId;
+use tokio::sync::Mutex;
+
+use crate::git::Mirror;
+use crate::git::annex::{dir_of, limits_of};
+use crate::git::error::GitError;
+use crate::git::stop::Stop;
+use crate::pipeline::lane::{Lane, LaneError, Place};
+use crate::settings::RepoSettings;
+
+/// The annex of one repository.
+#[derive(Debug)]
+pub(crate) struct Annex {
+    dir: PathBuf,
+    lane: Mutex<Option<Lane>>,
+}
+
+impl Annex {
+    /// The annex of the mirror in a directory. Nothing is made yet.
+    pub(crate) fn of(mirror: &Path) -> Self {
+        Self {
+            dir: dir_of(mirror),
+            lane: Mutex::new(None),
+        }
+    }
+
+    /// Does `work` in the annex; `like` is a commit of the mirror.
+    pub(crate) async fn call<T: Send + 'static>(
+        &self,
+        settings: &RepoSettings,
+        like: &CommitId,
+        deadline: Duration,
+        work: impl FnOnce(&mut Mirror, &Stop) -> Result<T, GitError> + Send + 'static,
+    ) -> Result<T, LaneError> {
+        let mut held = self.lane.lock().await;
+        let settings = RepoSettings {
+            mirror_limits: limits_of(&settings.mirror_limits),
+            ..settings.clone()
+        };
+        let lane = match held.take() {
+            Some(lane) => lane,
+            None => self.start(&settings)?,
+        };
+        let lane = held.insert(lane);
+        lane.aim(&settings)?;
+        let like = like.clone();
+        lane.call(deadline, move |mirror, stop| {
+            mirror.in_annex(&like, |annex| work(annex, stop))
+        })
+        .await
+    }
+
+    fn start(&self, settings: &RepoSettings) -> Result<Lane, LaneError> {
+        let place = Place {
+            dir: self.dir.clone(),
+            upstream: settings.upstream.clone(),
+            limits: settings.mirror_limits,
+        };
+        // A thread that cannot be started now may be the next time.
+        Lane::start(&format!("{}-annex", settings.name), place).map_err(|_| LaneError::Ended)
+    }
+}

@@ -1,0 +1,49 @@
+//! What a repository has beside what it serves: the forge that holds it, what is proposed for it, and the annex that keeps
+//! that.
+//!
+//! Invariant: nothing here decides or publishes, and nothing that publishes waits for it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+
+use crate::annex::Annex;
+use crate::forge::ForgeApi;
+use crate::proposals::Proposals;
+
+/// The outward side of one repository.
+#[derive(Debug)]
+pub(crate) struct Outward {
+    /// Where what must not be served is kept.
+    pub annex: Annex,
+    forge: ArcSwapOption<ForgeApi>,
+    proposals: ArcSwapOption<Proposals>,
+}
+
+impl Outward {
+    /// That of the repository whose mirror is in a directory.
+    pub(crate) fn of(mirror: &Path) -> Self {
+        Self {
+            annex: Annex::of(mirror),
+            forge: ArcSwapOption::empty(),
+            proposals: ArcSwapOption::empty(),
+        }
+    }
+
+    /// Speaks to this forge from now on, and about these proposals.
+    pub(crate) fn set_forge(&self, forge: Option<Arc<ForgeApi>>, proposals: Option<Arc<Proposals>>) {
+        self.forge.store(forge);
+        self.proposals.store(proposals);
+    }
+
+    /// The forge that holds it, if we may speak to one.
+    pub(crate) fn forge(&self) -> Option<Arc<ForgeApi>> {
+        self.forge.load_full()
+    }
+
+    /// What is proposed for the branch, if a forge is told what would become of it.
+    pub(crate) fn proposals(&self) -> Option<Arc<Proposals>> {
+        self.proposals.load_full()
+    }
+}
