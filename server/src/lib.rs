@@ -15,6 +15,7 @@ mod hooks;
 mod http;
 mod judge;
 mod measure;
+mod notes;
 mod outward;
 mod pipeline;
 pub mod process;

@@ -1,5 +1,5 @@
-//! What a repository has beside what it serves: the forge that holds it, what is proposed for it, and the annex that keeps
-//! that.
+//! What a repository has beside what it serves: the forge that holds it, what is proposed for it, notes on their way,
+//! and the annex for both.
 //!
 //! Invariant: nothing here decides or publishes, and nothing that publishes waits for it.
 
@@ -10,6 +10,7 @@ use arc_swap::ArcSwapOption;
 
 use crate::annex::Annex;
 use crate::forge::ForgeApi;
+use crate::notes::Notes;
 use crate::proposals::Proposals;
 
 /// The outward side of one repository.
@@ -18,6 +19,8 @@ pub(crate) struct Outward {
     /// Where what must not be served is kept.
     pub annex: Annex,
     forge: ArcSwapOption<ForgeApi>,
+    /// What became of commits and is not noted yet.
+    pub notes: Notes,
     proposals: ArcSwapOption<Proposals>,
 }
 
@@ -27,6 +30,7 @@ impl Outward {
         Self {
             annex: Annex::of(mirror),
             forge: ArcSwapOption::empty(),
+            notes: Notes::default(),
             proposals: ArcSwapOption::empty(),
         }
     }

@@ -21,6 +21,7 @@ use tracing::{error, info, warn};
 use crate::forge::outbound::Outbound;
 use crate::http::{App, router, serve};
 use crate::judge::{Purpose, Questions, Rules};
+use crate::notes;
 use crate::outward::Outward;
 use crate::pipeline::Pipeline;
 use crate::pipeline::lane::{Lane, Place};
@@ -171,6 +172,8 @@ impl House {
             } else {
                 let (running, pipeline) = self.assemble(repo)?;
                 self.pipelines.spawn(pipeline.run(running.stop.clone()));
+                self.pipelines
+                    .spawn(notes::write(running.repo.clone(), running.stop.clone()));
                 self.running.insert(name, running);
             }
         }

@@ -15,7 +15,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use headwater_server::forge::{ApiKind, Credential};
-use headwater_server::settings::ForgeSettings;
+use headwater_server::settings::{ForgeSettings, PullRequests, RELIST};
 use headwater_wire::CommitId;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
@@ -237,6 +237,8 @@ pub fn gitea(api_url: String, token_file: PathBuf) -> ForgeSettings {
         ca_file: None,
         proxy: None,
         context: "headwater".to_owned(),
+        pull_requests: PullRequests::Judge,
+        relist: RELIST,
     }
 }
 

@@ -11,8 +11,8 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use headwater_server::forge::{
     ApiKind, Credential, ForgeApi, ForgeError, ForgeKind, PullRequestDraft, Status, StatusState,
 };
-use headwater_server::settings::{ForgeSettings, PullRequests, RELIST};
-use headwater_tests::forge::{Instead, TestForge};
+use headwater_server::settings::ForgeSettings;
+use headwater_tests::forge::{Instead, TestForge, gitea};
 use headwater_tests::origin::TestOrigin;
 use headwater_tests::server::Stopped;
 use headwater_tests::wait::wait_until;
@@ -41,17 +41,8 @@ impl Spoken {
         std::fs::write(&file, "first\n").unwrap();
         let forge = TestForge::start("first");
         let settings = ForgeSettings {
-            name: "forge".to_owned(),
             kind,
-            api_url: forge.api_url(path),
-            project: "acme/config".to_owned(),
-            repo: "default".parse().unwrap(),
-            credential: Credential::Token { file },
-            ca_file: None,
-            proxy: None,
-            context: "headwater".to_owned(),
-            pull_requests: PullRequests::Judge,
-            relist: RELIST,
+            ..gitea(forge.api_url(path), file)
         };
         Self { forge, dir, settings }
     }

@@ -39,6 +39,7 @@ mod history;
 mod init;
 mod instances;
 mod languages;
+mod notes;
 mod problems;
 mod proposals;
 mod proxies;

@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use crate::forge::{KINDS, Spoken, app_key, origin, until_told};
 use crate::guards::{CONFIG, asking, guarded, pool};
+use crate::notes::{shown, with_notes};
 use crate::webhooks::{SECRET, group_of, hook, outcome, pull_of, push_of};
 
 const NEVER: Duration = Duration::from_hours(1);
@@ -99,10 +100,11 @@ fn proposal(server: &TestServer, head: &CommitId) -> Value {
 // --- The whole story ----------------------------------------------------------------------------------------------
 
 #[test]
-fn from_a_pull_request_to_what_is_published() {
+fn from_a_pull_request_to_the_note_on_what_was_published() {
     for kind in KINDS {
         let ((origin, first), spoken) = (origin(), Spoken::with(kind));
-        let server = told(&spoken, &origin).start();
+        origin.allow_push();
+        let server = with_notes(told(&spoken, &origin), &origin).start();
         until_told(&spoken.forge, &first, "success");
         let (forge, sent) = (&spoken.forge, sender(kind.0));
 
@@ -142,6 +144,14 @@ fn from_a_pull_request_to_what_is_published() {
         until_told(forge, &merged, "success");
         assert_eq!(description(forge, &merged), "admitted, and served from now on");
         pull_of(sent, 7, "closed", &good).to(&server).expect(202);
+
+        // The repository tells it, too.
+        wait_until("the note", || shown(&origin, &merged).is_some());
+        let note = shown(&origin, &merged).unwrap();
+        assert!(
+            note.starts_with("Headwater-Verdict: admitted\nHeadwater-Published: 2"),
+            "{note}"
+        );
     }
 }
 

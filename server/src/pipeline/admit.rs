@@ -73,9 +73,11 @@ impl Pipeline {
             self.expose(reader, good).await?;
         }
         match decide(&candidate, walk.head.kind(), &policy) {
-            Admission::Reject => self.reject(&walk.head).await,
-            Admission::Admit | Admission::Hold => Ok(()),
+            Admission::Reject => self.reject(&walk.head).await?,
+            Admission::Admit | Admission::Hold => {}
         }
+        self.repo.outward.notes.settle();
+        Ok(())
     }
 
     /// Whether anything is served now. After a lost mirror or a start that could not read the tip, nothing is.
@@ -177,6 +179,7 @@ impl Pipeline {
         let judged = Arc::new(judge(reader, commit, &rules, measure).instrument(span).await?);
         if !was_admitted {
             self.repo.keep_verdict(&judged, clock::now()).await?;
+            self.repo.note_verdict(reader, &judged);
         }
         self.repo.remember(&judged);
         Ok(judged)
@@ -233,6 +236,7 @@ impl Pipeline {
             published.head_findings = Arc::from([]);
         });
         if tip_before.as_ref() != Some(&commit) {
+            self.repo.note_published(&commit);
             let warnings = judged.findings.len();
             info!(
                 commit.id = %commit, configs = valid.configs().len(), findings = warnings, effects = moved,

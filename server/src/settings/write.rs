@@ -3,6 +3,8 @@
 //! Invariant: writing is off unless it is allowed, and never uses the credentials for reading: whoever may read many
 //! repositories need not be able to change one.
 
+use std::time::Duration;
+
 use super::access::{Rule, is_clear_text};
 use super::draft::RepoDraft;
 use crate::git::push::{PushMethod, WriteAccess};
@@ -12,6 +14,8 @@ use crate::secret::{UpstreamUrl, UrlKind};
 
 /// Most writes within a minute where nothing is said: far above what people do, far below what a loop does.
 pub(super) const PER_MINUTE: u32 = 10;
+/// Shortest time between two pushes of notes: what comes close together is one push, and forges count pushes.
+const NOTES_PAUSE: Duration = Duration::from_secs(10);
 /// Who records commits where nothing is said.
 pub(super) const COMMITTER_NAME: &str = "Headwater";
 pub(super) const COMMITTER_EMAIL: &str = "headwater@localhost";
@@ -29,6 +33,8 @@ pub struct WriteSettings {
     pub committer_email: String,
     /// Whether the commits are signed.
     pub signing: Signing,
+    /// Shortest time between two pushes of notes.
+    pub notes_pause: Duration,
     /// Most writes within a minute.
     pub per_minute: u32,
     /// Whether a person may insist on going back to content that does not validate.
@@ -66,6 +72,7 @@ pub(super) fn finish(draft: &RepoDraft, upstream: &Upstream) -> WriteSettings {
         },
         committer_name: or(&draft.committer_name, COMMITTER_NAME),
         committer_email: or(&draft.committer_email, COMMITTER_EMAIL),
+        notes_pause: NOTES_PAUSE,
         signing: signing.map_or(Signing::Unsigned, Signing::SshKey),
         per_minute: draft.writes_per_minute.unwrap_or(PER_MINUTE),
         invalid_allowed: draft.allow_invalid,
