@@ -3,7 +3,6 @@
 //! Invariant: a commit that is too much for the validators gets a verdict that says so; it is never tried in a loop.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use crate::git::error::GitError;
 use crate::git::read::Reader;
 use crate::measure::{Measure, Measured};
 use crate::repo::RepoError;
-use crate::sandbox::{self, SandboxError};
+use crate::sandbox::{self, End, Program, SandboxError};
 use crate::store::{VALIDATOR_EPOCH, VerdictRecord};
 use crate::task::{self, BlockingError};
 use crate::tree::{self, Contents, RawEntry};
@@ -68,6 +67,13 @@ impl Judged {
         self.findings.iter().filter(|finding| finding.is_error())
     }
 
+    /// Whether it may be otherwise the next time: a child that somebody killed says as much of the machine as of the
+    /// commit, and a webhook that is silent nothing of the commit at all.
+    pub(crate) fn is_passing(&self) -> bool {
+        self.errors()
+            .any(|finding| matches!(finding.code.as_str(), End::CODE_PASSING | "webhook/unanswered"))
+    }
+
     /// What the store keeps of it.
     pub(crate) fn record(&self, judged_at: Timestamp, rules: &Rules) -> VerdictRecord {
         VerdictRecord {
@@ -103,7 +109,7 @@ pub(crate) struct Rules {
     /// Whether they are asked at all.
     pub questions: Questions,
     /// Program whose children work out verdicts; without one they are worked out in this process, as tests do.
-    pub program: Option<PathBuf>,
+    pub program: Option<Program>,
     /// What the verdict is for.
     pub purpose: Purpose,
 }
@@ -174,9 +180,15 @@ impl Rules {
             && kept.findings.iter().any(is_theirs)
     }
 
-    /// Names these rules: a refusal for want of time or room, or by the floor, holds only as long as they do.
+    /// Names these rules: a refusal for want of time or room, or by the floor, holds only as long as they do. Another
+    /// release may need less of both, or have mended what it crashed of.
     pub(crate) fn fingerprint(&self) -> String {
-        format!("{:?} {:?} {:?}", self.limits, self.deadline, self.floor)
+        let release = env!("CARGO_PKG_VERSION");
+        let confinement = self.program.as_ref().map(|program| program.confinement);
+        format!(
+            "{release} {confinement:?} {:?} {:?} {:?}",
+            self.limits, self.deadline, self.floor
+        )
     }
 }
 
@@ -202,7 +214,7 @@ pub(crate) async fn judge(
     };
     let outcome = match task::blocking(READ_DEADLINE, read).await? {
         Ok((entries, before)) => judge_entries(entries, rules, Measured { measure, before }).await?,
-        Err(error @ GitError::TooLarge { .. }) => Outcome::refused("limit/tree", error.to_string()),
+        Err(error @ GitError::TooLarge { .. }) => Outcome::refused(too_large(error.to_string())),
         Err(error) => return Err(error.into()),
     };
     let Outcome {
@@ -240,13 +252,8 @@ pub(crate) async fn judge_entries(
         match sandbox::judge(program, &entries, (rules, &measured)).await {
             Ok(view) if view.verdict == VerdictState::Admitted || rules.purpose == Purpose::Documents => {}
             Ok(view) => said = Some(view.findings),
-            Err(error @ SandboxError::TimedOut(_)) => {
-                return Ok(Outcome::refused("limit/deadline", error.to_string()));
-            }
-            Err(error @ SandboxError::Died(_)) => {
-                return Ok(Outcome::refused("limit/crash", error.to_string()));
-            }
-            Err(error @ SandboxError::Start(_)) => return Err(error.into()),
+            Err(SandboxError::Ended(end)) => return Ok(Outcome::refused(end.finding())),
+            Err(error @ (SandboxError::Start(_) | SandboxError::Unconfined(_))) => return Err(error.into()),
         }
     }
     let (of_work, facts) = (rules.clone(), measured.measure.clone());
@@ -273,14 +280,10 @@ pub(crate) async fn judge_entries(
             valid: None,
             declared,
         }),
-        Err(BlockingError::TimedOut(deadline)) => {
-            let message = format!("the verdict took longer than {} s", deadline.as_secs());
-            Ok(Outcome::refused("limit/deadline", message))
+        Err(BlockingError::TimedOut(deadline)) => Ok(Outcome::refused(End::Deadline(deadline).finding())),
+        Err(error @ BlockingError::Panicked) => {
+            Ok(Outcome::refused(End::Crashed(error.to_string()).finding()))
         }
-        Err(BlockingError::Panicked) => Ok(Outcome::refused(
-            "limit/crash",
-            "the validators failed on this commit".to_owned(),
-        )),
     }
 }
 
@@ -316,10 +319,10 @@ impl Outcome {
     }
 
     /// A rejection that no file can be blamed for. It is kept like any other, so its cost is paid once.
-    fn refused(code: &str, message: String) -> Self {
-        debug!(code, "no verdict: {message}");
+    fn refused(finding: Finding) -> Self {
+        debug!(code = finding.code, "no verdict: {}", finding.message);
         Self {
-            findings: vec![refusal(code, message)],
+            findings: vec![finding],
             valid: None,
             declared: None,
         }
@@ -328,10 +331,11 @@ impl Outcome {
 
 /// What is said of a tree that is too large to be read.
 pub(crate) fn too_large(message: String) -> Finding {
-    refusal("limit/tree", message)
-}
-
-fn refusal(code: &str, message: String) -> Finding {
-    Finding::new(code, Severity::Error, (tree::MANIFEST, Span::START), message)
-        .hint("look for very large or deeply recursive documents and schemas in this commit")
+    Finding::new(
+        "limit/tree",
+        Severity::Error,
+        (tree::MANIFEST, Span::START),
+        message,
+    )
+    .hint("look for very large or deeply recursive documents and schemas in this commit")
 }

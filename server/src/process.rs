@@ -15,6 +15,9 @@ use crate::settings::Settings;
 use crate::supervisor::{self, StartError};
 use crate::telemetry::{self, Logs};
 
+/// Stack of the service's threads, in bytes: more than the threads of verdicts have (`sandbox`).
+pub(crate) const THREAD_STACK_BYTES: usize = 4 << 20;
+
 /// Why the process ended with an error.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
@@ -55,6 +58,7 @@ pub fn serve(
 ) -> Result<(), ProcessError> {
     let logs = telemetry::start(settings.log_format, &settings.log_filter);
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_stack_size(THREAD_STACK_BYTES)
         .enable_all()
         .build()
         .map_err(ProcessError::Runtime)?;

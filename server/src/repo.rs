@@ -12,7 +12,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use headwater_core::{Answer, Comparison, Fleet, Freshness, Known, Relation, Token, compare};
 use headwater_validators::Inputs;
-use headwater_wire::{BranchName, CommitId, ConfigName, Finding, RepoName, Timestamp, VerdictState};
+use headwater_wire::{BranchName, CommitId, ConfigName, RepoName, Timestamp, VerdictState};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -351,13 +351,9 @@ impl Repo {
         (!self.rules.outlive(&kept)).then_some(kept)
     }
 
-    /// Keeps a verdict.
+    /// Keeps a verdict, unless it is a passing one: then the next start tries again.
     pub(crate) async fn keep_verdict(&self, judged: &Judged, at: Timestamp) -> Result<(), StoreFailure> {
-        // A child that was killed says as much of the machine as of the commit, and a webhook that is silent nothing of
-        // the commit at all: the next start tries again.
-        let is_passing =
-            |finding: &&Finding| matches!(finding.code.as_str(), "limit/crash" | "webhook/unanswered");
-        if judged.errors().any(|finding| is_passing(&finding)) {
+        if judged.is_passing() {
             return Ok(());
         }
         let (store, repo) = (self.store.clone(), self.name().clone());

@@ -1,348 +1,209 @@
 //! A verdict in a child process that can be killed.
 //!
 //! Why: no validator can be stopped from within. A schema may take exponential time, a document may take all memory,
-//! and a crash of the service for one commit would come back at every start. The child is this same program; it sets
-//! its own limits before it reads a byte, and what it says is only a verdict: the documents are made here, once it is
+//! and a crash of the service for one commit would come back at every start. The child is this same program; it
+//! confines itself before it reads a byte, and what it says is only a verdict: the documents are made here, once it is
 //! known that making them ends well.
 //!
-//! Invariant: the child gets the files on standard input and nothing else: no path, no address, no credential.
+//! Invariant: the child gets the files on standard input and nothing else: no path, no address, no credential. It has
+//! less stack than the service's own threads, so that what ends well there ends well here.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read, Write};
-use std::path::Path;
-use std::process::Stdio;
-use std::sync::Arc;
+mod confine;
+mod end;
+mod filter;
+mod frames;
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::{ExitCode, Stdio};
+use std::thread;
 use std::time::Duration;
 
-use headwater_validators::{
-    CommitFacts, ConfigTree, ContentId, Context, Entry, File, Floor, Limits, Restored, validate,
-};
-use headwater_wire::{CheckView, ConfigName};
-use rustix::process::{Resource, Rlimit, setrlimit};
-use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use headwater_validators::validate;
+use headwater_wire::CheckView;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter};
 use tokio::process::{Child, Command};
+use tracing::debug;
 
+use self::confine::Terms;
+pub use self::confine::{Confinement, FilterNeed, MemoryBytes};
+pub(crate) use self::end::End;
+use self::frames::Input;
 use crate::judge::Rules;
 use crate::measure::Measured;
-use crate::tree::{RawEntry, assemble};
+use crate::process::THREAD_STACK_BYTES;
+use crate::tree::RawEntry;
 
 /// Argument that makes this program judge its standard input; not for people.
 pub const ARGUMENT: &str = "verdict-child";
 
-/// Memory the child may have, in bytes: several times the largest tree that is read, and far below a small machine.
-const MEMORY_BYTES_MAX: u64 = 4 << 30;
+/// Stack of the thread that judges, in bytes.
+const STACK_BYTES: usize = 2 << 20;
+const _: () = assert!(
+    STACK_BYTES < THREAD_STACK_BYTES,
+    "what ends well in a child must end well in the service"
+);
+/// Bytes written to a child at once: what a pipe holds.
+const WRITE_BYTES: usize = 64 << 10;
 /// Largest answer of a child, in bytes: its findings, which are limited in number and length.
 const ANSWER_BYTES_MAX: u64 = 16 << 20;
-/// Largest field of a child's input, in bytes: a guard against reading nonsense as a length.
-const FIELD_BYTES_MAX: u64 = 1 << 30;
+/// Longest last words of a child, in bytes: enough for how Rust's library says what it ends for.
+const LAST_WORDS_BYTES_MAX: u64 = 4 << 10;
+
+/// Exit code of a child that read nothing, since it could not be confined as it must be.
+const UNCONFINED: u8 = 3;
+/// Exit code of a child whose validators panicked, as Rust gives it.
+const PANICKED: u8 = 101;
+
+/// A program whose children work out verdicts, and what they are held to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Program {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// What its children are held to.
+    pub(crate) confinement: Confinement,
+}
 
 /// Why a child gave no verdict.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SandboxError {
-    /// It took longer than it may.
-    #[error("the verdict took longer than {} s", .0.as_secs())]
-    TimedOut(Duration),
-    /// It ended without an answer: killed for its memory or time, or crashed.
-    #[error("the verdict ended without an answer: {0}")]
-    Died(String),
+    /// It ended without an answer: killed for its time, its memory or what it tried, or crashed.
+    #[error(transparent)]
+    Ended(End),
     /// It could not be started; this says nothing about the commit.
     #[error("the verdict process could not be started")]
     Start(#[source] io::Error),
+    /// It could not be confined; this says nothing about the commit.
+    #[error("the verdict process could not be confined: {0}")]
+    Unconfined(String),
 }
 
-#[derive(Serialize, Deserialize)]
-struct Header {
-    limits: Limits,
-    floor: Floor,
-    exposed: BTreeSet<ConfigName>,
-    restored: Option<Restored>,
-    commit: CommitFacts,
-    entries: usize,
-    /// Entries of the old tree, which follow.
-    before: Option<usize>,
-    cpu_seconds: u64,
+/// What a child said.
+struct Answer {
+    view: CheckView,
+    /// Its last words; the reason, if it could not filter its system calls.
+    said: String,
 }
 
 /// Judges `entries` in a child of `program`.
 pub(crate) async fn judge(
-    program: &Path,
+    program: &Program,
     entries: &[RawEntry],
     (rules, measured): (&Rules, &Measured),
 ) -> Result<CheckView, SandboxError> {
     let deadline = rules.deadline;
-    let input = encode(entries, (rules, measured)).map_err(SandboxError::Start)?;
-    let mut child = Command::new(program)
+    let input = Input::new(entries, (rules, measured)).map_err(SandboxError::Start)?;
+    let answer = match attempt(program, &input, deadline).await {
+        // It was not the service, so it may have been meant for somebody else: once more, and no oftener.
+        Err(SandboxError::Ended(end)) if end.is_passing() => attempt(program, &input, deadline).await,
+        answer => answer,
+    };
+    Ok(answer?.view)
+}
+
+/// Judges nothing at all in a child. Gives the reason if system calls of verdicts cannot be filtered here.
+pub(crate) async fn probe(program: &Program, rules: &Rules) -> Result<Option<String>, SandboxError> {
+    let nothing = Measured::default();
+    let input = Input::new(&[], (rules, &nothing)).map_err(SandboxError::Start)?;
+    let said = attempt(program, &input, rules.deadline).await?.said;
+    Ok((!said.is_empty()).then_some(said))
+}
+
+async fn attempt(program: &Program, input: &Input<'_>, deadline: Duration) -> Result<Answer, SandboxError> {
+    let terms = Terms {
+        confinement: program.confinement,
+        cpu_seconds: deadline.as_secs() + 1,
+    };
+    let mut child = Command::new(&program.path)
         .arg(ARGUMENT)
+        .args(terms.to_arguments())
         .env_clear()
         .current_dir("/")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
         .map_err(SandboxError::Start)?;
-    if let Ok(result) = tokio::time::timeout(deadline, converse(&mut child, &input)).await {
+    if let Ok(result) = tokio::time::timeout(deadline, converse(&mut child, input, terms)).await {
         return result;
     }
     // The child is killed when it is dropped, too; what the kill says does not matter.
     child.start_kill().ok();
-    Err(SandboxError::TimedOut(deadline))
+    Err(SandboxError::Ended(End::Deadline(deadline)))
 }
 
 /// Writes the input, reads the answer, waits for the end.
-async fn converse(child: &mut Child, input: &[u8]) -> Result<CheckView, SandboxError> {
-    let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
-        return Err(SandboxError::Died("no pipes".to_owned()));
+async fn converse(child: &mut Child, input: &Input<'_>, terms: Terms) -> Result<Answer, SandboxError> {
+    let (Some(stdin), Some(stdout), Some(stderr)) =
+        (child.stdin.take(), child.stdout.take(), child.stderr.take())
+    else {
+        return Err(SandboxError::Start(io::ErrorKind::BrokenPipe.into()));
     };
     let write = async {
         // A child that dies while reading is told by its exit, not by the broken pipe.
-        stdin.write_all(input).await.ok();
-        drop(stdin);
+        let mut stdin = BufWriter::with_capacity(WRITE_BYTES, stdin);
+        for frame in input.frames() {
+            if stdin.write_all(&frame).await.is_err() {
+                return;
+            }
+        }
+        stdin.flush().await.ok();
     };
-    let mut answer = Vec::new();
-    let mut stdout = stdout.take(ANSWER_BYTES_MAX);
-    let (read, ()) = tokio::join!(stdout.read_to_end(&mut answer), write);
+    let (mut answer, mut said) = (Vec::new(), Vec::new());
+    let (mut stdout, mut stderr) = (stdout.take(ANSWER_BYTES_MAX), stderr.take(LAST_WORDS_BYTES_MAX));
+    let (read, heard, ()) = tokio::join!(
+        stdout.read_to_end(&mut answer),
+        stderr.read_to_end(&mut said),
+        write
+    );
     let status = child.wait().await.map_err(SandboxError::Start)?;
-    let view = serde_json::from_slice::<CheckView>(&answer)
-        .ok()
-        .filter(|_| status.success() && read.is_ok());
-    view.ok_or_else(|| SandboxError::Died(status.to_string()))
+    let said = String::from_utf8_lossy(&said).trim().to_owned();
+    if status.code() == Some(UNCONFINED.into()) {
+        return Err(SandboxError::Unconfined(said));
+    }
+    let is_whole = status.success() && read.is_ok() && heard.is_ok();
+    match serde_json::from_slice(&answer) {
+        Ok(view) if is_whole => Ok(Answer { view, said }),
+        _ => {
+            debug!(%status, "a verdict ended without an answer: {said:?}");
+            Err(SandboxError::Ended(End::of(status, &said, terms)))
+        }
+    }
 }
 
-/// The child: limits first, then input, verdict, output. Gives the exit code.
-pub fn child() -> io::Result<()> {
-    let mut stdin = io::stdin().lock();
-    confine(u64::MAX)?;
-    let header: Header = serde_json::from_slice(&field(&mut stdin)?)?;
-    confine(header.cpu_seconds)?;
-    let mut entries = Vec::new();
-    for _ in 0..header.entries {
-        entries.push(decode_entry(&mut stdin)?);
-    }
-    let tree = assemble(&entries);
-    let before = match header.before {
-        Some(count) => Some(decode_before(&mut stdin, count, entries)?),
-        None => None,
+/// The child: confines itself, then judges what it reads and says its verdict.
+pub fn child() -> ExitCode {
+    child_that(judge_input)
+}
+
+/// A child that does something else once it is confined; what that could be is the concern of tests alone.
+#[expect(clippy::print_stderr, reason = "the parent reads it")]
+pub fn child_that(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> ExitCode {
+    let Some(terms) = Terms::of_arguments(std::env::args().skip(2)) else {
+        return ExitCode::from(UNCONFINED);
     };
-    let verdict = validate(
-        &tree,
-        &Context {
-            limits: &header.limits,
-            exposed: &header.exposed,
-            before: before.as_ref(),
-            restored: header.restored.as_ref(),
-            commit: &header.commit,
-            floor: &header.floor,
-        },
-    );
+    match confine::confine(terms) {
+        Ok(None) => {}
+        Ok(Some(reason)) => eprintln!("{reason}"),
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(UNCONFINED);
+        }
+    }
+    let worker = thread::Builder::new().stack_size(STACK_BYTES).spawn(work);
+    match worker.map(thread::JoinHandle::join) {
+        Ok(Ok(Ok(()))) => ExitCode::SUCCESS,
+        Ok(Err(_panic)) => ExitCode::from(PANICKED),
+        Ok(Ok(Err(_))) | Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn judge_input() -> io::Result<()> {
+    let mut stdin = io::stdin().lock();
+    let received = frames::receive(&mut stdin)?;
+    let verdict = validate(&received.tree, &received.context());
     let mut stdout = io::stdout().lock();
     serde_json::to_writer(&mut stdout, &verdict.view())?;
     stdout.flush()
-}
-
-/// Takes from this process what a verdict does not need. Limits only fall, so calling it twice is safe.
-fn confine(cpu_seconds: u64) -> io::Result<()> {
-    let set = |resource, value: u64| {
-        setrlimit(
-            resource,
-            Rlimit {
-                current: Some(value),
-                maximum: Some(value),
-            },
-        )
-        .map_err(io::Error::from)
-    };
-    set(Resource::Core, 0)?;
-    set(Resource::Fsize, 0)?;
-    set(Resource::As, MEMORY_BYTES_MAX)?;
-    if cpu_seconds != u64::MAX {
-        set(Resource::Cpu, cpu_seconds)?;
-    }
-    Ok(())
-}
-
-fn encode(entries: &[RawEntry], (rules, measured): (&Rules, &Measured)) -> io::Result<Vec<u8>> {
-    let measure = &measured.measure;
-    let header = Header {
-        limits: rules.limits.clone(),
-        floor: rules.floor.clone(),
-        exposed: measure.exposed.clone(),
-        restored: measure.restored.clone(),
-        commit: measure.facts.clone(),
-        entries: entries.len(),
-        before: measured.before.as_ref().map(Vec::len),
-        cpu_seconds: rules.deadline.as_secs() + 1,
-    };
-    let mut out = Vec::new();
-    put(&mut out, &serde_json::to_vec(&header)?)?;
-    for entry in entries {
-        encode_entry(&mut out, entry)?;
-    }
-    let sent: BTreeMap<&[u8], &Entry> = entries
-        .iter()
-        .map(|(path, entry)| (path.as_slice(), entry))
-        .collect();
-    for entry in measured.before.iter().flatten() {
-        // What is in both trees is sent once.
-        if sent.get(entry.0.as_slice()).is_some_and(|sent| **sent == entry.1) {
-            put(&mut out, &entry.0)?;
-            out.push(b'=');
-        } else {
-            encode_entry(&mut out, entry)?;
-        }
-    }
-    Ok(out)
-}
-
-fn encode_entry(out: &mut Vec<u8>, (path, entry): &RawEntry) -> io::Result<()> {
-    put(out, path)?;
-    match entry {
-        Entry::Symlink => out.push(b'l'),
-        Entry::Submodule => out.push(b's'),
-        Entry::File(file) => {
-            out.push(if file.bytes.is_some() { b'f' } else { b'n' });
-            put(out, file.id.as_str().as_bytes())?;
-            out.extend_from_slice(&file.size.to_le_bytes());
-            if let Some(bytes) = &file.bytes {
-                put(out, bytes)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The old tree; `newer` are the entries that it may share.
-fn decode_before(input: &mut impl Read, count: usize, newer: Vec<RawEntry>) -> io::Result<ConfigTree> {
-    let newer: BTreeMap<Vec<u8>, Entry> = newer.into_iter().collect();
-    let mut tree = ConfigTree::new();
-    for _ in 0..count {
-        let path = field(input)?;
-        let entry = match kind(input)? {
-            b'=' => newer.get(&path).cloned().ok_or(io::ErrorKind::InvalidData)?,
-            kind => decode_content(input, kind)?,
-        };
-        tree.insert(&path, entry);
-    }
-    Ok(tree)
-}
-
-fn decode_entry(input: &mut impl Read) -> io::Result<RawEntry> {
-    let path = field(input)?;
-    let kind = kind(input)?;
-    Ok((path, decode_content(input, kind)?))
-}
-
-fn kind(input: &mut impl Read) -> io::Result<u8> {
-    let mut kind = [0];
-    input.read_exact(&mut kind)?;
-    let [kind] = kind;
-    Ok(kind)
-}
-
-fn decode_content(input: &mut impl Read, kind: u8) -> io::Result<Entry> {
-    Ok(match kind {
-        b'l' => Entry::Symlink,
-        b's' => Entry::Submodule,
-        b'f' | b'n' => {
-            let id = String::from_utf8(field(input)?).map_err(|_| io::ErrorKind::InvalidData)?;
-            let mut size = [0; 8];
-            input.read_exact(&mut size)?;
-            let bytes = if kind == b'f' {
-                Some(Arc::from(field(input)?))
-            } else {
-                None
-            };
-            Entry::File(File {
-                id: ContentId::new(id),
-                size: u64::from_le_bytes(size),
-                bytes,
-            })
-        }
-        _ => return Err(io::ErrorKind::InvalidData.into()),
-    })
-}
-
-fn put(out: &mut Vec<u8>, bytes: &[u8]) -> io::Result<()> {
-    let len = u64::try_from(bytes.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
-    out.extend_from_slice(&len.to_le_bytes());
-    out.extend_from_slice(bytes);
-    Ok(())
-}
-
-fn field(input: &mut impl Read) -> io::Result<Vec<u8>> {
-    let mut len = [0; 8];
-    input.read_exact(&mut len)?;
-    let len = u64::from_le_bytes(len);
-    if len > FIELD_BYTES_MAX {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    let mut bytes = Vec::new();
-    input.take(len).read_to_end(&mut bytes)?;
-    if u64::try_from(bytes.len()).ok() == Some(len) {
-        Ok(bytes)
-    } else {
-        Err(io::ErrorKind::UnexpectedEof.into())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::judge::Questions;
-
-    #[test]
-    fn what_is_sent_to_the_child_is_what_it_reads() {
-        let file = |bytes: Option<&[u8]>| {
-            Entry::File(File {
-                id: ContentId::new("id"),
-                size: 7,
-                bytes: bytes.map(Arc::from),
-            })
-        };
-        let entries: Vec<RawEntry> = vec![
-            (b"a.toml".to_vec(), file(Some(b"a = 1"))),
-            (b"big.json".to_vec(), file(None)),
-            (b"li\xffnk".to_vec(), Entry::Symlink),
-            (b"sub".to_vec(), Entry::Submodule),
-        ];
-        let measured = Measured {
-            before: Some(vec![
-                entries[0].clone(),
-                (b"old.toml".to_vec(), file(Some(b"b = 1"))),
-            ]),
-            ..Measured::default()
-        };
-        let rules = Rules {
-            limits: Limits::default(),
-            deadline: Duration::from_secs(1),
-            floor: Floor::default(),
-            webhooks: None,
-            questions: Questions::Put,
-            program: None,
-            purpose: crate::judge::Purpose::default(),
-        };
-        let sent = encode(&entries, (&rules, &measured)).unwrap();
-        let mut input = sent.as_slice();
-        let header: Header = serde_json::from_slice(&field(&mut input).unwrap()).unwrap();
-        assert_eq!(header.entries, entries.len());
-        for entry in &entries {
-            assert_eq!(
-                format!("{:?}", decode_entry(&mut input).unwrap()),
-                format!("{entry:?}")
-            );
-        }
-        let before = decode_before(&mut input, header.before.unwrap(), entries).unwrap();
-        let paths: Vec<&str> = before.iter().map(|(path, _)| path.as_str()).collect();
-        assert_eq!(paths, ["a.toml", "old.toml"]);
-        assert!(input.is_empty());
-    }
-
-    #[test]
-    fn a_length_that_is_nonsense_is_refused_before_memory_is_taken() {
-        let mut input: &[u8] = &u64::MAX.to_le_bytes();
-        assert!(field(&mut input).is_err());
-        let mut short: &[u8] = &[5, 0, 0, 0, 0, 0, 0, 0, b'x'];
-        assert!(field(&mut short).is_err());
-    }
 }

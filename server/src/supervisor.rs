@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::forge::outbound::Outbound;
 use crate::http::{App, router, serve};
@@ -27,6 +27,7 @@ use crate::pipeline::Pipeline;
 use crate::pipeline::lane::{Lane, Place};
 use crate::publish::{Board, Published};
 use crate::repo::{REQUESTS_MAX, Repo};
+use crate::sandbox::{self, FilterNeed, Program};
 use crate::settings::{RepoSettings, Settings};
 use crate::store::{Store, StoreError};
 use crate::webhooks::Webhooks;
@@ -49,6 +50,9 @@ pub enum StartError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Verdicts cannot be confined as the settings require.
+    #[error("cannot work out verdicts: {0}")]
+    Sandbox(String),
     /// A thread could not be started.
     #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
@@ -60,6 +64,9 @@ impl StartError {
         match self {
             Self::DataDir { .. } => "name a directory that can be written with --data-dir",
             Self::Store(error) => error.hint(),
+            Self::Sandbox(_) => {
+                "allow `seccomp` and `prctl` here, or set `sandbox` to `preferred`; see docs/operations.md"
+            }
             Self::Thread(_) => "raise the limit of processes for this user",
         }
     }
@@ -86,6 +93,7 @@ pub async fn run_with_reloads(
     let dir = settings.data_dir.clone();
     std::fs::create_dir_all(&dir).map_err(|source| StartError::DataDir { dir, source })?;
     let store = Arc::new(Store::open(&settings.data_dir)?);
+    probe(&settings).await?;
     let draining = CancellationToken::new();
     let app = App::new(BTreeMap::new(), draining.clone());
     let address = listener.local_addr().ok();
@@ -126,6 +134,43 @@ pub async fn run_with_reloads(
     }
     house.close().await;
     info!("stopped");
+    Ok(())
+}
+
+/// What verdicts are worked out under, without what only a repository has.
+fn rules(settings: &Settings) -> Rules {
+    Rules {
+        limits: settings.limits.clone(),
+        deadline: settings.verdict_deadline,
+        floor: settings.floor.clone(),
+        webhooks: None,
+        questions: Questions::Put,
+        purpose: Purpose::default(),
+        program: settings.verdict_program.as_ref().map(|path| Program {
+            path: path.clone(),
+            confinement: settings.verdict_confinement,
+        }),
+    }
+}
+
+/// Says once how far verdicts are confined on this machine, and does not start if that is not enough.
+async fn probe(settings: &Settings) -> Result<(), StartError> {
+    let rules = rules(settings);
+    let Some(program) = &rules.program else {
+        return Ok(());
+    };
+    let hint = "docs/operations.md says what a container has to allow";
+    match sandbox::probe(program, &rules).await {
+        Ok(None) => debug!("verdicts are worked out in confined processes"),
+        Ok(Some(reason)) => warn!(
+            hint,
+            "verdicts are worked out under limits, but their system calls are not filtered: {reason}"
+        ),
+        Err(error) if settings.verdict_confinement.filter == FilterNeed::Required => {
+            return Err(StartError::Sandbox(error.to_string()));
+        }
+        Err(error) => error!(hint, "no commit can be judged here: {error}"),
+    }
     Ok(())
 }
 
@@ -223,6 +268,10 @@ impl House {
                 "verdict_deadline",
                 old.verdict_deadline != settings.verdict_deadline,
             ),
+            (
+                "verdict_bytes_max or sandbox",
+                old.verdict_confinement != settings.verdict_confinement,
+            ),
         ];
         for (key, _) in fixed.iter().filter(|(_, differs)| *differs) {
             warn!(key, "`{key}` takes effect at the next start");
@@ -252,17 +301,10 @@ impl House {
     }
 
     fn assemble(&self, repo: RepoSettings) -> Result<(Running, Pipeline), StartError> {
+        let webhooks = Webhooks::new(repo.name.clone(), &self.settings.webhooks);
         let rules = Rules {
-            limits: self.settings.limits.clone(),
-            deadline: self.settings.verdict_deadline,
-            floor: self.settings.floor.clone(),
-            webhooks: Some(Arc::new(Webhooks::new(
-                repo.name.clone(),
-                &self.settings.webhooks,
-            ))),
-            questions: Questions::Put,
-            program: self.settings.verdict_program.clone(),
-            purpose: Purpose::default(),
+            webhooks: Some(Arc::new(webhooks)),
+            ..rules(&self.settings)
         };
         let state = kept_state(&self.store, &repo.name, &rules)?;
         let place = Place {

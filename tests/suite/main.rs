@@ -47,6 +47,8 @@ mod recovery;
 mod reload;
 mod rollback;
 mod sample_repo;
+mod sandbox;
+mod sandbox_hostile;
 mod serve;
 mod serve_by_commit;
 mod silence;

@@ -172,7 +172,7 @@ pub fn main() -> ExitCode {
         .nth(1)
         .is_some_and(|argument| argument == sandbox::ARGUMENT)
     {
-        return verdict_child();
+        return sandbox::child();
     }
     // Neither stream is locked, since a server started from here logs from other threads.
     let mut out = BufWriter::new(io::stdout());
@@ -183,15 +183,6 @@ pub fn main() -> ExitCode {
         &mut io::stderr(),
     );
     ExitCode::from(code)
-}
-
-/// A child of a service, which reads files and says its verdict on them. Why it failed is for nobody to read: its
-/// parent sees only that it did.
-fn verdict_child() -> ExitCode {
-    match sandbox::child() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
-    }
 }
 
 /// Runs the program; gives the exit code.

@@ -20,7 +20,7 @@ use super::keys::{
 use super::source::{Flags, Mistake, Place};
 use super::table::{apply, members, set, table_lacks};
 use super::webhooks::{self, WEBHOOK_KEYS, WebhookDraft};
-use super::{HOOK_GRACE, RepoSettings, Settings, WriteSettings, write};
+use super::{Confinement, HOOK_GRACE, RepoSettings, Settings, WriteSettings, write};
 use crate::git::limits::MirrorLimits;
 use crate::git::list::BranchWanted;
 use crate::git::push::PushMethod;
@@ -41,6 +41,7 @@ pub struct ServerDraft {
     pub(super) insecure_no_auth: bool,
     pub(super) drain_deadline: Duration,
     pub(super) verdict_deadline: Duration,
+    pub(super) verdict_confinement: Confinement,
     pub(super) log_format: LogFormat,
     pub(super) log_filter: String,
     pub(super) limits: Limits,
@@ -58,6 +59,7 @@ impl Default for ServerDraft {
             insecure_no_auth: false,
             drain_deadline: Duration::from_secs(10),
             verdict_deadline: Duration::from_secs(30),
+            verdict_confinement: Confinement::default(),
             log_format: LogFormat::Auto,
             log_filter: "info".to_owned(),
             limits: Limits::default(),
@@ -405,6 +407,7 @@ impl Loading {
             floor,
             verdict_deadline: server.verdict_deadline,
             verdict_program: None,
+            verdict_confinement: server.verdict_confinement,
             repos,
             hooks,
             forges,

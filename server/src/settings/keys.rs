@@ -160,6 +160,18 @@ pub(super) const SERVER_KEYS: &[Key<ServerDraft>] = &[
         set: |draft, text| put(&mut draft.verdict_deadline, duration(text)),
     },
     Key {
+        name: "verdict_bytes_max",
+        help: "most memory one commit's verdict may take, in bytes",
+        default: "2147483648",
+        set: |draft, text| put(&mut draft.verdict_confinement.memory_bytes_max, text.parse()),
+    },
+    Key {
+        name: "sandbox",
+        help: "filter of a verdict's system calls: `required`, `preferred` where there are filters, or `limits` without",
+        default: "preferred",
+        set: |draft, text| put(&mut draft.verdict_confinement.filter, text.parse()),
+    },
+    Key {
         name: "file_bytes_max",
         help: "largest config file, in bytes",
         default: "1048576",

@@ -25,6 +25,7 @@ use crate::forge::{ApiKind, Credential, ForgeKind};
 use crate::git::limits::MirrorLimits;
 use crate::git::list::BranchWanted;
 use crate::git::upstream::Upstream;
+use crate::sandbox::Confinement;
 use crate::secret::Secret;
 use crate::telemetry::LogFormat;
 
@@ -63,6 +64,8 @@ pub struct Settings {
     pub verdict_deadline: Duration,
     /// Program whose children work out verdicts (`sandbox::ARGUMENT`); this program, where it runs as a process.
     pub verdict_program: Option<PathBuf>,
+    /// What those children are held to.
+    pub verdict_confinement: Confinement,
     /// Repositories to follow; at least one.
     pub repos: Vec<RepoSettings>,
     /// Webhooks to take.

@@ -29,6 +29,7 @@ use crate::git::limits::MirrorLimits;
 use crate::git::list::BranchWanted;
 use crate::git::upstream::Upstream;
 use crate::process::ProcessError;
+use crate::sandbox::Confinement;
 use crate::settings::{HOOK_GRACE, RepoSettings, Settings, WriteSettings};
 use crate::telemetry::{self, LogFormat};
 use instances::Instances;
@@ -194,6 +195,7 @@ fn settings(site: &Site, listen: SocketAddr) -> Result<Settings, Failure> {
         floor: Floor::default(),
         verdict_deadline: VERDICT_DEADLINE,
         verdict_program: own_program(),
+        verdict_confinement: Confinement::default(),
         repos: vec![repo],
         hooks: Vec::new(),
         forges: Vec::new(),
