@@ -149,7 +149,7 @@ fn every_problem_tells_what_is_wrong_and_what_to_do() {
     409 nothing_held: nothing is held back: nothing is held back
       hint: GET /v1/repos/{repo}/holds lists what waits for a person
     400 bad_request: the request is not valid: the reason is missing or too long
-      hint: say in 1 to 1024 bytes why this history is taken; it is kept for the audit
+      hint: say why in 1 to 1024 bytes; it is kept for the audit
     400 bad_request: the request is not valid: the body cannot be read: not a full commit id: `abc`, at line 1 column 13
       hint: send {"head": "<full hash>", "reason": "…"}
     400 bad_request: the request is not valid: the body cannot be read: `rev` is missing, at line 1 column 2

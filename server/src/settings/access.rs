@@ -2,9 +2,12 @@
 //!
 //! Invariant: what is certain to fail at every connection is told before the service starts.
 
+use std::path::PathBuf;
+
 use super::draft::RepoDraft;
 use super::source::{Mistake, Place};
 use super::write;
+use crate::git::upstream::{Credentials, TokenStyle};
 use crate::secret::{UpstreamUrl, UrlKind};
 
 /// Whether something does not fit together, what that is, and what to do.
@@ -77,6 +80,31 @@ pub(super) fn mistakes(repo: &RepoDraft) -> Vec<Mistake> {
     broken
         .map(|(_, what, hint)| Mistake::new(Place::Whole, format!("{what}{named}")).hint(hint))
         .collect()
+}
+
+/// Credentials from the files for a password and for a token, and who they belong to.
+pub(super) fn credentials(
+    files: (&Option<PathBuf>, &Option<PathBuf>),
+    username: Option<&String>,
+) -> Credentials {
+    match files {
+        (Some(password_file), _) => Credentials::Basic {
+            username: username.cloned().unwrap_or_else(|| "git".to_owned()),
+            password_file: password_file.clone(),
+        },
+        (None, Some(token_file)) => match username {
+            // Some hosts want their tokens with a certain user, such as the name of a deploy token.
+            Some(username) => Credentials::Basic {
+                username: username.clone(),
+                password_file: token_file.clone(),
+            },
+            None => Credentials::Token {
+                file: token_file.clone(),
+                style: TokenStyle::Basic,
+            },
+        },
+        (None, None) => Credentials::None,
+    }
 }
 
 /// Whether a secret would travel in clear text.

@@ -24,7 +24,7 @@ use super::{Confinement, HOOK_GRACE, RepoSettings, Settings, WriteSettings, writ
 use crate::git::limits::MirrorLimits;
 use crate::git::list::BranchWanted;
 use crate::git::push::PushMethod;
-use crate::git::upstream::{ClearText, Credentials, SshSettings, TokenStyle, Upstream};
+use crate::git::upstream::{ClearText, SshSettings, Upstream};
 use crate::secret::UpstreamUrl;
 use crate::telemetry::LogFormat;
 
@@ -459,35 +459,10 @@ fn repo_name(draft: &RepoDraft) -> Option<RepoName> {
     draft.name.clone().or_else(|| "default".parse().ok())
 }
 
-/// Credentials from the files for a password and for a token, and who they belong to.
-pub(super) fn credentials(
-    files: (&Option<PathBuf>, &Option<PathBuf>),
-    username: Option<&String>,
-) -> Credentials {
-    match files {
-        (Some(password_file), _) => Credentials::Basic {
-            username: username.cloned().unwrap_or_else(|| "git".to_owned()),
-            password_file: password_file.clone(),
-        },
-        (None, Some(token_file)) => match username {
-            // Some hosts want their tokens with a certain user, such as the name of a deploy token.
-            Some(username) => Credentials::Basic {
-                username: username.clone(),
-                password_file: token_file.clone(),
-            },
-            None => Credentials::Token {
-                file: token_file.clone(),
-                style: TokenStyle::Basic,
-            },
-        },
-        (None, None) => Credentials::None,
-    }
-}
-
 fn finish_repo(draft: &RepoDraft, server: &ServerDraft) -> Option<RepoSettings> {
     let url = draft.url.clone()?;
     let files = (&draft.password_file, &draft.token_file);
-    let credentials = credentials(files, draft.username.as_ref());
+    let credentials = access::credentials(files, draft.username.as_ref());
     let ssh = draft
         .known_hosts_file
         .clone()

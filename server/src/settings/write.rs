@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::access::{Rule, is_clear_text};
+use super::access::{self, Rule, is_clear_text};
 use super::draft::RepoDraft;
 use crate::git::push::{PushMethod, WriteAccess};
 use crate::git::revert::Signing;
@@ -56,7 +56,7 @@ pub(super) fn finish(draft: &RepoDraft, upstream: &Upstream) -> WriteSettings {
         ..ssh
     });
     let files = (&draft.push_password_file, &draft.push_token_file);
-    let credentials = super::draft::credentials(files, draft.push_username.as_ref());
+    let credentials = access::credentials(files, draft.push_username.as_ref());
     let signing = draft.signing_key_file.clone();
     let or = |said: &Option<String>, default: &str| said.clone().unwrap_or_else(|| default.to_owned());
     WriteSettings {
