@@ -22,7 +22,11 @@ name = "{service}"
 layers = ["services/{service}.toml"]
 schema = "schemas/service.schema.json"
 "#;
-const SCHEMA: &str = r#"{"properties": {"port": {"type": "integer"}}, "additionalProperties": false}"#;
+const SCHEMA: &str = r#"{
+  "$schema": "https://json-schema.org/draft/2020-12/schema",
+  "properties": {"port": {"type": "integer"}},
+  "additionalProperties": false
+}"#;
 
 /// A repository whose one config is good.
 fn good() -> WorkTree {

@@ -310,7 +310,7 @@ fn a_webhook_that_the_settings_do_not_know_is_asked_nothing() {
 fn headwater_check_measures_the_work_tree_against_head_or_what_is_named() {
     let tree = WorkTree::with(&[("headwater.toml", &guarded()), ("app.toml", &pool(10))]);
     tree.write("app.toml", &pool(21));
-    insta::assert_snapshot!(tree.headwater(&["check"]), @r"
+    insta::assert_snapshot!(tree.headwater(&["check"]), @"
     exit 1
     error[rule/step]: this value may not change by more than 2× in one step: `10` → `21`
      --> app.toml:2:7
@@ -321,6 +321,7 @@ fn headwater_check_measures_the_work_tree_against_head_or_what_is_named() {
       = note: in config `app`
       = help: if it must be, write `Headwater-Allow: step <reason>` into the commit message
 
+    what a code means: headwater explain-code rule/step
     1 error in 1 config: the commit would be rejected
     ");
     tree.write("app.toml", &pool(20));

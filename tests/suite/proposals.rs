@@ -14,7 +14,7 @@ use headwater_tests::origin::{CommitSpec, TestOrigin};
 use headwater_tests::server::{Stopped, TestServer};
 use headwater_tests::wait::wait_until;
 use headwater_wire::CommitId;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::forge::{KINDS, Spoken, app_key, origin, until_told};
 use crate::guards::{CONFIG, asking, guarded, pool};
@@ -100,7 +100,7 @@ fn proposal(server: &TestServer, head: &CommitId) -> Value {
 // --- The whole story ----------------------------------------------------------------------------------------------
 
 #[test]
-fn from_a_pull_request_to_the_note_on_what_was_published() {
+fn from_a_pull_request_to_its_publication_and_back_again() {
     for kind in KINDS {
         let ((origin, first), spoken) = (origin(), Spoken::with(kind));
         origin.allow_push();
@@ -152,6 +152,33 @@ fn from_a_pull_request_to_the_note_on_what_was_published() {
             note.starts_with("Headwater-Verdict: admitted\nHeadwater-Published: 2"),
             "{note}"
         );
+
+        // Taken back. The forge tells of our own push, which is news to nobody any more.
+        let events = server.events("config=a");
+        events.until_version(&merged);
+        let asked = json!({"to": first, "reason": "too large"});
+        let answer = server
+            .post("/v1/repos/default/rollbacks", &asked)
+            .expect(201)
+            .json();
+        assert_eq!(answer["state"], "pushed", "{answer}");
+        let back: CommitId = answer["commit"].as_str().unwrap().parse().unwrap();
+        assert_eq!(origin.head("main"), Some(back.clone()));
+        server.until_tip(&back);
+        until_told(forge, &back, "success");
+        push_from(sent, &back).to(&server);
+        let line = format!("Headwater-Rolled-Back-By: {back}");
+        wait_until("who took it back", || {
+            shown(&origin, &merged).is_some_and(|note| note.contains(&line))
+        });
+        assert_eq!(server.repo()["head_state"], "published");
+        let told = events.until_version(&back);
+        let changes: Vec<&Value> = told
+            .iter()
+            .filter(|event| event.name == "version")
+            .map(|event| &event.data["change"])
+            .collect();
+        assert_eq!(changes, ["initial", "rollback"]);
     }
 }
 

@@ -299,7 +299,10 @@ impl Work {
         };
         let measure = self.repo.measure_in(reader, commit, against).await?;
         let judged = judge(reader, commit, &self.repo.rules().for_proposals(), measure).await?;
-        let questions = judged.valid.iter().flat_map(|valid| valid.questions());
+        let questions = judged
+            .valid
+            .iter()
+            .flat_map(headwater_validators::ValidTree::questions);
         let mut webhooks: Vec<String> = questions.map(|question| question.webhook().to_owned()).collect();
         webhooks.sort();
         webhooks.dedup();

@@ -496,6 +496,5 @@ fn finish_repo(draft: &RepoDraft, server: &ServerDraft) -> Option<RepoSettings> 
         mirror_limits: MirrorLimits::default(),
         forge_repo: draft.forge_repo.clone(),
         hook_grace: HOOK_GRACE,
-        // Until a setting says with which credentials the upstream may be written to.
     })
 }

@@ -16,7 +16,7 @@ fn help_of(name: &str) -> String {
 
 #[test]
 fn the_program_explains_itself() {
-    insta::assert_snapshot!(help_of(""), @"
+    insta::assert_snapshot!(help_of(""), @r"
     Configuration from Git: judged, published, watched
 
     A config version is a commit, a change is a pull request, a rollback is a revert commit. The first
