@@ -84,6 +84,10 @@ fn every_finding_code_has_a_case() {
 const NOT_SHOWN: &[(&str, &str)] = &[
     ("limit/crash", "a process of the server says it"),
     ("limit/deadline", "a process of the server says it"),
+    ("limit/forbidden", "a process of the server says it"),
+    ("limit/killed", "a process of the server says it"),
+    ("limit/memory", "a process of the server says it"),
+    ("limit/stack", "a process of the server says it"),
     ("limit/tree", "whoever reads the tree says it"),
     ("parse/format", "only files with an extension of config are read"),
     ("schema/$ref", "references are followed when a schema is compiled"),

@@ -11,21 +11,21 @@ pub(super) const FAMILY: Family = Family {
         Explanation {
             code: "limit/crash",
             severity: Severity::Error,
-            meaning: "The process that works out the verdict ended before it had one.",
-            reason: "A server judges every commit in a process of its own with little memory, so that a \
-                     hostile commit hurts nobody but itself. What cannot be judged is not served.",
-            example: Example::Words("A schema whose references multiply until the memory is used up."),
-            remedy: "Look for very large or deeply recursive documents and schemas in the commit, and make \
-                     them smaller. If there are none, report the commit: it is a fault of Headwater.",
+            meaning: "The validators failed on this commit: the process that works out the verdict ended \
+                      before it had one.",
+            reason: "What cannot be judged is not served. A server judges every commit in a process of its \
+                     own, so nothing else was harmed.",
+            example: Example::Words("A commit that meets a fault of Headwater."),
+            remedy: "Report it with the commit, since it is a fault of Headwater. Until then, undo what the \
+                     commit changed last.",
         },
         Explanation {
             code: "limit/deadline",
             severity: Severity::Error,
-            meaning: "The verdict took longer than the server waits for one.",
+            meaning: "The verdict took longer, or more of the processor, than the server allows.",
             reason: "A commit that takes minutes to judge would hold up all that come after it.",
             example: Example::Words(
-                "A schema that tries thousands of alternatives on each of thousands of \
-                                     values.",
+                "A schema that tries thousands of alternatives on each of thousands of values.",
             ),
             remedy: "Make the documents and the schemas of the commit simpler, or split the repository.",
         },
@@ -36,8 +36,7 @@ pub(super) const FAMILY: Family = Family {
             reason: "`bind` takes every combination of its values, so three lists of a hundred values are a \
                      million documents.",
             example: Example::Words(
-                "`bind` with a list of 300 regions and one of 300 services: 90,000 \
-                                     documents.",
+                "`bind` with a list of 300 regions and one of 300 services: 90,000 documents.",
             ),
             remedy: "Bind fewer values, let the first layer find the names that really are there, or split \
                      the repository.",
@@ -84,6 +83,35 @@ pub(super) const FAMILY: Family = Family {
             remedy: "Correct what is shown and check again, or raise `limits.findings` in the manifest.",
         },
         Explanation {
+            code: "limit/forbidden",
+            severity: Severity::Error,
+            meaning: "The process that works out the verdict tried to reach a file, the network or another \
+                      process, and was ended.",
+            reason: "A verdict needs nothing but the commit, so this is an attack that found a hole, or a \
+                     fault of Headwater. What it reached for was not reached.",
+            example: Example::Words("A document made to take over the program that reads it."),
+            remedy: "Look at who made the commit, and report it.",
+        },
+        Explanation {
+            code: "limit/killed",
+            severity: Severity::Error,
+            meaning: "The process that works out the verdict was killed from outside, twice.",
+            reason: "It says nothing about the commit. The machine is short of memory, or somebody ended the \
+                     process.",
+            example: Example::Words("The kernel's out-of-memory killer."),
+            remedy: "Look into the log of the machine. What is said here is not remembered over a restart of \
+                     the server.",
+        },
+        Explanation {
+            code: "limit/memory",
+            severity: Severity::Error,
+            meaning: "The verdict took more memory than it may.",
+            reason: "A hostile commit must not take the memory of the service away.",
+            example: Example::Words("A schema whose references multiply."),
+            remedy: "Look for very large or deeply recursive documents and schemas in the commit, and make \
+                     them smaller.",
+        },
+        Explanation {
             code: "limit/merged-bytes",
             severity: Severity::Error,
             meaning: "All documents of the tree together are larger than the server takes.",
@@ -91,6 +119,14 @@ pub(super) const FAMILY: Family = Family {
                      times in the documents that are served.",
             example: Example::Words("A layer of 1 MiB that 100 configs share: 100 MiB of documents."),
             remedy: "Make the layers that many configs share smaller, or split the repository.",
+        },
+        Explanation {
+            code: "limit/stack",
+            severity: Severity::Error,
+            meaning: "The verdict went so deep that it overflowed its stack.",
+            reason: "A hostile commit must hurt nobody but itself.",
+            example: Example::Words("A schema that refers to itself thousands of levels deep."),
+            remedy: "Make the schemas and expressions of the commit less deeply nested.",
         },
         Explanation {
             code: "limit/tree",
