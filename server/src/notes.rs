@@ -25,8 +25,10 @@ use crate::git::stop::Stop;
 use crate::judge::Judged;
 use crate::pipeline::lane::LaneError;
 use crate::repo::Repo;
-use crate::settings::WriteSettings;
+use crate::settings::NotesSettings;
 
+const ADMITTED: &str = "Headwater-Verdict: admitted";
+const REJECTED: &str = "Headwater-Verdict: rejected";
 /// Commits whose notes may wait; of more, the oldest are dropped.
 const WAITING_MAX: usize = 1_024;
 /// Commits that one rollback is noted on.
@@ -56,18 +58,20 @@ impl Notes {
     /// What the validators said.
     pub(crate) fn judged(&self, judged: &Judged) {
         let verdict = if judged.valid.is_some() {
-            "admitted"
+            ADMITTED
         } else {
-            "rejected"
+            REJECTED
         };
-        self.add(&judged.commit, format!("Headwater-Verdict: {verdict}"));
+        self.add(&judged.commit, verdict.to_owned());
         if let Some(errors) = errors(&judged.findings) {
             self.add(&judged.commit, format!("Headwater-Reason: {errors}"));
         }
     }
 
-    /// When a commit was shown to clients.
+    /// When a commit was shown to clients, which is a verdict, too: that of a rollback was worked out before it came to
+    /// the branch.
     pub(crate) fn published(&self, commit: &CommitId, at: Timestamp) {
+        self.add(commit, ADMITTED.to_owned());
         self.add(commit, format!("Headwater-Published: {at}"));
     }
 
@@ -79,6 +83,7 @@ impl Notes {
     fn add(&self, commit: &CommitId, line: String) {
         let mut waiting = self.waiting();
         match waiting.iter_mut().find(|waiting| waiting.commit == *commit) {
+            Some(waiting) if waiting.lines.contains(&line) => {}
             Some(waiting) => waiting.lines.push(line),
             None => waiting.push(Waiting {
                 commit: commit.clone(),
@@ -121,21 +126,21 @@ impl Notes {
 
 impl Repo {
     /// Takes note of a verdict, where notes are written.
-    pub(crate) fn note_verdict(&self, reader: &Reader, judged: &Judged) {
-        if !self.settings().write.allowed {
-            return;
-        }
-        self.outward.notes.judged(judged);
-        // A history that cannot be read now costs a note and nothing else.
-        for commit in taken_back(reader, &judged.commit).unwrap_or_default() {
-            self.outward.notes.rolled_back(&commit, &judged.commit);
+    pub(crate) fn note_verdict(&self, judged: &Judged) {
+        if self.settings().notes.is_some() {
+            self.outward.notes.judged(judged);
         }
     }
 
-    /// Takes note of a publication, where notes are written.
-    pub(crate) fn note_published(&self, commit: &CommitId) {
-        if self.settings().write.allowed {
-            self.outward.notes.published(commit, clock::now());
+    /// Takes note of a publication and of what it takes back, where notes are written.
+    pub(crate) fn note_published(&self, reader: &Reader, commit: &CommitId) {
+        if self.settings().notes.is_none() {
+            return;
+        }
+        self.outward.notes.published(commit, clock::now());
+        // A history that cannot be read now costs a note and nothing else.
+        for undone in taken_back(reader, commit).unwrap_or_default() {
+            self.outward.notes.rolled_back(&undone, commit);
         }
     }
 }
@@ -178,7 +183,7 @@ struct Writer {
     repo: Arc<Repo>,
     failures: u32,
     /// The settings that the upstream refused, and until when it is left alone.
-    refused: Option<(WriteSettings, Instant)>,
+    refused: Option<(NotesSettings, Instant)>,
 }
 
 /// Pushes what waits, until told to stop.
@@ -207,10 +212,9 @@ pub(crate) async fn write(repo: Arc<Repo>, cancel: CancellationToken) {
 impl Writer {
     /// Pushes what waits now. Says how long to wait before the next time.
     async fn round(&mut self) -> Duration {
-        let settings = self.repo.settings().write.clone();
-        if !settings.allowed {
+        let Some(settings) = self.repo.settings().notes.clone() else {
             return Duration::ZERO;
-        }
+        };
         let waiting = self.repo.outward.notes.take();
         let Some(like) = waiting.first().map(|waiting| waiting.commit.clone()) else {
             return Duration::ZERO;
@@ -219,13 +223,13 @@ impl Writer {
             && *refused == settings
             && Instant::now() < *until
         {
-            return settings.notes_pause;
+            return settings.pause;
         }
         match self.push(&settings, &like, &waiting).await {
             Pushed::Well => {
                 debug!(repo = %self.repo.name(), commits = waiting.len(), "noted what became of commits");
                 (self.failures, self.refused) = (0, None);
-                settings.notes_pause
+                settings.pause
             }
             Pushed::Later(why) => {
                 self.failures = self.failures.saturating_add(1);
@@ -234,7 +238,7 @@ impl Writer {
                 }
                 self.repo.outward.notes.give_back(waiting);
                 self.repo.outward.notes.settle();
-                let longer = settings.notes_pause.saturating_mul(1 << self.failures.min(9));
+                let longer = settings.pause.saturating_mul(1 << self.failures.min(9));
                 longer.min(PAUSE_MAX)
             }
             Pushed::Refused(error) => {
@@ -248,12 +252,12 @@ impl Writer {
                     warn!(repo = %self.repo.name(), hint, "notes are off, the upstream does not take them: {why}");
                 }
                 self.refused = Some((settings.clone(), Instant::now() + REFUSED_PAUSE));
-                settings.notes_pause
+                settings.pause
             }
         }
     }
 
-    async fn push(&self, settings: &WriteSettings, like: &CommitId, waiting: &[Waiting]) -> Pushed {
+    async fn push(&self, settings: &NotesSettings, like: &CommitId, waiting: &[Waiting]) -> Pushed {
         let texts: Vec<NoteText> = waiting
             .iter()
             .map(|Waiting { commit, lines }| NoteText {
@@ -261,9 +265,10 @@ impl Writer {
                 text: lines.join("\n"),
             })
             .collect();
+        let (name, email) = settings.committer.clone();
         let committer = Person {
-            name: settings.committer_name.clone(),
-            email: settings.committer_email.clone(),
+            name,
+            email,
             at: clock::now(),
         };
         let (repo, access) = (self.repo.settings(), settings.access.clone());
@@ -308,6 +313,7 @@ mod tests {
         let waiting = notes.take();
         let texts: Vec<String> = waiting.iter().map(|waiting| waiting.lines.join("\n")).collect();
         insta::assert_snapshot!(texts.join("\n\n"), @"
+        Headwater-Verdict: admitted
         Headwater-Published: 2023-11-14T22:13:20.000Z
         Headwater-Rolled-Back-By: cccccccccccccccccccccccccccccccccccccccc
 

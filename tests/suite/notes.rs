@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use headwater_server::git::push::{PushMethod, WriteAccess};
+use headwater_server::settings::NotesSettings;
 use headwater_tests::origin::{CommitSpec, TestOrigin};
 use headwater_tests::server::Stopped;
 use headwater_tests::wait::wait_until;
@@ -21,8 +22,11 @@ pub(crate) fn with_notes(server: Stopped, origin: &TestOrigin) -> Stopped {
     };
     server.each(|repo| {
         repo.write.allowed = true;
-        repo.write.access = access.clone();
-        repo.write.notes_pause = Duration::from_millis(100);
+        repo.notes = Some(NotesSettings {
+            access: access.clone(),
+            committer: ("Headwater".to_owned(), "headwater@example.test".to_owned()),
+            pause: Duration::from_millis(100),
+        });
     })
 }
 

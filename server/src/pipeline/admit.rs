@@ -179,7 +179,7 @@ impl Pipeline {
         let judged = Arc::new(judge(reader, commit, &rules, measure).instrument(span).await?);
         if !was_admitted {
             self.repo.keep_verdict(&judged, clock::now()).await?;
-            self.repo.note_verdict(reader, &judged);
+            self.repo.note_verdict(&judged);
         }
         self.repo.remember(&judged);
         Ok(judged)
@@ -236,7 +236,7 @@ impl Pipeline {
             published.head_findings = Arc::from([]);
         });
         if tip_before.as_ref() != Some(&commit) {
-            self.repo.note_published(&commit);
+            self.repo.note_published(reader, &commit);
             let warnings = judged.findings.len();
             info!(
                 commit.id = %commit, configs = valid.configs().len(), findings = warnings, effects = moved,

@@ -95,6 +95,7 @@ pub(super) struct RepoDraft {
     pub(super) committer_email: Option<String>,
     pub(super) writes_per_minute: Option<u32>,
     pub(super) allow_invalid: bool,
+    pub(super) notes_off: bool,
 }
 
 /// Reads file, environment and flags. `environment` is the list of variables, so that tests need not set any.
@@ -442,10 +443,8 @@ impl Loading {
         for repo in &self.repos {
             let name = repo_name(repo);
             if name.as_ref().is_some_and(|name| !names.insert(name.clone())) {
-                let message = format!(
-                    "two repositories are named `{}`",
-                    name.map_or_else(String::new, |n| n.to_string())
-                );
+                let name = name.map_or_else(String::new, |name| name.to_string());
+                let message = format!("two repositories are named `{name}`");
                 self.mistakes
                     .push(Mistake::new(Place::Whole, message).hint("give each `[[repo]]` its own `name`"));
             }
@@ -462,7 +461,6 @@ fn repo_name(draft: &RepoDraft) -> Option<RepoName> {
 fn finish_repo(draft: &RepoDraft, server: &ServerDraft) -> Option<RepoSettings> {
     let url = draft.url.clone()?;
     let files = (&draft.password_file, &draft.token_file);
-    let credentials = access::credentials(files, draft.username.as_ref());
     let ssh = draft
         .known_hosts_file
         .clone()
@@ -473,7 +471,7 @@ fn finish_repo(draft: &RepoDraft, server: &ServerDraft) -> Option<RepoSettings> 
         });
     let upstream = Upstream {
         url,
-        credentials,
+        credentials: access::credentials(files, draft.username.as_ref()),
         ca_file: draft.ca_file.clone(),
         proxy: draft.proxy.clone(),
         ssh,
@@ -485,6 +483,7 @@ fn finish_repo(draft: &RepoDraft, server: &ServerDraft) -> Option<RepoSettings> 
     };
     Some(RepoSettings {
         name: repo_name(draft)?,
+        notes: write::notes(draft, &write),
         write,
         upstream,
         branch: draft

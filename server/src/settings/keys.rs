@@ -370,6 +370,19 @@ pub(super) const REPO_KEYS: &[Key<RepoDraft>] = &[
         default: "false",
         set: |draft, text| put(&mut draft.allow_invalid, boolean(text)),
     },
+    Key {
+        name: "notes",
+        help: "`push` notes what became of commits in `refs/notes/headwater` where writing is allowed; `off` does not",
+        default: "push",
+        set: |draft, text| {
+            draft.notes_off = match text {
+                "push" => false,
+                "off" => true,
+                other => return Err(format!("expected `push` or `off`, not `{other}`")),
+            };
+            Ok(())
+        },
+    },
 ];
 
 /// Puts a value that could be read; the error goes up as it is.

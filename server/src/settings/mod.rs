@@ -32,7 +32,7 @@ use crate::telemetry::LogFormat;
 pub use draft::{ServerDraft, load};
 pub use keys::{KeyHelp, Table, key_help};
 pub use source::{Flags, Mistake};
-pub use write::WriteSettings;
+pub use write::{NotesSettings, WriteSettings};
 
 /// How much later than polling a webhook may come: forges queue them for some seconds, and a listing of ours may be
 /// quicker than the queue.
@@ -164,4 +164,6 @@ pub struct RepoSettings {
     pub hook_grace: Duration,
     /// Whether and how it is written to.
     pub write: WriteSettings,
+    /// How what became of commits is noted there; none where it is not.
+    pub notes: Option<NotesSettings>,
 }

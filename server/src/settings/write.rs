@@ -14,7 +14,7 @@ use crate::secret::{UpstreamUrl, UrlKind};
 
 /// Most writes within a minute where nothing is said: far above what people do, far below what a loop does.
 pub(super) const PER_MINUTE: u32 = 10;
-/// Shortest time between two pushes of notes: what comes close together is one push, and forges count pushes.
+/// Shortest time between two pushes of notes: they are read by people, and each is a commit of its own.
 const NOTES_PAUSE: Duration = Duration::from_secs(10);
 /// Who records commits where nothing is said.
 pub(super) const COMMITTER_NAME: &str = "Headwater";
@@ -33,12 +33,21 @@ pub struct WriteSettings {
     pub committer_email: String,
     /// Whether the commits are signed.
     pub signing: Signing,
-    /// Shortest time between two pushes of notes.
-    pub notes_pause: Duration,
     /// Most writes within a minute.
     pub per_minute: u32,
     /// Whether a person may insist on going back to content that does not validate.
     pub invalid_allowed: bool,
+}
+
+/// How what became of commits is noted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotesSettings {
+    /// Where to, and who we are there.
+    pub access: WriteAccess,
+    /// Name and mail address of who records them.
+    pub committer: (String, String),
+    /// Shortest time between two pushes of them.
+    pub pause: Duration,
 }
 
 impl WriteSettings {
@@ -72,11 +81,19 @@ pub(super) fn finish(draft: &RepoDraft, upstream: &Upstream) -> WriteSettings {
         },
         committer_name: or(&draft.committer_name, COMMITTER_NAME),
         committer_email: or(&draft.committer_email, COMMITTER_EMAIL),
-        notes_pause: NOTES_PAUSE,
         signing: signing.map_or(Signing::Unsigned, Signing::SshKey),
         per_minute: draft.writes_per_minute.unwrap_or(PER_MINUTE),
         invalid_allowed: draft.allow_invalid,
     }
+}
+
+/// How notes are written, where anything is.
+pub(super) fn notes(draft: &RepoDraft, write: &WriteSettings) -> Option<NotesSettings> {
+    (write.allowed && !draft.notes_off).then(|| NotesSettings {
+        access: write.access.clone(),
+        committer: (write.committer_name.clone(), write.committer_email.clone()),
+        pause: NOTES_PAUSE,
+    })
 }
 
 /// Reads the word for a push method.
