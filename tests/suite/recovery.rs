@@ -319,7 +319,10 @@ fn a_data_directory_that_is_deleted_while_running_is_made_again() {
     let first = set(&origin, 1);
     let server = TestServer::of(&origin);
     server.until_tip(&first);
-    std::fs::remove_dir_all(server.data_dir().join("mirrors")).expect("a deleted directory");
+    // Moved away first: a removal in place races with a service that writes into what is being removed.
+    let gone = server.data_dir().join("mirrors.gone");
+    std::fs::rename(server.data_dir().join("mirrors"), &gone).expect("a directory that is away");
+    std::fs::remove_dir_all(&gone).expect("a deleted directory");
     assert_serves(&server, 1);
     let second = set(&origin, 2);
     server.until_tip(&second);
