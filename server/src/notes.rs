@@ -162,8 +162,9 @@ fn taken_back(reader: &Reader, commit: &CommitId) -> Result<Vec<CommitId>, GitEr
         if key.eq_ignore_ascii_case("Reverts") {
             found.push(named);
         } else if key.eq_ignore_ascii_case("Rollback-To") && reader.commit(&named)?.tree == info.tree {
-            // Only as a whole: where some paths went back, the commits between have not.
-            found.extend(reader.first_parents(parent, Some(&named), ROLLED_BACK_MAX)?);
+            // Only as a whole: where some paths went back, the commits between have not. What the target was made from
+            // has stayed.
+            found.extend(reader.first_parents_beyond(parent, &named, ROLLED_BACK_MAX)?);
         }
     }
     Ok(found)

@@ -92,6 +92,36 @@ fn the_log_of_the_repository_tells_what_became_of_its_commits() {
 }
 
 #[test]
+fn what_a_merged_target_was_made_from_is_not_noted_as_taken_back() {
+    let (origin, first) = origin();
+    let server = with_notes(Stopped::of(&origin.path_url()), &origin).start();
+    let after =
+        |branch: &'static str, parent: &CommitId, merged: Vec<CommitId>, text: &str, message: &str| {
+            origin.commit_spec(&CommitSpec {
+                branch,
+                parent: Some(parent.clone()),
+                merged,
+                entries: vec![("100644", "a.toml", Some(text.as_bytes()))],
+                message,
+                at: None,
+            })
+        };
+    let side = after("side", &first, Vec::new(), "x = 2\n", "aside");
+    let second = after("main", &first, Vec::new(), "x = 3\n", "second");
+    let merge = after("main", &second, vec![side.clone()], "x = 4\n", "merge");
+    let message = format!("Roll back\n\nBecause.\n\nRollback-To: {side}\n");
+    let back = after("main", &merge, Vec::new(), "x = 2\n", &message);
+    for undone in [&merge, &second] {
+        until_shown(&origin, undone, &format!("Rolled-Back-By: {back}"));
+    }
+    drop(server);
+    for stayed in [&first, &side] {
+        let note = shown(&origin, stayed).unwrap_or_default();
+        assert!(!note.contains("Rolled-Back-By"), "{note}");
+    }
+}
+
+#[test]
 fn a_restart_notes_nothing_again() {
     let (origin, first) = origin();
     let server = with_notes(Stopped::of(&origin.path_url()), &origin).start();

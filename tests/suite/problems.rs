@@ -437,3 +437,42 @@ fn every_code_has_a_status_a_title_and_is_said_in_lower_case() {
         );
     }
 }
+
+#[test]
+fn a_page_of_another_site_changes_nothing_through_a_browser() {
+    let (_origin, server, first) = served();
+    let form = |path: &str, name: &str, value: &str| {
+        let body = br#"{"to": "HEAD~1", "head": "x", "reason": "none"}"#;
+        // What a page can send without asking first: a form of plain text.
+        let ask = Ask::new("POST", path)
+            .header(name, value)
+            .body("text/plain", body);
+        server.ask(&ask).code()
+    };
+    let calls =
+        ["rollbacks", "accept", "holds/1/release", "checks"].map(|call| format!("/v1/repos/default/{call}"));
+    for call in calls.iter().map(String::as_str).chain(["/hooks/any"]) {
+        assert_eq!(
+            form(call, "origin", "http://evil.example"),
+            "origin_not_allowed",
+            "{call}"
+        );
+        assert_eq!(
+            form(call, "sec-fetch-site", "cross-site"),
+            "origin_not_allowed",
+            "{call}"
+        );
+        assert_ne!(
+            form(call, "sec-fetch-site", "same-origin"),
+            "origin_not_allowed",
+            "{call}"
+        );
+    }
+    let report = Ask::new("PUT", "/v1/repos/default/instances/a")
+        .header("origin", "null")
+        .body("application/json", br#"{"incarnation": 1, "seq": 1}"#);
+    assert_eq!(server.ask(&report).code(), "origin_not_allowed");
+    // What only reads is not told to the page by its browser, and is left alone.
+    let read = Ask::get("/v1/repos/default/configs").header("origin", "http://evil.example");
+    assert_eq!(server.ask(&read).json()["tip"], first.as_str());
+}

@@ -81,7 +81,7 @@ problem_codes! {
     /// The address is that of a WebSocket, and the request does not open one.
     UpgradeRequired = "upgrade_required", 426, "this address takes a WebSocket";
     /// A page of another site asks, in a browser, for a WebSocket.
-    OriginNotAllowed = "origin_not_allowed", 403, "a page of another site may not open a WebSocket";
+    OriginNotAllowed = "origin_not_allowed", 403, "a page of another site may not do this";
     /// The document has no form in the format asked for.
     NotRenderable = "not_renderable", 406, "the document cannot be written in that format";
     /// The head named is not the head that is held.

@@ -176,6 +176,7 @@ pub struct ConfigList {
 
 /// `POST /v1/repos/{repo}/accept`: take a rewritten history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AcceptRequest {
     /// The head the person has seen and takes.
     pub head: CommitId,
@@ -216,6 +217,7 @@ pub struct HoldList {
 
 /// `POST /v1/repos/{repo}/checks` with a JSON body; a tar of files is the other form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CheckRequest {
     /// Hash, unique prefix, branch or tag.
     pub rev: String,

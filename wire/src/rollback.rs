@@ -21,6 +21,7 @@ pub enum RollbackMode {
 
 /// `POST /v1/repos/{repo}/rollbacks`: exactly one of `to` and `revert`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RollbackRequest {
     /// Revision whose content comes back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -140,6 +141,7 @@ pub struct RollbackList {
 
 /// `POST /v1/repos/{repo}/holds/{id}/release`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ReleaseRequest {
     /// Why; kept with the decision.
     pub reason: String,

@@ -166,6 +166,24 @@ impl Reader {
         Ok(found)
     }
 
+    /// First parents of `head` that `base` does not contain, newest first, at most `max`.
+    pub fn first_parents_beyond(
+        &self,
+        head: &CommitId,
+        base: &CommitId,
+        max: usize,
+    ) -> Result<Vec<CommitId>, GitError> {
+        let mut found = Vec::new();
+        for commit in self.first_parents(head, Some(base), max)? {
+            // Where `base` came by a merge, the walk passes it by and meets what it was made from.
+            if self.is_ancestor(&commit, base)? {
+                break;
+            }
+            found.push(commit);
+        }
+        Ok(found)
+    }
+
     /// Paths that differ between the trees of two commits, sorted; `None` stands for the empty tree.
     pub fn changed(&self, old: Option<&CommitId>, new: &CommitId) -> Result<Vec<ChangedEntry>, GitError> {
         let repo = self.walking();

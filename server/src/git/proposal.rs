@@ -13,7 +13,7 @@ use super::error::GitError;
 use super::history::CommitInfo;
 use super::intent::signature;
 use super::object::to_commit_id;
-use super::read::{Reader, known};
+use super::read::known;
 use super::revert::unresolved;
 use super::stop::Stop;
 
@@ -119,19 +119,5 @@ fn commit(
         encoding: None,
         message: newest.message.into(),
         extra_headers: Vec::new(),
-    }
-}
-
-impl Reader {
-    /// First parents of `head` that `base` does not contain, newest first, at most `max`.
-    pub fn proposed(&self, head: &CommitId, base: &CommitId, max: usize) -> Result<Vec<CommitId>, GitError> {
-        let mut found = Vec::new();
-        for commit in self.first_parents(head, Some(base), max)? {
-            if self.is_ancestor(&commit, base)? {
-                break;
-            }
-            found.push(commit);
-        }
-        Ok(found)
     }
 }

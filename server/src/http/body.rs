@@ -36,6 +36,14 @@ fn fault(text: &str) -> String {
     if let Some(field) = text.strip_prefix("duplicate field ") {
         return format!("{field} is there twice");
     }
+    if let Some(unknown) = text.strip_prefix("unknown field ") {
+        return match unknown.split_once(", expected ") {
+            Some((field, known)) => {
+                format!("there is no {field}, but {}", known.trim_start_matches("one of "))
+            }
+            None => format!("there is no {unknown}"),
+        };
+    }
     let Some((fault, wanted)) = text.rsplit_once(", expected ") else {
         return text.to_owned();
     };
@@ -85,7 +93,9 @@ fn wanted_in(wanted: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use headwater_wire::{AcceptRequest, CheckRequest, InstanceReport, SocketUp};
+    use headwater_wire::{
+        AcceptRequest, CheckRequest, InstanceReport, ReleaseRequest, RollbackRequest, SocketUp,
+    };
 
     use super::*;
 
@@ -185,6 +195,26 @@ mod tests {
           the body cannot be read: not a full commit id: `x`, at line 1 column 13
         {"rev": {}}
           the body cannot be read: an object is given where a text is expected, at line 1 column 8
+        "#);
+    }
+
+    #[test]
+    fn a_wish_that_a_call_does_not_take_is_named_and_not_passed_over() {
+        let told = [
+            refused::<CheckRequest>(r#"{"rev": "HEAD", "ref": "main"}"#),
+            refused::<AcceptRequest>(r#"{"comment": ""}"#),
+            refused::<ReleaseRequest>(r#"{"because": ""}"#),
+            refused::<RollbackRequest>(r#"{"to": "HEAD~1", "dry_run": true}"#),
+        ];
+        insta::assert_snapshot!(told.join("\n"), @r#"
+        {"rev": "HEAD", "ref": "main"}
+          the body cannot be read: there is no `ref`, but `rev`, at line 1 column 21
+        {"comment": ""}
+          the body cannot be read: there is no `comment`, but `head` or `reason`, at line 1 column 10
+        {"because": ""}
+          the body cannot be read: there is no `because`, but `reason`, at line 1 column 10
+        {"to": "HEAD~1", "dry_run": true}
+          the body cannot be read: there is no `dry_run`, but `to`, `revert`, `mainline`, `config`, `reason`, `requested_by`, `expected_tip`, `mode`, `force_invalid`, at line 1 column 26
         "#);
     }
 }

@@ -1,5 +1,5 @@
 //! What happens around every request, outermost first: a request id, a caught panic, a deadline for everything that
-//! is no watch, and one log line.
+//! is no watch, one log line, and no effect for pages of other sites.
 //!
 //! Why this order: the id must be on every answer, a panic's included; the deadline must not cut a watch, which has
 //! its own.
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use headwater_wire::{Problem, ProblemCode};
@@ -28,7 +28,8 @@ const WATCH_DEADLINE: Duration = Duration::from_mins(6);
 
 /// Wraps all routes.
 pub(super) fn wrap(routes: Router<App>, app: App) -> Router<App> {
-    routes.layer(from_fn_with_state(app, around))
+    let guarded = routes.layer(from_fn(super::origin::guard));
+    guarded.layer(from_fn_with_state(app, around))
 }
 
 async fn around(State(app): State<App>, request: Request, next: Next) -> Response {
@@ -78,7 +79,7 @@ fn untold(status: StatusCode) -> Option<Problem> {
         StatusCode::PAYLOAD_TOO_LARGE => (
             ProblemCode::TooLarge,
             "the body is larger than this call takes",
-            "send less, or check it with `headwater check`",
+            "send less; `headwater check` judges a large tree where it lies",
         ),
         _ => return None,
     };

@@ -17,6 +17,7 @@ mod history;
 mod hooks;
 mod instances;
 mod layers;
+mod origin;
 mod problem;
 mod proposals;
 mod reports;

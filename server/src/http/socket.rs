@@ -15,13 +15,14 @@ use axum::response::{IntoResponse, Response};
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::StreamExt;
 use headwater_wire::{InstanceId, Problem, ProblemCode, SocketDown, SocketUp};
-use http::header::{HOST, ORIGIN, UPGRADE};
+use http::header::UPGRADE;
 use http::{HeaderMap, HeaderValue};
 use serde::Serialize;
 use tokio::time::{Instant, sleep_until, timeout};
 use tungstenite::error::{Error as WsError, ProtocolError};
 
 use super::feed::{Feed, HEARTBEAT, Item, Wanted, spread};
+use super::origin;
 use super::problem::{Answer, Result, bad_request};
 use super::reports::{self, REPORT_BYTES_MAX};
 use super::state::App;
@@ -51,7 +52,7 @@ pub(super) async fn socket(
 ) -> std::result::Result<Response, Response> {
     let wanted = Wanted::read(&app, &repo, query.as_deref(), None).map_err(IntoResponse::into_response)?;
     let upgrade = upgrade.map_err(|rejection| no_upgrade(&rejection))?;
-    refuse_other_sites(&headers).map_err(IntoResponse::into_response)?;
+    origin::refuse_other_sites(&headers).map_err(IntoResponse::into_response)?;
     let (repo, instance) = (wanted.repo.clone(), wanted.asker.instance.clone());
     let feed = Feed::open(wanted).await.map_err(IntoResponse::into_response)?;
     // From here on a stop waits for this socket.
@@ -80,24 +81,6 @@ fn no_upgrade(rejection: &WebSocketUpgradeRejection) -> Response {
         .headers_mut()
         .insert(UPGRADE, HeaderValue::from_static("websocket"));
     response
-}
-
-/// Browsers let any page open a WebSocket anywhere and read from it, and say only whose page it is. Whoever has a
-/// browser and can reach this service must not lend that to every site he visits.
-fn refuse_other_sites(headers: &HeaderMap) -> Result<()> {
-    let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_ascii_lowercase();
-    let Some(origin) = headers.get(ORIGIN).map(text) else {
-        return Ok(());
-    };
-    let host = headers.get(HOST).map(text).unwrap_or_default();
-    let site = origin.split_once("://").map_or("", |(_, site)| site);
-    if !host.is_empty() && site == host {
-        return Ok(());
-    }
-    let detail = format!("the page is of `{}`", origin.escape_debug());
-    Err(Problem::new(ProblemCode::OriginNotAllowed, detail)
-        .hint("programs other than browsers send no `origin` header")
-        .into())
 }
 
 /// Why a conversation ends.
@@ -376,23 +359,5 @@ mod tests {
             assert_eq!(liveness.tick(now), Tick::Ping);
             liveness.heard(now);
         }
-    }
-
-    #[test]
-    fn only_a_page_of_this_very_service_may_open_a_socket() {
-        let asked = |origin: Option<&str>, host: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(HOST, host.parse().unwrap());
-            if let Some(origin) = origin {
-                headers.insert(ORIGIN, origin.parse().unwrap());
-            }
-            refuse_other_sites(&headers).is_ok()
-        };
-        assert!(asked(None, "127.0.0.1:7171"));
-        assert!(asked(Some("http://127.0.0.1:7171"), "127.0.0.1:7171"));
-        assert!(asked(Some("https://Config.example"), "config.example"));
-        assert!(!asked(Some("http://evil.example"), "127.0.0.1:7171"));
-        assert!(!asked(Some("http://127.0.0.1:8000"), "127.0.0.1:7171"));
-        assert!(!asked(Some("null"), "127.0.0.1:7171"));
     }
 }

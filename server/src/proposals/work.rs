@@ -285,7 +285,7 @@ impl Work {
     ) -> Result<(VerdictView, Vec<String>), RepoError> {
         let (newest, known) = (head.clone(), base.commit.clone());
         let new = read_in(reader, move |reader| {
-            Ok(reader.proposed(&newest, &known, COMMITS_MAX)?)
+            Ok(reader.first_parents_beyond(&newest, &known, COMMITS_MAX)?)
         })
         .await?;
         let snapshot = base.snapshot.as_ref();
