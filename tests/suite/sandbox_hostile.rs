@@ -42,7 +42,60 @@ fn hostile_schema(
     made
 }
 
+/// The same of an expression that a document must fulfil.
+fn hostile_rule(name: &'static str, expression: &str, codes: &'static [&'static str]) -> Hostile {
+    let numbers = (0..2_000).collect::<Vec<u32>>();
+    let document = serde_json::json!({"a": numbers, "t": "aaaa"}).to_string();
+    let mut made = hostile(name, ("x.json", document), codes);
+    let rule = format!("rules = [\"r\"]\n[rule.r]\nexpr = '''{expression}'''\n");
+    made.files[0].1.push_str(&rule);
+    made
+}
+
 fn set() -> Vec<Hostile> {
+    let mut all = set_of_files();
+    all.extend(set_of_rules());
+    all
+}
+
+fn set_of_rules() -> Vec<Hostile> {
+    let doubled = format!("[new.t]{} == []", ".map(b, b + b)".repeat(50));
+    vec![
+        hostile_rule(
+            "loops within loops",
+            "new.a.all(x, new.a.all(y, new.a.all(z, x + y + z >= 0)))",
+            &["rule/error"],
+        ),
+        hostile_rule(
+            "lists of lists",
+            "new.a.map(x, new.a).map(x, x.map(y, new.a)).size() == 0",
+            &["rule/error"],
+        ),
+        hostile_rule("a text that doubles", &doubled, &["rule/error"]),
+        hostile_rule(
+            "a deep expression",
+            &format!("{}true", "!".repeat(2_000)),
+            &["manifest/expression"],
+        ),
+        hostile_rule(
+            "a deep expression of parentheses",
+            &format!("{}true{}", "(".repeat(1_000), ")".repeat(1_000)),
+            &["manifest/expression"],
+        ),
+        hostile_rule(
+            "a pattern of a rule that explodes",
+            r#"new.t.matches("(\\p{L}{1,200}){1,200}")"#,
+            &["manifest/expression"],
+        ),
+        hostile(
+            "fifteen thousand tokens",
+            ("x.json", tokens(15_000)),
+            &["secret/token"],
+        ),
+    ]
+}
+
+fn set_of_files() -> Vec<Hostile> {
     vec![
         hostile(
             "a billion laughs",
@@ -148,6 +201,12 @@ fn references() -> (String, String) {
         format!(r##"{{"$defs": {{{definitions} "d60": {{"type": "object"}}}}, "$ref": "#/$defs/d0"}}"##),
         "{}".to_owned(),
     )
+}
+
+/// Values that each look like the token of a forge.
+fn tokens(count: usize) -> String {
+    let values: Vec<String> = (0..count).map(|at| format!("ghp_{at:036}")).collect();
+    serde_json::json!({ "values": values }).to_string()
 }
 
 fn pattern(pattern: &str) -> (String, String) {
