@@ -412,7 +412,7 @@ impl Repo {
         let published = self.board.read();
         let tip = published.state.tip.clone()?;
         let at_tip = published.state.all_at_tip().into_iter();
-        let configs = at_tip.map(|(config, facts)| (config, (facts.inputs, facts.version)));
+        let configs = at_tip.map(|(config, facts)| (config, (facts.content.inputs, facts.version)));
         Some((
             tip,
             Known {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use headwater_client::engine::Directive;
 use headwater_core::{
-    Answer, Command, Comparison, ConfigFacts, FenceCheck, Fleet, Freshness, Relation, RepoState, Token,
-    compare,
+    Answer, Command, Comparison, ConfigFacts, Content, FenceCheck, Fleet, Freshness, Relation, RepoState,
+    Token, compare,
 };
 use headwater_wire::{
     ChangeKind, CommitId, ConfigName, FailPhase, Generation, InstanceId, InstanceReport, Phase, ReportAnswer,
@@ -52,7 +52,10 @@ impl Replica {
     pub(crate) fn admit(&mut self, story: &Story, at: usize) {
         let facts = ConfigFacts {
             version: commit(story.version(at)),
-            inputs: story.digest(at),
+            content: Content {
+                inputs: story.digest(at),
+                documents: None,
+            },
         };
         let command = Command::Admit {
             commit: commit(at),

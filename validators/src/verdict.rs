@@ -8,7 +8,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use globset::GlobMatcher;
-use headwater_wire::{CheckView, ConfigName, Finding, RepoPath, VerdictState};
+use headwater_wire::{CheckView, ConfigName, Digest, Finding, RepoPath, VerdictState};
+use serde_json::json;
 
 use crate::effective::Effective;
 use crate::inputs::Inputs;
@@ -209,6 +210,26 @@ impl Config {
     pub fn select(&self, labels: &BTreeMap<String, String>) -> &Effective {
         let variant = self.0.variants.iter().find(|variant| variant.matches(labels));
         variant.map_or(&self.0.base, |variant| &variant.effective)
+    }
+
+    /// Digest of what instances get, whatever their labels: equal for every wording of the same documents. What only
+    /// seems to be a variant does not count.
+    pub fn documents(&self) -> Digest {
+        let mut variants: Vec<&Variant> = Vec::new();
+        for variant in self.variants() {
+            if !variants.iter().any(|before| before.when == variant.when) {
+                variants.push(variant);
+            }
+        }
+        while variants
+            .pop_if(|last| last.effective.digest() == self.base().digest())
+            .is_some()
+        {}
+        let variants: Vec<_> = variants
+            .iter()
+            .map(|variant| json!([variant.when, variant.effective.digest()]))
+            .collect();
+        headwater_render::digest(&json!([self.base().digest(), variants]).to_string())
     }
 
     /// The base document and then each variant's.

@@ -179,6 +179,51 @@ fn a_value_is_explained_by_the_layer_that_set_it_and_those_it_overrides() {
 }
 
 #[test]
+fn documents_change_with_what_instances_get_and_not_with_its_wording() {
+    let manifest =
+        |variants: &str| format!("format = 1\n[[config]]\nname = \"a\"\nlayers = [\"a.toml\"]\n{variants}");
+    let variant = |name: &str, when: &str, layer: &str| {
+        format!("[[config.variant]]\nname = \"{name}\"\nwhen = {{ {when} }}\nlayers = [\"{layer}?\"]\n")
+    };
+    let documents = |variants: &str, layer: &str| {
+        let files = [
+            ("headwater.toml", manifest(variants)),
+            ("a.toml", layer.to_owned()),
+            ("b.toml", "n = 3\n".to_owned()),
+        ];
+        let files = files.map(|(path, text)| (path.to_owned(), text));
+        valid(&Files::from(files)).configs()[&name("a")].documents()
+    };
+    let plain = documents("", "n = 2\n");
+    assert_eq!(plain, documents("", "# why\nn   =  2 # so\n"));
+    assert_ne!(plain, documents("", "n = 3\n"));
+    let (canary, absent) = (
+        variant("c", "tier = \"c\"", "b.toml"),
+        variant("d", "tier = \"d\"", "absent.toml"),
+    );
+    assert_eq!(
+        plain,
+        documents(&absent, "n = 2\n"),
+        "it gives everybody the base"
+    );
+    let varied = documents(&canary, "n = 2\n");
+    assert_ne!(plain, varied);
+    let others =
+        ["tier = \"x\"", "zone = \"c\""].map(|when| documents(&variant("c", when, "b.toml"), "n = 2\n"));
+    assert!(!others.contains(&varied), "others get it");
+    assert_eq!(
+        varied,
+        documents(&variant("other", "tier = \"c\"", "b.toml"), "n = 2\n")
+    );
+    let hidden = variant("e", "tier = \"c\"", "absent.toml");
+    assert_eq!(
+        varied,
+        documents(&format!("{canary}{hidden}"), "n = 2\n"),
+        "nobody gets the second"
+    );
+}
+
+#[test]
 fn inputs_change_with_the_content_and_not_with_the_way_it_travels() {
     let before = files(&[("env/prod.toml", "n = 2\n")]);
     let inputs = |files: &Files| valid(files).configs()[&name("a/prod")].inputs().clone();

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use headwater_wire::{BranchName, CommitId, ConfigName, Generation, Timestamp};
 
+use crate::content::Content;
 use crate::control::ConfigFacts;
 use crate::rollback::{Decision, RollbackState};
 
@@ -86,6 +87,9 @@ pub enum Command {
         /// When.
         at: Timestamp,
     },
+    /// At a start the documents of what was decided are worked out again, so that decisions are known by them that were
+    /// kept before documents were compared, or when they were rendered otherwise.
+    Recognise(Vec<(ConfigName, Content)>),
 }
 
 /// What a command changed.

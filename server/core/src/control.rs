@@ -10,6 +10,7 @@ use headwater_wire::{BranchName, CommitId, ConfigName, Digest, Generation, HeadS
 use serde::{Deserialize, Serialize};
 
 use crate::command::{Command, Effect, Refusal};
+use crate::content::Content;
 use crate::hold::Withheld;
 use crate::rollback::{Rollback, StandIns};
 
@@ -63,8 +64,9 @@ pub struct RepoState {
 pub struct Target {
     /// Commit at which the content became what it is.
     pub version: CommitId,
-    /// Digest of what decides the content.
-    pub inputs: Digest,
+    /// The content.
+    #[serde(flatten)]
+    pub content: Content,
     /// Fence number of this target.
     pub generation: Generation,
     /// Versions that were targets before, newest first, with the digest of their inputs.
@@ -86,7 +88,7 @@ impl Target {
             .iter()
             .skip_while(|(version, _)| version != held)
             .skip(1);
-        older.any(|(_, inputs)| *inputs == self.inputs)
+        older.any(|(_, inputs)| *inputs == self.content.inputs)
     }
 }
 
@@ -115,8 +117,9 @@ pub struct Accepted {
 pub struct ConfigFacts {
     /// Commit at which the content became what it is.
     pub version: CommitId,
-    /// Digest of what decides the content.
-    pub inputs: Digest,
+    /// The content.
+    #[serde(flatten)]
+    pub content: Content,
 }
 
 /// How the target of a config stands to a generation that an instance has seen.
@@ -178,6 +181,10 @@ impl RepoState {
                 Ok(Vec::new())
             }
             Command::Release { id, reason, at } => self.release(&id, reason, at),
+            Command::Recognise(known) => {
+                self.recognise(&known);
+                Ok(Vec::new())
+            }
         }
     }
 
@@ -232,14 +239,12 @@ impl RepoState {
             if let Some(old) = old.as_ref().filter(|old| self.adopts(old, &facts)) {
                 let (from, to) = (old.version.clone(), facts.version);
                 self.stand_ins.add(from.clone(), to.clone());
-                let version = to.clone();
-                self.targets.insert(
-                    config.clone(),
-                    Target {
-                        version,
-                        ..old.clone()
-                    },
-                );
+                let adopted = Target {
+                    version: to.clone(),
+                    content: facts.content,
+                    ..old.clone()
+                };
+                self.targets.insert(config.clone(), adopted);
                 effects.push(Effect::TargetAdopted { config, from, to });
                 continue;
             }
@@ -328,7 +333,7 @@ fn next_target(old: Option<Target>, facts: ConfigFacts, generation: Generation) 
     let Some(old) = old else {
         return Target {
             version: facts.version,
-            inputs: facts.inputs,
+            content: facts.content,
             generation,
             past: Vec::new(),
             undoes: None,
@@ -336,16 +341,16 @@ fn next_target(old: Option<Target>, facts: ConfigFacts, generation: Generation) 
     };
     if old.version == facts.version {
         return Target {
-            inputs: facts.inputs,
+            content: facts.content,
             ..old
         };
     }
     let mut past = old.past;
-    past.insert(0, (old.version, old.inputs));
+    past.insert(0, (old.version, old.content.inputs));
     past.truncate(PAST_VERSIONS_MAX);
     Target {
         version: facts.version,
-        inputs: facts.inputs,
+        content: facts.content,
         generation,
         past,
         undoes: None,

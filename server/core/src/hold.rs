@@ -1,15 +1,16 @@
 //! What a rollback holds back, and what ends that.
 //!
 //! Invariant: content that is held back is exposed by no commit that has it, however it comes. Only a commit with other
-//! content, the rollback's own commit on the branch, or a person ends that. Content is compared by its inputs, never by
-//! commits.
+//! content, the rollback's own commit on the branch, or a person ends that. Content is compared by its inputs and by its
+//! documents, never by commits: whoever touches a comment has not mended anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use headwater_wire::{CommitId, ConfigName, Digest, Timestamp};
+use headwater_wire::{CommitId, ConfigName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::command::{Effect, Refusal};
+use crate::content::{Content, is_same};
 use crate::control::{ConfigFacts, RepoState};
 use crate::rollback::{Rollback, RollbackState};
 
@@ -24,11 +25,23 @@ pub struct Withheld {
     pub id: String,
     /// Commit whose documents are exposed instead.
     pub source: CommitId,
-    /// Content that is not exposed, newest first: digests of inputs, and nothing where the config did not exist.
-    pub bad: Vec<Option<Digest>>,
+    /// Content that is not exposed, newest first; nothing where the config did not exist.
+    pub bad: Vec<Option<Content>>,
     /// What the tip has; nothing if it has no such config.
     #[serde(default)]
     pub tip: Option<ConfigFacts>,
+}
+
+impl Withheld {
+    /// Whether this is content that is not exposed. What is found out about it is remembered.
+    fn holds(&mut self, content: Option<&Content>) -> bool {
+        let found = self.bad.iter_mut().find(|bad| is_same(bad.as_ref(), content));
+        let is_bad = found.is_some();
+        if let (Some(Some(bad)), Some(content)) = (found, content) {
+            bad.learn(content);
+        }
+        is_bad
+    }
 }
 
 impl RepoState {
@@ -39,7 +52,7 @@ impl RepoState {
         }
         self.targets.get(config).map(|target| ConfigFacts {
             version: target.version.clone(),
-            inputs: target.inputs.clone(),
+            content: target.content.clone(),
         })
     }
 
@@ -65,23 +78,22 @@ impl RepoState {
         rollback: &Rollback,
     ) {
         let tip = self.at_tip(config);
-        let (decided, at_tip) = (
-            decided.map(|facts| facts.inputs.clone()),
-            tip.as_ref().map(|facts| facts.inputs.clone()),
-        );
-        let active = self.targets.get(config).map(|target| target.inputs.clone());
+        let decided = decided.map(|facts| &facts.content);
+        let at_tip = tip.as_ref().map(|facts| facts.content.clone());
+        let is_decided = is_same(at_tip.as_ref(), decided);
+        let active = self.targets.get(config).map(|target| target.content.clone());
         let mut bad = self
             .withheld
             .remove(config)
             .map_or_else(Vec::new, |held| held.bad);
-        for content in [at_tip.clone(), active] {
-            if !bad.contains(&content) {
+        for content in [at_tip, active] {
+            if !bad.iter().any(|known| is_same(known.as_ref(), content.as_ref())) {
                 bad.insert(0, content);
             }
         }
-        bad.retain(|content| *content != decided);
+        bad.retain(|content| !is_same(content.as_ref(), decided));
         bad.truncate(BAD_MAX);
-        if at_tip == decided {
+        if is_decided {
             return;
         }
         let withheld = Withheld {
@@ -100,14 +112,17 @@ impl RepoState {
         // A rollback's content may come by a commit that does not say so: squashed, or written by a person.
         let differs = |config: &ConfigName| {
             let (new, active) = (configs.get(config), self.targets.get(config));
-            new.map(|facts| &facts.inputs) != active.map(|target| &target.inputs)
+            !is_same(
+                new.map(|facts| &facts.content),
+                active.map(|target| &target.content),
+            )
         };
         let unlike = self.withheld.iter().filter(|(config, _)| differs(config));
         let unlike: BTreeSet<String> = unlike.map(|(_, held)| held.id.clone()).collect();
         self.withheld.retain(|config, held| {
             let facts = configs.get(config);
             held.tip = facts.cloned();
-            held.bad.contains(&facts.map(|facts| facts.inputs.clone()))
+            held.holds(facts.map(|facts| &facts.content))
         });
         let arrived = holding.difference(&unlike).cloned().collect();
         self.end(
@@ -122,6 +137,19 @@ impl RepoState {
         let idle = idle.filter(|id| is_news && !holding.contains(id));
         let overtaken = ended.chain(idle).collect();
         self.end(&overtaken, &RollbackState::Superseded { by: commit.clone() });
+    }
+
+    /// Takes note of the documents of contents that were decided about.
+    pub(crate) fn recognise(&mut self, known: &[(ConfigName, Content)]) {
+        for (config, content) in known {
+            let targets = self.targets.get_mut(config).into_iter();
+            targets.for_each(|target| target.content.learn(content));
+            let Some(held) = self.withheld.get_mut(config) else {
+                continue;
+            };
+            held.tip.iter_mut().for_each(|tip| tip.content.learn(content));
+            held.bad.iter_mut().flatten().for_each(|bad| bad.learn(content));
+        }
     }
 
     /// Lifts what a rollback holds back: its configs get what the tip has.

@@ -6,6 +6,7 @@
 mod admission;
 mod change;
 mod command;
+mod content;
 mod control;
 mod fleet;
 mod hold;
@@ -16,6 +17,7 @@ mod version;
 pub use admission::{Admission, AdmissionPolicy, Candidate, Descent, RewrittenHistory, VerdictKind, decide};
 pub use change::{Answer, Comparison, Freshness, Relation, compare};
 pub use command::{Command, Effect, Refusal};
+pub use content::Content;
 pub use control::{Accepted, ConfigFacts, FenceCheck, GENERATION_GAP_MAX, Hold, RepoState, Target};
 pub use fleet::{
     CLIENT_BYTES_MAX, Fleet, FleetFull, INSTANCES_MAX, InstanceFilter, LISTING_SCAN_MAX, Listing,

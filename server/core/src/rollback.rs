@@ -9,6 +9,7 @@ use headwater_wire::{CommitId, ConfigName, RepoPath, RollbackMode, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::command::Effect;
+use crate::content::is_same;
 use crate::control::{ConfigFacts, RepoState, Target};
 
 /// Rollbacks that are remembered. Those that are not settled are never dropped.
@@ -161,7 +162,7 @@ pub struct Decision {
     pub rollback: Rollback,
     /// What the commit written for it has.
     pub facts: BTreeMap<ConfigName, ConfigFacts>,
-    /// The configs it is about: all, or those whose content differs between that commit and its parent.
+    /// The configs it is about: see [`RepoState::touched`].
     pub touched: BTreeSet<ConfigName>,
 }
 
@@ -222,6 +223,21 @@ impl RepoState {
             })
     }
 
+    /// The configs that a rollback is about: all, or those that its commit has otherwise than the tip.
+    pub fn touched(
+        &self,
+        undone: &Undone,
+        facts: &BTreeMap<ConfigName, ConfigFacts>,
+    ) -> BTreeSet<ConfigName> {
+        let at_tip = self.all_at_tip();
+        let names = facts.keys().chain(at_tip.keys()).chain(self.withheld.keys());
+        let touched = names.filter(|name| {
+            let [new, now] = [facts, &at_tip].map(|all| all.get(*name).map(|facts| &facts.content));
+            undone.is_everything() || !is_same(new, now)
+        });
+        touched.cloned().collect()
+    }
+
     /// Turns the configs that a rollback is about to what its commit has, and holds back what they had.
     pub(crate) fn roll_back(&mut self, decision: Decision) -> Vec<Effect> {
         let Decision {
@@ -241,7 +257,7 @@ impl RepoState {
             let old = self.targets.remove(config);
             let undone = old.as_ref().map(|target| target.version.clone());
             match (old, new) {
-                (Some(old), Some(new)) if old.inputs == new.inputs => {
+                (Some(old), Some(new)) if old.content.is_same(&new.content) => {
                     self.targets.insert(config.clone(), old);
                 }
                 (old, Some(new)) => {
@@ -284,12 +300,13 @@ impl RepoState {
         }
     }
 
-    /// Whether a commit of the branch has the content that an exposed commit of ours stood for.
+    /// Whether a commit of the branch has the content that an exposed commit of ours stood for, or is the commit of a
+    /// rollback that words what is exposed otherwise.
     pub(crate) fn adopts(&self, old: &Target, facts: &ConfigFacts) -> bool {
-        let mut drafts = self.rollbacks.iter().map(|rollback| &rollback.exposed);
-        old.inputs == facts.inputs
+        let mut rollbacks = self.rollbacks.iter();
+        old.content.is_same(&facts.content)
             && old.version != facts.version
-            && drafts.any(|draft| *draft == old.version)
+            && rollbacks.any(|rollback| rollback.exposed == old.version || rollback.commit == facts.version)
     }
 
     pub(crate) fn settle(&mut self, id: &str, state: RollbackState) {

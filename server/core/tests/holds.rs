@@ -2,18 +2,21 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, what must not fail may panic")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use headwater_core::{
-    Command, ConfigFacts, Decision, Effect, Refusal, RepoState, Rollback, RollbackState, Undone,
+    Command, ConfigFacts, Content, Decision, Effect, Refusal, RepoState, Rollback, RollbackState, Undone,
+    Withheld,
 };
 use headwater_wire::{CommitId, ConfigName, Digest, HeadState, RollbackMode, Timestamp};
 use proptest::prelude::*;
 
 /// Configs of every tree.
 const CONFIGS: usize = 3;
-/// Contents that a config may have; 0 is none.
-const CONTENTS: u8 = 4;
+/// Documents that a config may have.
+const DOCUMENTS: u8 = 3;
+/// Contents that a config may have: each document in two wordings. 0 is none.
+const CONTENTS: u8 = 1 + 2 * DOCUMENTS;
 /// Commits of ours are numbered from here on.
 const OURS: usize = 1_000;
 
@@ -77,8 +80,36 @@ fn config(number: usize) -> ConfigName {
     format!("config-{number}").parse().unwrap()
 }
 
-fn digest(content: u8) -> Option<Digest> {
-    (content > 0).then(|| format!("sha256:{content:064x}").parse().unwrap())
+fn digest(number: u8) -> Digest {
+    format!("sha256:{number:064x}").parse().unwrap()
+}
+
+fn content(number: u8) -> Option<Content> {
+    let document = number.checked_sub(1)? % DOCUMENTS;
+    Some(Content {
+        inputs: digest(number),
+        documents: Some(digest(document)),
+    })
+}
+
+/// Another wording of the same documents.
+fn reworded(number: u8) -> u8 {
+    match number {
+        0 => 0,
+        some if some > DOCUMENTS => some - DOCUMENTS,
+        some => some + DOCUMENTS,
+    }
+}
+
+fn is_same(one: Option<&Content>, other: Option<&Content>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => one.documents == other.documents,
+        (one, other) => one == other,
+    }
+}
+
+fn is_bad(held: &Withheld, content: Option<&Content>) -> bool {
+    held.bad.iter().any(|bad| is_same(bad.as_ref(), content))
 }
 
 /// What `commit` has, if the one before it had `before`: a version is the commit at which the content came.
@@ -87,22 +118,22 @@ fn facts(
     contents: Contents,
     before: &BTreeMap<ConfigName, ConfigFacts>,
 ) -> BTreeMap<ConfigName, ConfigFacts> {
-    let of = |(number, content): (usize, u8)| {
-        let (name, inputs) = (config(number), digest(content)?);
-        let kept = before.get(&name).filter(|facts| facts.inputs == inputs);
+    let of = |(number, wording): (usize, u8)| {
+        let (name, content) = (config(number), content(wording)?);
+        let kept = before.get(&name).filter(|facts| facts.content == content);
         let version = kept.map_or(commit, |facts| &facts.version).clone();
-        Some((name, ConfigFacts { version, inputs }))
+        Some((name, ConfigFacts { version, content }))
     };
     contents.into_iter().enumerate().filter_map(of).collect()
 }
 
 /// What is exposed of a config.
-fn exposed(state: &RepoState, config: &ConfigName) -> Option<Digest> {
-    state.targets.get(config).map(|target| target.inputs.clone())
+fn exposed<'a>(state: &'a RepoState, config: &ConfigName) -> Option<&'a Content> {
+    state.targets.get(config).map(|target| &target.content)
 }
 
-fn inputs(facts: Option<&ConfigFacts>) -> Option<Digest> {
-    facts.map(|facts| facts.inputs.clone())
+fn of(facts: Option<&ConfigFacts>) -> Option<&Content> {
+    facts.map(|facts| &facts.content)
 }
 
 fn rollback(id: usize, base: CommitId, one: Option<usize>) -> Rollback {
@@ -165,16 +196,14 @@ impl World {
         let mut contents = to;
         for (number, content) in contents.iter_mut().enumerate() {
             if one.is_some_and(|one| one != number) {
-                let now = inputs(at_tip.get(&config(number)));
-                *content = (0..CONTENTS).find(|content| digest(*content) == now)?;
+                let now = of(at_tip.get(&config(number)));
+                *content = (0..CONTENTS).find(|number| self::content(*number).as_ref() == now)?;
             }
         }
         self.rollbacks += 1;
         let rollback = rollback(self.rollbacks, base, one);
         let facts = facts(&rollback.exposed, contents, &at_tip);
-        let differs = |name: &ConfigName| inputs(facts.get(name)) != inputs(at_tip.get(name));
-        let names = (0..CONFIGS).map(config);
-        let touched: BTreeSet<ConfigName> = names.filter(|name| one.is_none() || differs(name)).collect();
+        let touched = self.state.touched(&rollback.undone, &facts);
         Some(Command::RollBack(Box::new(Decision {
             rollback,
             facts,
@@ -237,8 +266,8 @@ impl World {
         for (name, _) in held.filter(|(_, held)| held.id == rollback.id) {
             configs.remove(name);
             let version = commit.clone();
-            let inputs = exposed(&self.state, name);
-            configs.extend(inputs.map(|inputs| (name.clone(), ConfigFacts { version, inputs })));
+            let content = exposed(&self.state, name).cloned();
+            configs.extend(content.map(|content| (name.clone(), ConfigFacts { version, content })));
         }
         let land = Command::Land {
             id: rollback.id,
@@ -262,7 +291,7 @@ fn keeps_what_is_held(before: &RepoState, command: &Command, after: &RepoState) 
         let still = after.withheld.contains_key(name);
         match command {
             Command::Admit { configs, .. } => {
-                let is_bad = held.bad.contains(&inputs(configs.get(name)));
+                let is_bad = is_bad(held, of(configs.get(name)));
                 prop_assert_eq!(still, is_bad, "a commit ends a hold exactly by other content");
                 if is_bad {
                     prop_assert_eq!(exposed(after, name), exposed(before, name));
@@ -273,8 +302,9 @@ fn keeps_what_is_held(before: &RepoState, command: &Command, after: &RepoState) 
                 let decided = decision
                     .touched
                     .contains(name)
-                    .then(|| inputs(decision.facts.get(name)));
-                let ends = decided == Some(inputs(before.at_tip(name).as_ref()));
+                    .then(|| of(decision.facts.get(name)));
+                let at_tip = before.at_tip(name);
+                let ends = decided.is_some_and(|decided| is_same(decided, of(at_tip.as_ref())));
                 prop_assert_eq!(still, !ends, "a person decided for what the tip has");
             }
             Command::Follow(_)
@@ -284,6 +314,7 @@ fn keeps_what_is_held(before: &RepoState, command: &Command, after: &RepoState) 
             | Command::Accept { .. }
             | Command::RaiseGeneration { .. }
             | Command::Settle { .. }
+            | Command::Recognise(_)
             | Command::Rebuild { .. } => prop_assert!(still, "nothing else ends a hold"),
         }
     }
@@ -293,12 +324,9 @@ fn keeps_what_is_held(before: &RepoState, command: &Command, after: &RepoState) 
 /// What holds in every state.
 fn is_sound(state: &RepoState) -> Result<(), TestCaseError> {
     for (name, held) in &state.withheld {
+        prop_assert!(!is_bad(held, exposed(state, name)), "bad content is exposed");
         prop_assert!(
-            !held.bad.contains(&exposed(state, name)),
-            "bad content is exposed"
-        );
-        prop_assert!(
-            held.bad.contains(&inputs(held.tip.as_ref())),
+            is_bad(held, of(held.tip.as_ref())),
             "the tip has what is held back"
         );
         prop_assert!(state.rollback(&held.id).is_some(), "a hold has its rollback");
@@ -356,11 +384,12 @@ proptest! {
         let Command::RollBack(decision) = &command else { unreachable!() };
         world.state.apply(command.clone()).unwrap();
         for name in &decision.touched {
-            prop_assert_eq!(exposed(&world.state, name), inputs(decision.facts.get(name)));
+            let decided = of(decision.facts.get(name));
+            prop_assert!(is_same(exposed(&world.state, name), decided));
             if let Some(held) = world.state.withheld.get(name) {
-                let decided = inputs(decision.facts.get(name));
-                for seen in [exposed(&before, name), inputs(before.at_tip(name).as_ref())] {
-                    prop_assert_eq!(held.bad.contains(&seen), seen != decided);
+                let at_tip = before.at_tip(name);
+                for seen in [exposed(&before, name), of(at_tip.as_ref())] {
+                    prop_assert_eq!(is_bad(held, seen), !is_same(seen, decided));
                 }
             }
         }
@@ -398,6 +427,84 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn whatever_rewords_what_is_held_back_exposes_none_of_it(
+        good in 1..CONTENTS,
+        bad in 1..CONTENTS,
+        wordings in proptest::collection::vec((any::<bool>(), 0..CONTENTS, 0..CONTENTS), 1..8),
+    ) {
+        prop_assume!(!is_same(content(good).as_ref(), content(bad).as_ref()));
+        let mut world = World::admitted(1, [good, 1, 1]);
+        world.take(&Step::Admit([bad, 1, 1]));
+        world.take(&Step::RollBack([good, 1, 1], Some(0)));
+        for (rewords, second, third) in wordings {
+            let bad = if rewords { reworded(bad) } else { bad };
+            world.take(&Step::Admit([bad, second, third]));
+            prop_assert_eq!(exposed(&world.state, &config(0)).cloned(), content(good));
+            prop_assert_eq!(world.state.head_state, HeadState::Held);
+        }
+        world.take(&Step::Admit([reworded(good), 1, 1]));
+        prop_assert!(world.state.withheld.is_empty());
+        prop_assert!(world.state.rollbacks[0].is_pushed());
+    }
+}
+
+/// A state as it was kept before documents were compared.
+fn as_kept_before(state: &RepoState) -> RepoState {
+    fn forget(value: &mut serde_json::Value) {
+        match value {
+            serde_json::Value::Object(members) => {
+                members.remove("documents");
+                members.values_mut().for_each(forget);
+            }
+            serde_json::Value::Array(elements) => elements.iter_mut().for_each(forget),
+            _ => {}
+        }
+    }
+    let mut kept = serde_json::to_value(state).unwrap();
+    forget(&mut kept);
+    for held in kept["withheld"].as_object_mut().unwrap().values_mut() {
+        for bad in held["bad"].as_array_mut().unwrap() {
+            *bad = bad["inputs"].take();
+        }
+    }
+    serde_json::from_value(kept).unwrap()
+}
+
+#[test]
+fn a_decision_that_was_kept_without_documents_knows_them_once_they_are_worked_out_again() {
+    let mut world = World::admitted(1, [1, 1, 1]);
+    world.take(&Step::Admit([2, 1, 1]));
+    world.take(&Step::RollBack([1, 1, 1], Some(0)));
+    let old = as_kept_before(&world.state);
+    assert_ne!(old, world.state);
+    let mut known = old.clone();
+    let worked_out = [2, 1].map(|number| (config(0), content(number).unwrap()));
+    let others = [1, 2].map(|name| (config(name), content(1).unwrap()));
+    let all = worked_out.into_iter().chain(others).collect();
+    known.apply(Command::Recognise(all)).unwrap();
+    assert_eq!(known, world.state);
+    world.state = known;
+    world.take(&Step::Admit([reworded(2), 1, 1]));
+    assert_eq!(exposed(&world.state, &config(0)), content(1).as_ref());
+    // By its inputs alone the same content is held, too, and its documents are known from then on.
+    world.state = old;
+    world.take(&Step::Admit([2, 1, 2]));
+    world.take(&Step::Admit([reworded(2), 1, 1]));
+    assert_eq!(exposed(&world.state, &config(0)).unwrap().inputs, digest(1));
+}
+
+#[test]
+fn what_takes_a_comment_back_releases_nothing() {
+    let mut world = World::admitted(1, [1, 1, 1]);
+    world.take(&Step::Admit([2, 1, 1]));
+    world.take(&Step::RollBack([1, 1, 1], Some(0)));
+    world.take(&Step::Admit([reworded(2), 1, 1]));
+    world.take(&Step::RollBack([2, 2, 1], Some(1)));
+    assert_eq!(exposed(&world.state, &config(0)), content(1).as_ref());
+}
+
 #[test]
 fn content_that_comes_by_a_commit_that_does_not_say_so_counts_as_the_rollback() {
     let mut world = World::admitted(1, [1, 1, 1]);
@@ -422,7 +529,7 @@ fn a_rollback_of_everything_takes_the_place_of_those_that_are_not_in_git_yet() {
     world.take(&Step::RollBack([3, 3, 3], None));
     let by = world.state.rollbacks[1].exposed.clone();
     assert_eq!(world.state.rollbacks[0].state, RollbackState::Superseded { by });
-    assert_eq!(world.state.withheld[&config(0)].bad, [digest(1), digest(2)]);
+    assert_eq!(world.state.withheld[&config(0)].bad, [content(1), content(2)]);
 }
 
 #[test]

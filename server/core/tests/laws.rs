@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use headwater_core::{
-    ChangedPath, Command, ConfigFacts, Effect, FenceCheck, GENERATION_GAP_MAX, Known, RepoState,
+    ChangedPath, Command, ConfigFacts, Content, Effect, FenceCheck, GENERATION_GAP_MAX, Known, RepoState,
     VersionSearch,
 };
 use headwater_validators::{ConfigTree, ContentId, Entry, File, Inputs, Limits, PathChange, declare};
@@ -409,7 +409,10 @@ fn digest(content: u8) -> Digest {
 fn config_facts((version, content): (usize, u8)) -> ConfigFacts {
     ConfigFacts {
         version: commit(version),
-        inputs: digest(content),
+        content: Content {
+            inputs: digest(content),
+            documents: None,
+        },
     }
 }
 

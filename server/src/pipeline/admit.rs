@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use headwater_core::{
-    Admission, AdmissionPolicy, Candidate, Command, ConfigFacts, Descent, RepoState, VerdictKind, decide,
+    Admission, AdmissionPolicy, Candidate, Command, ConfigFacts, Content, Descent, RepoState, VerdictKind,
+    decide,
 };
 use headwater_validators::Limits;
 use headwater_wire::{BranchName, CommitId, ConfigName, Finding, HeadState, VerdictState};
@@ -203,18 +204,12 @@ impl Pipeline {
         let commit = judged.commit.clone();
         let (known, limits) = (self.repo.known_at_tip(), self.repo.rules().limits.clone());
         let facts = {
-            let (commit, declared) = (commit.clone(), judged.declared.clone().unwrap_or_default());
-            let reader = reader.clone();
-            let work = move || facts(&reader, &commit, declared, known.as_ref(), &limits);
+            let (reader, judged) = (reader.clone(), judged.clone());
+            let work = move || facts(&reader, &judged, known.as_ref(), &limits);
             crate::task::blocking(self.repo.settings().mirror_limits.fetch, work)
                 .await
                 .map_err(crate::repo::RepoError::from)??
         };
-        let configs = facts
-            .configs
-            .into_iter()
-            .filter(|(config, _)| valid.configs().contains_key(config))
-            .collect();
         let mut state = self.repo.board.read().state.clone();
         for (id, commit) in self.landed(reader, &state, &commit).await? {
             info!(rollback = id, commit.id = %commit, "the branch has rollback {id} as {}", commit.short());
@@ -223,7 +218,7 @@ impl Pipeline {
         let effects = state.apply(Command::Admit {
             commit: commit.clone(),
             depth: facts.depth,
-            configs,
+            configs: facts.configs,
         });
         let sources = self.sources(reader, &state).await?;
         self.repo.keep_state(&state).await?;
@@ -313,7 +308,7 @@ impl Pipeline {
     async fn restore(&mut self) -> Result<(), RoundError> {
         let deadline = self.repo.settings().mirror_limits.list;
         let reader = self.lane.call(deadline, |mirror, _| Ok(mirror.reader())).await?;
-        let state = self.repo.board.read().state.clone();
+        let mut state = self.repo.board.read().state.clone();
         let Some(tip) = state.tip.clone().filter(|tip| reader.contains(tip)) else {
             return Ok(());
         };
@@ -323,6 +318,11 @@ impl Pipeline {
             return Ok(());
         }
         let sources = self.sources(&reader, &state).await?;
+        let known = sources
+            .values()
+            .chain([&judged])
+            .flat_map(|judged| contents(judged));
+        state.apply(Command::Recognise(known.collect())).ok();
         let snapshot = Arc::new(snapshot(&self.repo, &state, judged, &sources));
         let head = match state
             .head
@@ -337,6 +337,7 @@ impl Pipeline {
             .flat_map(|kept| kept.findings.iter().filter(|f| f.is_error()).cloned())
             .collect();
         self.show(|published: &mut Published| {
+            published.state = state;
             published.snapshot = Some(snapshot);
             published.head_findings = errors;
             published.source.stale = true;
@@ -346,7 +347,19 @@ impl Pipeline {
     }
 }
 
-/// What the store needs to know of the configs of a commit.
+/// What a commit has of every config that it gives a document.
+pub(super) fn contents(judged: &Judged) -> impl Iterator<Item = (ConfigName, Content)> {
+    let configs = judged.valid.iter().flat_map(|valid| valid.configs());
+    configs.map(|(name, config)| {
+        let content = Content {
+            inputs: config.inputs().digest().clone(),
+            documents: Some(config.documents()),
+        };
+        (name.clone(), content)
+    })
+}
+
+/// What the store needs to know of the configs of a commit: of those that it gives a document.
 pub(super) struct Facts {
     pub(super) configs: BTreeMap<ConfigName, ConfigFacts>,
     depth: u64,
@@ -354,32 +367,24 @@ pub(super) struct Facts {
 
 pub(super) fn facts(
     reader: &Reader,
-    commit: &CommitId,
-    declared: BTreeMap<ConfigName, headwater_validators::Inputs>,
+    judged: &Judged,
     known: Option<&(CommitId, headwater_core::Known)>,
     limits: &Limits,
 ) -> Result<Facts, GitError> {
     let known = known.map(|(commit, known)| (commit, known));
     // The floor of the generation matters only where no decision is known.
     let depth = if known.is_none() {
-        versions::depth(reader, commit)?
+        versions::depth(reader, &judged.commit)?
     } else {
         0
     };
-    let found = versions::versions_at(reader, commit, declared.clone(), known, limits)?;
-    let configs = declared
-        .into_iter()
-        .filter_map(|(config, inputs)| {
-            let version = found.get(&config)?.clone();
-            Some((
-                config,
-                ConfigFacts {
-                    version,
-                    inputs: inputs.digest().clone(),
-                },
-            ))
-        })
-        .collect();
+    let declared = judged.declared.clone().unwrap_or_default();
+    let found = versions::versions_at(reader, &judged.commit, declared, known, limits)?;
+    let configs = contents(judged).filter_map(|(config, content)| {
+        let version = found.get(&config)?.clone();
+        Some((config, ConfigFacts { version, content }))
+    });
+    let configs = configs.collect();
     Ok(Facts { configs, depth })
 }
 

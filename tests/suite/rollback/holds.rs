@@ -56,6 +56,33 @@ fn what_was_bad_stays_out_through_restart_poll_hook_and_touched_neighbours_until
 }
 
 #[test]
+fn another_wording_of_what_was_bad_is_as_bad_also_after_a_restart() {
+    let origin = TestOrigin::new();
+    let commits = history(&origin, 2);
+    let server = writing(&origin).start();
+    server.until_tip(&commits[1]);
+    refuse_pushes(&origin);
+    let id = text(&roll_back(&server, &to("HEAD~1"))["id"]).to_owned();
+    let spaced = origin.commit(&[("app.json", Some("{ \"v\":\n  2 }\n"))], "a space");
+    server.until_head(&spaced, "held");
+    assert_serves(&server, 1);
+    let server = server.restart();
+    assert_serves_again(&server, 1);
+    let again = origin.commit(&[("app.json", Some("{\"v\": 2 }"))], "another space");
+    server.until_head(&again, "held");
+    assert_serves(&server, 1);
+    assert_eq!(holds(&server)[0]["id"], json!(id));
+
+    // Another wording of what is exposed is what was decided, and news to nobody.
+    let token = server.config("app", None).must("etag").to_owned();
+    let back = origin.commit(&[("app.json", Some("{ \"v\": 1 }"))], "back by hand");
+    server.until_tip(&back);
+    server.config("app", Some(&token)).expect(304);
+    assert_eq!(until_state(&server, &id, "pushed")["commit"], back.as_str());
+    assert_eq!(holds(&server), Vec::<Value>::new());
+}
+
+#[test]
 fn a_person_can_release_what_is_held_back() {
     let origin = TestOrigin::new();
     let commits = history(&origin, 2);

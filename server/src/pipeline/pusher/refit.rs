@@ -3,13 +3,14 @@
 //! Invariant: what others have brought to the branch stays. A commit that is built anew goes back only over what the
 //! rollback is about, is judged like the first, and has for every config what instances are told to hold.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use headwater_core::{Command, RepoState, Rollback, Undone};
+use headwater_core::{Command, Content, RepoState, Rollback, Target, Undone};
 use headwater_wire::{CommitId, ConfigName, RepoPath};
 use tracing::info;
 
 use super::super::Pipeline;
+use super::super::admit::contents;
 use super::super::rollback::RollbackError;
 use super::super::rollback::draft::undo;
 use super::super::source::RoundError;
@@ -115,15 +116,12 @@ impl Pipeline {
             Err(RollbackError::Invalid(_)) => return Ok(false),
             Err(error) => return Err(error.into()),
         };
-        let is_good = |config: &ConfigName| {
-            let valid = judged.valid.as_ref();
-            valid.is_some_and(|valid| valid.configs().contains_key(config))
+        let built: BTreeMap<ConfigName, Content> = contents(&judged).collect();
+        let has = |(config, target): (&ConfigName, &Target)| {
+            let content = built.get(config);
+            content.is_some_and(|content| content.is_same(&target.content))
         };
-        let mut declared = self.digests(commit).await?;
-        declared.retain(|config, _| is_good(config));
-        let targets = state.targets.iter();
-        let exposed = targets.map(|(config, target)| (config.clone(), target.inputs.clone()));
-        Ok(declared == exposed.collect())
+        Ok(built.len() == state.targets.len() && state.targets.iter().all(has))
     }
 }
 

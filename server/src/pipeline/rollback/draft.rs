@@ -126,10 +126,7 @@ impl Pipeline {
     }
 
     /// What decides every config of a commit.
-    pub(in crate::pipeline) async fn digests(
-        &self,
-        commit: &CommitId,
-    ) -> Result<BTreeMap<ConfigName, Digest>, RollbackError> {
+    async fn digests(&self, commit: &CommitId) -> Result<BTreeMap<ConfigName, Digest>, RollbackError> {
         let declared = self.repo.declared(commit).await?;
         let declared = declared.iter().flat_map(|declared| declared.iter());
         Ok(declared

@@ -7,10 +7,9 @@
 mod branch;
 pub(super) mod draft;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use headwater_core::{Command, ConfigFacts, Decision, Refusal, RepoState, Rollback, RollbackState, Undone};
+use headwater_core::{Command, Decision, Refusal, RepoState, Rollback, RollbackState, Undone};
 use headwater_wire::{CommitId, ConfigName, Finding, HeadState, RollbackMode};
 use tracing::info;
 
@@ -101,7 +100,7 @@ impl Pipeline {
         rollback.exposed = written.commit.clone();
         rollback.commit = written.commit.clone();
         let judged = self.judge_draft(&rollback, &written.commit).await?;
-        let decision = self.weigh(&state, rollback.clone(), &judged).await?;
+        let decision = self.weigh(&state, rollback.clone(), judged).await?;
         self.keep(&written.commit).await?;
         self.decide_rollback(state, decision).await?;
         self.pusher.wake();
@@ -152,33 +151,17 @@ impl Pipeline {
         &self,
         state: &RepoState,
         rollback: Rollback,
-        judged: &Judged,
+        judged: Arc<Judged>,
     ) -> Result<Decision, RollbackError> {
         let (known, limits) = (self.repo.known_at_tip(), self.repo.rules().limits.clone());
-        let (reader, commit) = (self.repo.reader()?, judged.commit.clone());
-        let declared = judged.declared.clone().unwrap_or_default();
-        let work = move || facts(&reader, &commit, declared, known.as_ref(), &limits);
+        let reader = self.repo.reader()?;
+        let work = move || facts(&reader, &judged, known.as_ref(), &limits);
         let deadline = self.repo.settings().mirror_limits.fetch;
         let found = crate::task::blocking(deadline, work)
             .await
             .map_err(RepoError::from)??;
-        let is_good = |config: &ConfigName| {
-            let valid = judged.valid.as_ref();
-            valid.is_some_and(|valid| valid.configs().contains_key(config))
-        };
-        let facts: BTreeMap<ConfigName, ConfigFacts> = found
-            .configs
-            .into_iter()
-            .filter(|(config, _)| is_good(config))
-            .collect();
-        let at_tip = state.all_at_tip();
-        let names = facts.keys().chain(at_tip.keys()).chain(state.withheld.keys());
-        let is_whole = rollback.undone.is_everything();
-        let inputs = |facts: Option<&ConfigFacts>| facts.map(|facts| facts.inputs.clone());
-        let touched = names
-            .filter(|name| is_whole || inputs(facts.get(*name)) != inputs(at_tip.get(*name)))
-            .cloned()
-            .collect();
+        let facts = found.configs;
+        let touched = state.touched(&rollback.undone, &facts);
         Ok(Decision {
             rollback,
             facts,
