@@ -1,7 +1,7 @@
 //! One followed repository: the handle that the HTTP rooms hold.
 //!
 //! Invariant: everything a request needs is read through this handle, and nothing a request does here reaches the
-//! upstream, except the one forced listing of [`Repo::fresh_listing`].
+//! upstream, except the one forced listing of [`Repo::listing`].
 
 mod relations;
 
@@ -27,7 +27,7 @@ use crate::measure::Measure;
 use crate::outward::Outward;
 use crate::pipeline::bell::Bell;
 use crate::pipeline::urgent::Urgent;
-use crate::pipeline::{Fresh, Request, versions};
+use crate::pipeline::{Force, Fresh, Request, versions};
 use crate::publish::{Board, Exposed, Published};
 use crate::sandbox::SandboxError;
 use crate::settings::RepoSettings;
@@ -227,8 +227,13 @@ impl Repo {
     /// Waits for a listing of the upstream that starts after this call. Requests share listings, and forced ones are
     /// at least two seconds apart.
     pub(crate) async fn fresh_listing(&self, deadline: Duration) -> Result<Fresh, RepoError> {
+        self.listing(Force::Shared, deadline).await
+    }
+
+    /// The same as `force` says.
+    pub(crate) async fn listing(&self, force: Force, deadline: Duration) -> Result<Fresh, RepoError> {
         let (reply, answer) = oneshot::channel();
-        self.send(Request::List(reply))?;
+        self.send(Request::List { reply, force })?;
         match tokio::time::timeout(deadline, answer).await {
             Ok(Ok(fresh)) => Ok(fresh),
             Ok(Err(_)) => Err(RepoError::Ended),

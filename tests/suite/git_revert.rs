@@ -222,7 +222,7 @@ fn what_cannot_be_reverted_is_told_with_the_paths_and_leaves_nothing_behind() {
     insta::assert_snapshot!(text, @"cannot revert `BAD`, later commits changed the same: `a`, `b`");
     assert!(matches!(
         write(&mut bench, revert(&head, Some(1)), &head),
-        Err(RevertError::Mainline { parents: 1, .. })
+        Err(RevertError::Mainline { parents, .. }) if parents.len() == 1
     ));
     assert!(matches!(
         write(&mut bench, whole(&head), &head),
@@ -279,7 +279,7 @@ fn a_merge_is_reverted_towards_the_parent_that_was_named() {
     for mainline in [None, Some(0), Some(3)] {
         assert!(matches!(
             write(&mut bench, revert(&merge, mainline), &merge),
-            Err(RevertError::Mainline { parents: 2, .. })
+            Err(RevertError::Mainline { parents, .. }) if parents.len() == 2
         ));
     }
     for (mainline, same) in [(1, &main), (2, &side)] {

@@ -108,6 +108,15 @@ pub struct RollbackView {
     /// Commit whose change was taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revert: Option<CommitId>,
+    /// First line of the message of that commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// When the upstream last said where the branch is, before this was decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<Timestamp>,
+    /// Why the upstream could not be asked again; then newer commits were not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unlisted: Option<String>,
     /// The one config that went back, if not everything did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<ConfigName>,

@@ -80,6 +80,7 @@ messages! {
     "proposal_view": ProposalView,
     "release_request": ReleaseRequest,
     "rollback_list": RollbackList,
+    "rollback_list_as_of": RollbackList,
     "rollback_request": RollbackRequest,
     "repo_view": RepoView,
     "report_answer": ReportAnswer,

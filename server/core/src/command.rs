@@ -78,7 +78,8 @@ pub enum Command {
         /// The commit.
         commit: CommitId,
     },
-    /// A person lifts what a rollback holds back: its configs get what the tip has.
+    /// A person lifts what a rollback holds back: its configs get what the tip has. If its commit is not on the branch
+    /// yet, it is given up.
     Release {
         /// Which rollback.
         id: String,
@@ -147,7 +148,7 @@ pub enum Refusal {
         /// The head that is held back.
         actual: CommitId,
     },
-    /// There is no such rollback, or it holds nothing back.
+    /// There is no such rollback, or it is settled and holds nothing back.
     #[error("nothing is held back by `{0}`")]
     NotHeld(String),
 }

@@ -152,7 +152,7 @@ impl RepoState {
         }
     }
 
-    /// Lifts what a rollback holds back: its configs get what the tip has.
+    /// Lifts what a rollback holds back: its configs get what the tip has. One on its way to the branch is given up.
     pub(crate) fn release(
         &mut self,
         id: &str,
@@ -165,7 +165,8 @@ impl RepoState {
             .filter(|(_, held)| held.id == id)
             .map(|(config, _)| config.clone())
             .collect();
-        if held.is_empty() {
+        // One that holds nothing back is given up all the same: its commit is not brought to the branch any more.
+        if held.is_empty() && self.open_mut(id).is_none() {
             return Err(Refusal::NotHeld(id.to_owned()));
         }
         let generation = self.generation.next();

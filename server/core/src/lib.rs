@@ -24,6 +24,6 @@ pub use fleet::{
     MESSAGE_BYTES_MAX, REPORT_CONFIGS_MAX, REPORTS_BYTES_MAX, SILENCE_MAX_MS, Taken,
 };
 pub use hold::Withheld;
-pub use rollback::{Decision, Rollback, RollbackState, StandIns, Undone};
+pub use rollback::{Decision, Rollback, RollbackState, Sight, StandIns, Undone};
 pub use token::{RENDERER_EPOCH, Token};
 pub use version::{ChangedPath, Known, VersionSearch};

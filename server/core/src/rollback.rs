@@ -26,6 +26,12 @@ pub struct Rollback {
     pub request: String,
     /// What is undone.
     pub undone: Undone,
+    /// First line of the message of the commit that this names.
+    #[serde(default)]
+    pub subject: Option<String>,
+    /// How the branch was known when the person asked.
+    #[serde(default)]
+    pub sight: Sight,
     /// Why.
     pub reason: String,
     /// Who asked, if somebody was named.
@@ -51,6 +57,17 @@ pub struct Rollback {
     pub commit: CommitId,
     /// How far it came.
     pub state: RollbackState,
+}
+
+/// As of when the branch was known.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sight {
+    /// When the upstream last said where it is.
+    #[serde(default)]
+    pub as_of: Option<Timestamp>,
+    /// Why the upstream could not say it again.
+    #[serde(default)]
+    pub unlisted: Option<String>,
 }
 
 /// What is undone.

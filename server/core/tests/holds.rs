@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use headwater_core::{
-    Command, ConfigFacts, Content, Decision, Effect, Refusal, RepoState, Rollback, RollbackState, Undone,
-    Withheld,
+    Command, ConfigFacts, Content, Decision, Effect, Refusal, RepoState, Rollback, RollbackState, Sight,
+    Undone, Withheld,
 };
 use headwater_wire::{CommitId, ConfigName, Digest, HeadState, RollbackMode, Timestamp};
 use proptest::prelude::*;
@@ -146,6 +146,8 @@ fn rollback(id: usize, base: CommitId, one: Option<usize>) -> Rollback {
             config: one.map(config),
             paths: Vec::new(),
         },
+        subject: None,
+        sight: Sight::default(),
         reason: "because".to_owned(),
         requested_by: None,
         expected_tip: None,
@@ -453,14 +455,11 @@ proptest! {
 /// A state as it was kept before documents were compared.
 fn as_kept_before(state: &RepoState) -> RepoState {
     fn forget(value: &mut serde_json::Value) {
-        match value {
-            serde_json::Value::Object(members) => {
-                members.remove("documents");
-                members.values_mut().for_each(forget);
-            }
-            serde_json::Value::Array(elements) => elements.iter_mut().for_each(forget),
-            _ => {}
+        if let Some(members) = value.as_object_mut() {
+            members.remove("documents");
+            members.values_mut().for_each(forget);
         }
+        value.as_array_mut().into_iter().flatten().for_each(forget);
     }
     let mut kept = serde_json::to_value(state).unwrap();
     forget(&mut kept);

@@ -13,6 +13,34 @@ use crate::git::error::Cause;
 use crate::git::local::LocalError;
 use crate::process::ProcessError;
 
+/// What hints of the API call a call or a member, and what a person types instead. A call comes before those whose
+/// beginning it has.
+const COMMANDS: &[(&str, &str)] = &[
+    (
+        "GET /v1/repos/{repo}/commits/{rev} resolves",
+        "`git rev-parse` resolves",
+    ),
+    (
+        "GET /v1/repos/{repo}/configs lists the configs of the tip",
+        "`headwater log` names the configs that commits changed",
+    ),
+    ("GET …/instances", "`headwater instances`"),
+    ("GET /v1/repos/{repo}/holds", "`headwater holds`"),
+    ("GET /v1/repos/{repo}/rollbacks", "`headwater holds`"),
+    ("GET /v1/repos/{repo} ", "`headwater status` "),
+    ("GET /v1/repos ", "`headwater status` "),
+    ("`config`", "`--config`"),
+    ("`force_invalid`", "`--force-invalid`"),
+];
+
+/// A hint of the API as a person at a command line can follow it.
+fn in_commands(hint: &str) -> String {
+    let said = COMMANDS.iter();
+    said.fold(hint.to_owned(), |hint, (call, command)| {
+        hint.replace(call, command)
+    })
+}
+
 /// How a command ended that could do its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -121,7 +149,7 @@ impl Failure {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Api(error) => error.hint(),
+            Self::Api(error) => error.hint().map(|hint| in_commands(&hint)),
             Self::Setup(error) => Some(error.hint().to_owned()),
             Self::Token { .. } => Some("a token is one word of visible ASCII characters".to_owned()),
             Self::File { .. } => Some("check the path and its permissions".to_owned()),

@@ -15,8 +15,8 @@ Examples:
 
 /// Show what is held back
 ///
-/// A rewritten history, until a person accepts it; and content that a rollback holds back, until a commit with other
-/// content comes or a person releases it.
+/// A rewritten history, until a person accepts it; content that a rollback holds back, until a commit with other
+/// content comes or a person releases it; and a rollback whose commit is not on the branch yet. A hint says what to do.
 #[derive(Debug, Args)]
 pub(crate) struct Holds {
     #[command(flatten)]
@@ -25,7 +25,8 @@ pub(crate) struct Holds {
 
 /// Expose what a rollback holds back
 ///
-/// Instances get what the newest admitted commit has, although somebody went back from it.
+/// Instances get what the newest admitted commit has, although somebody went back from it. A rollback whose commit is
+/// not on the branch yet is given up.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Release {

@@ -1,12 +1,18 @@
 //! `headwater rollback`: go back to good content, now.
 
 use clap::{ArgGroup, Args};
-use headwater_wire::{CommitId, ConfigName, RollbackMode, RollbackRequest, RollbackStage, RollbackView};
+use headwater_client::RepoApi;
+use headwater_wire::{
+    CommitId, ConfigName, RollbackMode, RollbackRequest, RollbackStage, RollbackView, Timestamp,
+};
 
 use super::failure::{Exit, Failure};
 use super::options::{Output, ServerOptions, Session, revision};
 use super::out::Out;
-use super::text::clean;
+use super::text::{age, clean, clip};
+
+/// Longest subject that is shown whole.
+const SUBJECT_CHARS: usize = 72;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,7 +34,7 @@ pub(crate) struct Rollback {
     /// Take back the change of this commit, and keep what came after it
     #[arg(long, value_name = "REV", value_parser = revision)]
     revert: Option<String>,
-    /// For a merge: the parent, from 1 on, whose side is kept
+    /// For a merge: the parent whose side is kept; 1 is the branch that was merged into
     #[arg(short = 'm', long, value_name = "N", conflicts_with = "to")]
     mainline: Option<usize>,
     /// Only this config, with `--to`
@@ -37,12 +43,12 @@ pub(crate) struct Rollback {
     /// Why; it stands in the commit
     #[arg(long, value_name = "TEXT")]
     reason: String,
-    /// Who asks, as `Name <address>`: the author of the commit [default: the server]
+    /// Who asks, as `Name <address>` or a name: the author of the commit [default: the server]
     #[arg(long, value_name = "PERSON")]
     requested_by: Option<String>,
-    /// Refuse if the branch is not at this commit
-    #[arg(long, value_name = "COMMIT")]
-    expected_tip: Option<CommitId>,
+    /// Refuse if the branch is not at this commit, or has moved on from it
+    #[arg(long, value_name = "REV", value_parser = revision)]
+    expected_tip: Option<String>,
     /// Open a pull request in any case
     #[arg(long)]
     propose: bool,
@@ -55,6 +61,11 @@ pub(crate) struct Rollback {
 
 impl Rollback {
     pub(super) async fn run(&self, session: &Session, out: &mut Out<'_>) -> Result<Exit, Failure> {
+        let repo = session.repo().await?;
+        let expected_tip = match &self.expected_tip {
+            Some(rev) => Some(commit(&repo, rev).await?),
+            None => None,
+        };
         let request = RollbackRequest {
             to: self.to.clone(),
             revert: self.revert.clone(),
@@ -62,7 +73,7 @@ impl Rollback {
             config: self.config.clone(),
             reason: self.reason.trim().to_owned(),
             requested_by: self.requested_by.clone(),
-            expected_tip: self.expected_tip.clone(),
+            expected_tip,
             force_invalid: self.force_invalid,
             mode: if self.propose {
                 RollbackMode::Propose
@@ -70,18 +81,56 @@ impl Rollback {
                 RollbackMode::Push
             },
         };
-        let view = session.repo().await?.roll_back(&request).await?;
+        let view = repo.roll_back(&request).await?;
         match session.output {
             Output::Json => out.json(&view)?,
-            Output::Text => tell(&view, out)?,
+            Output::Text => tell(&view, (session.now)(), out)?,
         }
-        Ok(Exit::Fine)
+        Ok(if is_in_effect(&view) {
+            Exit::Fine
+        } else {
+            Exit::Findings
+        })
     }
 }
 
-fn tell(view: &RollbackView, out: &mut Out<'_>) -> std::io::Result<()> {
+/// The commit that a revision names; a full hash need not be known to the server.
+async fn commit(repo: &RepoApi, rev: &str) -> Result<CommitId, Failure> {
+    match rev.parse() {
+        Ok(commit) => Ok(commit),
+        Err(_) => Ok(repo.commit(rev).await?.commit),
+    }
+}
+
+/// Whether instances have what was asked for.
+fn is_in_effect(view: &RollbackView) -> bool {
+    match view.state {
+        RollbackStage::Pushed | RollbackStage::Proposed | RollbackStage::GitPending => true,
+        RollbackStage::Superseded | RollbackStage::Released | RollbackStage::Other => false,
+    }
+}
+
+fn tell(view: &RollbackView, now: Timestamp, out: &mut Out<'_>) -> std::io::Result<()> {
     let commit = view.commit.short();
-    out.line(format!("rollback {}  in effect as {commit}", clean(&view.id)))?;
+    let effect = if is_in_effect(view) {
+        format!("in effect as {commit}")
+    } else {
+        "not in effect".to_owned()
+    };
+    out.line(format!("rollback {}  {effect}", clean(&view.id)))?;
+    let subject = clip(&clean(view.subject.as_deref().unwrap_or_default()), SUBJECT_CHARS);
+    for (name, named) in [("to    ", &view.to), ("revert", &view.revert)] {
+        if let Some(named) = named {
+            out.line(format!("  {name} {named}  {subject}").trim_end())?;
+        }
+    }
+    if let Some(at) = view.as_of {
+        let why = view.unlisted.as_ref();
+        let why = why.map_or_else(String::new, |why| {
+            format!(", newer commits are not known: {}", clean(why))
+        });
+        out.line(format!("  as of  {}{why}", age(now, at)))?;
+    }
     let git = match (view.state, &view.url) {
         (RollbackStage::Pushed, _) => format!("on the branch as {commit}"),
         (RollbackStage::Proposed, Some(url)) => format!("pull request {}", clean(url)),

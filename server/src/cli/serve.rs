@@ -42,7 +42,7 @@ pub(crate) struct Serve {
     /// Mean time between two looks at a repository, 1s or more [default: 30s]
     #[arg(long, value_name = "TIME")]
     poll_interval: Option<String>,
-    /// Allow reverts to be pushed to the repository
+    /// Allow reverts, and notes of what became of commits, to be pushed to the repository
     #[arg(long)]
     allow_write: bool,
     /// Listen where other machines reach it, although nobody is asked who they are

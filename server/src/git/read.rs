@@ -194,6 +194,13 @@ impl Reader {
         false
     }
 
+    /// What an object is called that is in the mirror and is no commit.
+    pub fn other_kind(&self, id: &CommitId) -> Option<&'static str> {
+        let repo = self.local();
+        let header = repo.try_find_header(to_object_id(&repo, id).ok()?).ok()??;
+        kind_name(header.kind())
+    }
+
     /// Whether a reader of this mirror found something that is there and cannot be read.
     pub fn is_damaged(&self) -> bool {
         self.damaged.load(Ordering::Acquire)
@@ -256,6 +263,16 @@ pub(super) fn is_commit(repo: &gix::Repository, id: gix::ObjectId) -> bool {
         .ok()
         .flatten()
         .is_some_and(|header| header.kind() == gix::objs::Kind::Commit)
+}
+
+/// What an object is called that is no commit.
+fn kind_name(kind: gix::objs::Kind) -> Option<&'static str> {
+    match kind {
+        gix::objs::Kind::Tree => Some("directory"),
+        gix::objs::Kind::Blob => Some("file"),
+        gix::objs::Kind::Tag => Some("tag object"),
+        gix::objs::Kind::Commit => None,
+    }
 }
 
 /// Whether the object's bytes are those its name was made of.

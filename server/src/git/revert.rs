@@ -69,12 +69,12 @@ pub enum RevertError {
         paths: Vec<String>,
     },
     /// A merge, and nobody said which side is kept; or no merge, and somebody did; or no such parent.
-    #[error("`{commit}` has {parents} parents and the mainline does not fit: {}", mainline.map_or_else(|| "none".to_owned(), |parent| parent.to_string()))]
+    #[error("{}", mainline_fault(commit, parents, *mainline))]
     Mainline {
         /// The commit.
         commit: CommitId,
-        /// How many parents it has.
-        parents: usize,
+        /// Its parents, the first of which is the branch that was merged into.
+        parents: Vec<CommitId>,
         /// What was asked for.
         mainline: Option<usize>,
     },
@@ -108,11 +108,27 @@ impl RevertError {
             }
             Self::Obstructed { .. } => "restore the whole tree, or name the other paths, too",
             Self::ForbiddenName(_) => "restore the whole tree, or remove the entry by a commit",
+            Self::Mainline { parents, .. } if parents.len() < 2 => "leave `--mainline` out",
             Self::Mainline { .. } => {
-                "for a merge say which parent's side is kept, from 1 on; for any other commit say none"
+                "say `--mainline N` with the parent whose side is kept; 1 is the branch that was merged into"
             }
             Self::Git(error) => error.hint(),
         }
+    }
+}
+
+fn mainline_fault(commit: &CommitId, parents: &[CommitId], mainline: Option<usize>) -> String {
+    let numbered = (1_usize..).zip(parents);
+    let numbered: Vec<String> = numbered
+        .map(|(number, parent)| format!("{number} is {}", parent.short()))
+        .collect();
+    let parents_of = numbered.join(", ");
+    match (parents, mainline) {
+        ([_, _, ..], None) => {
+            format!("`{commit}` is a merge, and which parent's side is kept was not said: {parents_of}")
+        }
+        ([_, _, ..], Some(number)) => format!("`{commit}` has no parent {number}: {parents_of}"),
+        ([] | [_], _) => format!("`{commit}` is no merge, so there is no side of it to keep"),
     }
 }
 
@@ -230,7 +246,7 @@ impl Mirror {
             _ => {
                 return Err(RevertError::Mainline {
                     commit: commit.clone(),
-                    parents: parents.len(),
+                    parents: parents.into_iter().map(to_commit_id).collect(),
                     mainline,
                 });
             }

@@ -68,10 +68,8 @@ async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes> {
     }
     let collected = tokio::time::timeout(BODY_DEADLINE, collect(body, said.unwrap_or(0))).await;
     collected.map_err(|_| {
-        Answer::from(Problem::new(
-            ProblemCode::DeadlineExceeded,
-            "the body did not arrive in time",
-        ))
+        let problem = Problem::new(ProblemCode::DeadlineExceeded, "the body did not arrive in time");
+        Answer::from(problem.hint(super::layers::TOO_LONG))
     })?
 }
 

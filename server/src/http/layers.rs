@@ -26,6 +26,10 @@ const REQUEST_DEADLINE: Duration = Duration::from_mins(1);
 /// Longest wait of a watch plus its forced listing; past this, something is stuck.
 const WATCH_DEADLINE: Duration = Duration::from_mins(6);
 
+/// What to do when a deadline has passed.
+pub(super) const TOO_LONG: &str =
+    "send it again; if it stays, the network is slow or the service is overloaded";
+
 /// Wraps all routes.
 pub(super) fn wrap(routes: Router<App>, app: App) -> Router<App> {
     let guarded = routes.layer(from_fn(super::origin::guard));
@@ -56,11 +60,10 @@ async fn around(State(app): State<App>, request: Request, next: Next) -> Respons
             ))
             .into_response()
         }
-        Err(_) => Answer::from(Problem::new(
-            ProblemCode::DeadlineExceeded,
-            "the request took too long",
-        ))
-        .into_response(),
+        Err(_) => {
+            let problem = Problem::new(ProblemCode::DeadlineExceeded, "the request took too long");
+            Answer::from(problem.hint(TOO_LONG)).into_response()
+        }
     };
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     debug!(request.id = %id, %method, path, status = response.status().as_u16(), duration_ms, "answered");

@@ -1,7 +1,7 @@
 //! The HTTP API: the whole route table, and nothing that decides.
 //!
 //! Invariant: a handler parses, asks a room and answers. No request reaches the upstream, except through
-//! [`crate::repo::Repo::fresh_listing`].
+//! [`crate::repo::Repo::listing`].
 
 mod answer;
 mod body;
@@ -29,6 +29,7 @@ mod state;
 mod stream;
 mod views;
 mod watch;
+mod wish;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;

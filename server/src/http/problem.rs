@@ -22,6 +22,11 @@ pub(super) struct Answer(Box<Problem>);
 pub(super) type Result<T = Response> = std::result::Result<T, Answer>;
 
 impl Answer {
+    /// What kind of problem it is.
+    pub(super) fn code(&self) -> ProblemCode {
+        self.0.code
+    }
+
     /// The problem, where it is told otherwise than as an answer.
     pub(super) fn into_problem(self) -> Problem {
         *self.0

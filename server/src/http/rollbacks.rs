@@ -3,48 +3,45 @@
 //! Invariant: whatever can be wrong with a request is said before anything happens. The answer comes when instances
 //! are told and Git has answered, or after a short wait without Git's answer.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use headwater_core::{RepoState, Rollback, RollbackState, Undone};
 use headwater_wire::{
-    Problem, ProblemCode, ReleaseRequest, RollbackList, RollbackMode, RollbackRequest, RollbackStage,
-    RollbackView,
+    Problem, ProblemCode, ReleaseRequest, RollbackList, RollbackRequest, RollbackStage, RollbackView,
 };
 use http::StatusCode;
 use tokio::sync::oneshot;
 
-use super::problem::{Answer, Result, bad_request};
+use super::problem::{Answer, Result};
 use super::repos::reason;
 use super::state::App;
-use super::{answer, commits, extract, history, views};
+use super::{answer, extract, views, wish};
 use crate::pipeline::Request;
-use crate::pipeline::rollback::Wish;
 use crate::repo::{Repo, RepoError};
 use crate::settings::WriteSettings;
 
-/// How long an answer waits for Git's. With the one below it is within what our own clients wait for an answer.
+/// How long an answer waits for Git's. With the listing before it it is within what our own clients wait for an answer.
 const GIT_WAIT: Duration = Duration::from_secs(5);
-/// How long the upstream may take to say where the branch is, where somebody expects it somewhere.
-const LISTING_WAIT: Duration = Duration::from_secs(3);
 /// What the bodies look like.
 const ROLLBACK_FORM: &str = "send {\"to\": \"HEAD~1\", \"reason\": \"…\"}";
 const RELEASE_FORM: &str = "send {\"reason\": \"…\"}";
-/// Longest name of who asks, in bytes.
-const REQUESTED_BY_BYTES_MAX: usize = 256;
 
 /// `POST /v1/repos/{repo}/rollbacks`.
 pub(super) async fn create(State(app): State<App>, Path(repo): Path<String>, body: Bytes) -> Result {
     let repo = &extract::repo(&app, &repo)?;
+    let write = &repo.settings().write;
+    is_allowed(write)?;
     let request: RollbackRequest = super::body::read(&body, ("the body", ROLLBACK_FORM))?;
-    is_allowed(&repo.settings().write, &request)?;
-    let wish = wish(repo, &request).await?;
+    may_insist(write, &request)?;
+    let wish = wish::look_up(repo, &request).await?;
+    let sight = wish.sight.clone();
     let (reply, answer) = oneshot::channel();
     let wish = Box::new(wish);
     repo.send_urgent(Request::RollBack { wish, reply })?;
-    let rollback = answer.await.map_err(|_| RepoError::Ended)??;
+    let decided = answer.await.map_err(|_| RepoError::Ended)?;
+    let rollback = decided.map_err(|refused| wish::as_seen(refused.into(), &sight))?;
     let view = settled(repo, rollback).await;
     let mut response = answer::view(&view);
     *response.status_mut() = StatusCode::CREATED;
@@ -89,83 +86,30 @@ pub(super) async fn release(
     Ok(answer::view(&views::holds(&repo.board.read())))
 }
 
-/// What the settings allow.
-fn is_allowed(write: &WriteSettings, request: &RollbackRequest) -> Result<()> {
-    let refused = |detail: &str| Problem::new(ProblemCode::WriteNotAllowed, detail);
-    if !write.allowed {
-        let problem = refused("this service only reads the upstream");
-        return Err(problem
-            .hint("start it with `--allow-write`, or revert by a commit of your own")
-            .into());
+/// Whether anybody may go back here. It comes before everything else: who may not is not taught how to ask.
+fn is_allowed(write: &WriteSettings) -> Result<()> {
+    if write.allowed {
+        return Ok(());
     }
-    if request.force_invalid && !write.invalid_allowed {
-        let problem = refused("this service exposes nothing that does not validate");
-        return Err(problem
-            .hint("leave `force_invalid` out, or set `allow_invalid` for the repository")
-            .into());
-    }
-    Ok(())
+    Err(Problem::new(
+        ProblemCode::WriteNotAllowed,
+        "this service only reads the upstream",
+    )
+    .hint("start it with `--allow-write`, or revert by a commit of your own")
+    .into())
 }
 
-/// Looks up everything that a request names.
-async fn wish(repo: &Arc<Repo>, request: &RollbackRequest) -> Result<Wish> {
-    let reason = reason(&request.reason)?;
-    let requested_by = request.requested_by.clone();
-    if requested_by
-        .as_ref()
-        .is_some_and(|name| name.len() > REQUESTED_BY_BYTES_MAX)
-    {
-        let hint = format!("`Name <address>` in at most {REQUESTED_BY_BYTES_MAX} bytes");
-        return Err(bad_request("`requested_by` is too long", hint));
+/// Whether content that does not validate may be asked for, if it is.
+fn may_insist(write: &WriteSettings, request: &RollbackRequest) -> Result<()> {
+    if !request.force_invalid || write.invalid_allowed {
+        return Ok(());
     }
-    if request.mode == RollbackMode::Other {
-        return Err(bad_request("no such mode", "`push` or `propose`"));
-    }
-    if request.expected_tip.is_some() {
-        // Best effort: without an answer, the push finds out.
-        repo.fresh_listing(LISTING_WAIT).await?;
-    }
-    Ok(Wish {
-        request: serde_json::to_string(request).unwrap_or_default(),
-        undone: undone(repo, request).await?,
-        reason,
-        requested_by,
-        expected_tip: request.expected_tip.clone(),
-        mode: request.mode,
-        insists: request.force_invalid,
-    })
-}
-
-async fn undone(repo: &Arc<Repo>, request: &RollbackRequest) -> Result<Undone> {
-    let (rev, is_restore) = match (&request.to, &request.revert) {
-        (Some(rev), None) => (rev, true),
-        (None, Some(rev)) => (rev, false),
-        (None, None) | (Some(_), Some(_)) => {
-            let hint = "`to` for content that comes back, `revert` for a change that is taken back";
-            return Err(bad_request("exactly one of `to` and `revert` is needed", hint));
-        }
-    };
-    if is_restore && request.mainline.is_some() {
-        return Err(bad_request("`mainline` is for `revert`", "leave it out"));
-    }
-    if !is_restore && request.config.is_some() {
-        let hint = "take `to` with the commit before it";
-        return Err(bad_request("`config` is for `to`", hint));
-    }
-    let commit = history::resolve(repo, rev).await?;
-    commits::reachable(repo, &commit).await?;
-    Ok(if is_restore {
-        Undone::Restore {
-            target: commit,
-            config: request.config.clone(),
-            paths: Vec::new(),
-        }
-    } else {
-        Undone::Revert {
-            commit,
-            mainline: request.mainline,
-        }
-    })
+    Err(Problem::new(
+        ProblemCode::WriteNotAllowed,
+        "this service exposes nothing that does not validate",
+    )
+    .hint("leave `force_invalid` out, or set `allow_invalid` for the repository")
+    .into())
 }
 
 /// The rollback once Git has answered, and what it pushed was published, or as it is after a while.
@@ -215,6 +159,9 @@ fn view(state: &RepoState, rollback: &Rollback) -> RollbackView {
         }
         RollbackState::Superseded { by } => {
             why = Some(format!("{by} was exposed before it came into Git"));
+            hint = Some(
+                "look at what came in with `headwater log`, then go back again if it is bad, too".to_owned(),
+            );
             RollbackStage::Superseded
         }
         RollbackState::Released { reason, .. } => {
@@ -231,6 +178,9 @@ fn view(state: &RepoState, rollback: &Rollback) -> RollbackView {
         config,
         reason: rollback.reason.clone(),
         requested_by: rollback.requested_by.clone(),
+        subject: rollback.subject.clone(),
+        as_of: rollback.sight.as_of,
+        unlisted: rollback.sight.unlisted.clone(),
         at: rollback.at,
         url,
         holds: held.map(|(config, _)| config.clone()).collect(),

@@ -246,7 +246,11 @@ impl Door {
             })?;
             match timeout(REPORT_DEADLINE, reports::take(&repo, &instance, report)).await {
                 Ok(answer) => answer,
-                Err(_) => Err(Problem::new(ProblemCode::DeadlineExceeded, "the report took too long").into()),
+                Err(_) => Err(
+                    Problem::new(ProblemCode::DeadlineExceeded, "the report took too long")
+                        .hint("send it again after a pause")
+                        .into(),
+                ),
             }
         };
         let answered = work.map(|answered: Result<_>| match answered {

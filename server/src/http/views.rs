@@ -1,5 +1,6 @@
 //! From what the rooms hold to what the API shows.
 
+use headwater_core::{RepoState, Rollback, RollbackState};
 use headwater_wire::{
     BranchName, ConfigItem, ConfigList, ConfigName, HeadState, HoldList, HoldView, RepoView, SourceState,
     Timestamp,
@@ -119,27 +120,9 @@ fn config_item(name: &ConfigName, exposed: &Exposed) -> ConfigItem {
 /// What waits for a person.
 pub(super) fn holds(published: &Published) -> HoldList {
     let state = &published.state;
-    let rollbacks = state
-        .rollbacks
-        .iter()
-        .filter(|rollback| state.holds_back(&rollback.id));
-    let by_rollback = rollbacks.map(|rollback| {
-        let held = state.withheld.iter().filter(|(_, held)| held.id == rollback.id);
-        let tip = state.tip.clone();
-        HoldView {
-            id: rollback.id.clone(),
-            kind: "rollback".to_owned(),
-            head: tip.clone().unwrap_or_else(|| rollback.base.clone()),
-            tip,
-            since: rollback.at,
-            hint: format!(
-                "it ends with a commit of other content; to expose what is held back, run `headwater release {} --reason …`",
-                rollback.id
-            ),
-            configs: held.map(|(config, _)| config.clone()).collect(),
-            reason: Some(rollback.reason.clone()),
-        }
-    });
+    let rollbacks = state.rollbacks.iter();
+    let rollbacks = rollbacks.filter(|rollback| rollback.is_open() || state.holds_back(&rollback.id));
+    let by_rollback = rollbacks.map(|rollback| rollback_hold(state, rollback));
     let holds = state.hold.iter().map(|hold| HoldView {
         id: format!("history-{}", hold.head.short()),
         kind: SourceState::HistoryRewritten.as_str().to_owned(),
@@ -155,6 +138,45 @@ pub(super) fn holds(published: &Published) -> HoldList {
     });
     HoldList {
         holds: holds.chain(by_rollback).collect(),
+    }
+}
+
+/// A rollback that holds something back, or whose commit waits to come to the branch.
+fn rollback_hold(state: &RepoState, rollback: &Rollback) -> HoldView {
+    let held = state.withheld.iter().filter(|(_, held)| held.id == rollback.id);
+    let configs: Vec<ConfigName> = held.map(|(config, _)| config.clone()).collect();
+    let release = format!("run `headwater release {} --reason …`", rollback.id);
+    let hint = if configs.is_empty() {
+        format!(
+            "it holds nothing back, but {}; to give it up, {release}",
+            waits_for(&rollback.state)
+        )
+    } else {
+        format!("it ends with a commit of other content; to expose what is held back, {release}")
+    };
+    HoldView {
+        id: rollback.id.clone(),
+        kind: "rollback".to_owned(),
+        head: state.tip.clone().unwrap_or_else(|| rollback.base.clone()),
+        tip: state.tip.clone(),
+        since: rollback.at,
+        hint,
+        configs,
+        reason: Some(rollback.reason.clone()),
+    }
+}
+
+/// What keeps the commit of a rollback from the branch.
+fn waits_for(state: &RollbackState) -> String {
+    match state {
+        RollbackState::GitPending { why, hint } => {
+            format!("its commit is not on the branch: {why} (hint: {hint})")
+        }
+        RollbackState::Proposed { url, .. } => format!("its pull request is open: {url}"),
+        RollbackState::Effective
+        | RollbackState::Pushed { .. }
+        | RollbackState::Superseded { .. }
+        | RollbackState::Released { .. } => "its commit is on its way to the branch".to_owned(),
     }
 }
 

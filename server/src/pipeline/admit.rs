@@ -10,7 +10,7 @@ use headwater_core::{
     Admission, AdmissionPolicy, Candidate, Command, ConfigFacts, Content, Descent, RepoState, VerdictKind,
     decide,
 };
-use headwater_validators::Limits;
+use headwater_validators::{Limits, ValidTree};
 use headwater_wire::{BranchName, CommitId, ConfigName, Finding, HeadState, VerdictState};
 use tracing::{Instrument, info, info_span, warn};
 
@@ -349,7 +349,7 @@ impl Pipeline {
 
 /// What a commit has of every config that it gives a document.
 pub(super) fn contents(judged: &Judged) -> impl Iterator<Item = (ConfigName, Content)> {
-    let configs = judged.valid.iter().flat_map(|valid| valid.configs());
+    let configs = judged.valid.iter().flat_map(ValidTree::configs);
     configs.map(|(name, config)| {
         let content = Content {
             inputs: config.inputs().digest().clone(),

@@ -47,7 +47,12 @@ pub(crate) enum Request {
     /// The settings of the repository were replaced.
     Reconfigured,
     /// List the upstream and say how it went. The listing starts after this request.
-    List(oneshot::Sender<Fresh>),
+    List {
+        /// Where the answer goes.
+        reply: oneshot::Sender<Fresh>,
+        /// How soon, and what.
+        force: Force,
+    },
     /// Take a rewritten head that is held back.
     Accept {
         /// The head the person has seen.
@@ -73,6 +78,17 @@ pub(crate) enum Request {
         /// Where the answer goes.
         reply: oneshot::Sender<Result<(), RollbackError>>,
     },
+}
+
+/// How a listing is forced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Force {
+    /// Whoever asks within a pause shares one.
+    Shared,
+    /// A person waits to decide something: without a pause.
+    AtOnce,
+    /// The same, and the tags are listed, too.
+    AtOnceWithTags,
 }
 
 /// How a forced listing went.
@@ -111,6 +127,8 @@ pub(crate) struct Pipeline {
     missing: Option<MissingBranch>,
     /// Rounds so far; every few of them the tags are listed, too.
     rounds: u32,
+    /// Somebody waits for the tags.
+    wants_tags: bool,
     /// When fences may be raised again.
     raises: raise::Pace,
     /// Where the last listing saw the branch.
@@ -138,6 +156,7 @@ impl Pipeline {
             judge_again: false,
             missing: None,
             rounds: 0,
+            wants_tags: false,
             raises: raise::Pace::default(),
             seen: None,
             chase: None,
@@ -174,7 +193,7 @@ impl Pipeline {
     async fn round(&mut self) {
         let waiting = std::mem::take(&mut self.waiting);
         self.rounds = self.rounds.wrapping_add(1);
-        let lists_tags = self.rounds.is_multiple_of(TAG_ROUNDS);
+        let lists_tags = std::mem::take(&mut self.wants_tags) || self.rounds.is_multiple_of(TAG_ROUNDS);
         let started = Instant::now();
         self.last_listing = Some(started);
         let before = self.seen.clone().filter(|_| self.failures == 0);
@@ -182,6 +201,7 @@ impl Pipeline {
         self.put_off = matches!(result, Err(RoundError::Lane(LaneError::PutOff)));
         if self.put_off {
             self.waiting.extend(waiting);
+            self.wants_tags = lists_tags;
             return;
         }
         let now = self.seen.clone().filter(|_| result.is_ok());
@@ -402,9 +422,10 @@ impl Pipeline {
                 self.pusher.hurry();
                 true
             }
-            Request::List(reply) => {
+            Request::List { reply, force } => {
                 self.waiting.push(reply);
-                false
+                self.wants_tags |= force == Force::AtOnceWithTags;
+                force != Force::Shared
             }
             Request::Accept { head, reason, reply } => self.accept(head, reason, reply).await,
             Request::RollBack { wish, reply } => {

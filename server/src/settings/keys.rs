@@ -137,7 +137,7 @@ pub(super) const SERVER_KEYS: &[Key<ServerDraft>] = &[
     },
     Key {
         name: "allow_write",
-        help: "whether reverts may be pushed to the upstream",
+        help: "whether reverts and notes may be pushed to the upstream",
         default: "false",
         set: |draft, text| put(&mut draft.allow_write, boolean(text)),
     },

@@ -50,7 +50,7 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// How long open requests may take to finish after a SIGTERM.
     pub drain_deadline: Duration,
-    /// Whether reverts may be pushed to the upstream.
+    /// Whether reverts and notes may be pushed to the upstream.
     pub allow_write: bool,
     /// How log lines look.
     pub log_format: LogFormat,

@@ -128,7 +128,7 @@ fn more_writes_than_allowed_within_a_minute_wait() {
 }
 
 #[test]
-fn a_branch_that_moved_unseen_gets_a_commit_on_top_or_the_tip_is_named_to_who_expected_another() {
+fn a_branch_that_moved_unseen_is_looked_at_first_and_the_tip_is_named_to_who_expected_another() {
     let origin = TestOrigin::new();
     let commits = history(&origin, 2);
     let server = writing(&origin)
@@ -151,9 +151,74 @@ fn a_branch_that_moved_unseen_gets_a_commit_on_top_or_the_tip_is_named_to_who_ex
     assert_serves(&server, 1);
     let parent = origin.git(&["rev-parse", &format!("{}^", text(&answer["commit"]))]);
     assert_eq!(parent.trim(), unseen.as_str());
-    assert_eq!(origin.git(&["show", "main:third.json"]).trim(), "{\"v\": 8}");
-    let changed = origin.git(&["diff", "--name-only", "main~1", "main"]);
-    assert_eq!(changed.trim(), "app.json\nother.json");
+    assert_eq!(tree(&origin, "main"), tree(&origin, commits[0].as_str()));
+}
+
+#[test]
+fn revisions_are_counted_from_where_the_branch_is_and_not_from_where_it_was_seen() {
+    let origin = TestOrigin::new();
+    let commits = history(&origin, 2);
+    let server = writing(&origin)
+        .each(|repo| repo.poll_interval = Duration::from_hours(1))
+        .start();
+    server.until_tip(&commits[1]);
+    let events = server.events("config=app");
+    events.until_version(&commits[1]);
+    set(&origin, 3);
+    let answer = roll_back(&server, &to("HEAD~1"));
+    assert_eq!(
+        (&answer["state"], &answer["to"], &answer["subject"]),
+        (&json!("pushed"), &json!(commits[1].as_str()), &json!("v = 2"))
+    );
+    assert!(
+        answer["as_of"].is_string() && answer["unlisted"].is_null(),
+        "{answer}"
+    );
+    assert_serves(&server, 2);
+
+    // What was the newest commit that anybody knew is no longer the newest.
+    let bad = set(&origin, 4);
+    let answer = roll_back(&server, &to(text(&answer["commit"])));
+    assert_eq!(answer["state"], "pushed", "{answer}");
+    assert_eq!(length(&origin), 6);
+    assert!(origin.git_ok(&["merge-base", "--is-ancestor", bad.as_str(), "main"]));
+    assert_serves(&server, 2);
+}
+
+#[test]
+fn while_the_upstream_is_away_it_is_said_as_of_when_the_branch_is_known() {
+    let origin = TestOrigin::new();
+    let commits = history(&origin, 2);
+    let server = writing(&origin).start();
+    server.until_tip(&commits[1]);
+    let away = Away::send(&origin);
+    server.until_source("not_found");
+    let refused = server.post(ROLLBACKS, &to("HEAD")).expect(409);
+    assert_eq!(refused.code(), "nothing_to_do");
+    let hint = text(&refused.json()["hint"]).to_owned();
+    assert!(
+        hint.contains("the upstream could not be asked, and the branch was last seen"),
+        "{hint}"
+    );
+    let answer = roll_back(&server, &to("HEAD~1"));
+    assert!(
+        answer["unlisted"].is_string() && answer["as_of"].is_string(),
+        "{answer}"
+    );
+    assert!(text(&answer["as_of"]) < text(&answer["at"]));
+    drop(away);
+}
+
+#[test]
+fn a_tag_that_was_pushed_a_moment_ago_is_found() {
+    let origin = TestOrigin::new();
+    let commits = history(&origin, 2);
+    let server = writing(&origin)
+        .each(|repo| repo.poll_interval = Duration::from_hours(1))
+        .start();
+    server.until_tip(&commits[1]);
+    origin.tag("good", &commits[0]);
+    assert_eq!(roll_back(&server, &to("good"))["to"], commits[0].as_str());
 }
 
 #[test]

@@ -43,6 +43,8 @@ fn one_command_goes_back_and_says_where_it_stands() {
     insta::assert_snapshot!(first, @"
     exit 0
     rollback ID  in effect as [commit 1]
+      to     [commit 2]  v = 1
+      as of  just now
       git    on the branch as [commit 1]
     ");
     assert_eq!(tree(&origin, "main"), tree(&origin, commits[0].as_str()));
@@ -70,6 +72,8 @@ fn what_is_held_back_is_shown_and_released() {
     insta::assert_snapshot!(said(&server, &BACK), @"
     exit 0
     rollback ID  in effect as [commit 1]
+      to     [commit 2]  v = 1
+      as of  just now
       git    not there yet
       why    cannot push to `refs/heads/main`, a hook of the upstream refused: pre-receive hook declined: closed for the night
       hint   do what the hook says, or ask its owner to let the service through

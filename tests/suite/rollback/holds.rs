@@ -117,6 +117,32 @@ fn a_person_can_release_what_is_held_back() {
 }
 
 #[test]
+fn one_that_holds_nothing_back_and_is_not_in_git_is_listed_and_can_be_given_up() {
+    let origin = TestOrigin::new();
+    history(&origin, 1);
+    let last = origin.commit(&[("README.md", Some("what this is"))], "not a config");
+    let server = writing(&origin).start();
+    server.until_tip(&last);
+    refuse_pushes(&origin);
+    let id = text(&roll_back(&server, &to("HEAD~1"))["id"]).to_owned();
+    let waiting = holds(&server);
+    assert_eq!((waiting.len(), &waiting[0]["id"]), (1, &json!(id)));
+    assert_eq!(waiting[0].get("configs"), None);
+    let hint = text(&waiting[0]["hint"]).replace(&id, "ID");
+    insta::assert_snapshot!(hint, @"
+    it holds nothing back, but its commit is not on the branch: cannot push to `refs/heads/main`, a hook of the upstream refused: pre-receive hook declined: closed for the night (hint: do what the hook says, or ask its owner to let the service through); to give it up, run `headwater release ID --reason …`
+    ");
+    let path = format!("/v1/repos/default/holds/{id}/release");
+    let left = server
+        .post(&path, &json!({"reason": "it does not matter"}))
+        .expect(200);
+    assert_eq!(left.json(), json!({"holds": []}));
+    until_state(&server, &id, "released");
+    server.post(&path, &json!({"reason": "again"})).expect(409);
+    assert_eq!(origin.head("main").unwrap(), last);
+}
+
+#[test]
 fn a_released_rollback_is_not_pushed_any_more() {
     let origin = TestOrigin::new();
     let commits = history(&origin, 2);

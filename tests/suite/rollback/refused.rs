@@ -1,6 +1,8 @@
 //! Requests that do nothing, and say why.
 
 use headwater_tests::http::Reply;
+use headwater_tests::origin::CommitSpec;
+use headwater_tests::scrub::scrub;
 
 use super::*;
 
@@ -50,8 +52,10 @@ fn requests_that_cannot_be_met_do_nothing() {
     let commits = history(&origin, 2);
     let reading = TestServer::of(&origin);
     reading.until_tip(&commits[1]);
-    let refused: Reply = reading.post(ROLLBACKS, &to("HEAD~1")).expect(403);
-    assert_eq!(refused.code(), "write_not_allowed");
+    for request in [to("HEAD~1"), json!({"to": 7})] {
+        let refused: Reply = reading.post(ROLLBACKS, &request).expect(403);
+        assert_eq!(refused.code(), "write_not_allowed");
+    }
     drop(reading);
     let server = writing(&origin).start();
     server.until_tip(&commits[1]);
@@ -106,6 +110,102 @@ fn requests_that_cannot_be_met_do_nothing() {
     );
     assert_eq!(origin.head("main").unwrap(), commits[1]);
     assert_eq!(server.get(ROLLBACKS).expect(200).json(), json!({"rollbacks": []}));
+}
+
+#[test]
+fn who_asks_is_named_in_one_plain_line_or_the_member_is_named() {
+    let origin = TestOrigin::new();
+    let commits = history(&origin, 2);
+    let server = writing(&origin).start();
+    server.until_tip(&commits[1]);
+    let long = "a".repeat(257);
+    for name in [
+        "",
+        " ",
+        "a\nb",
+        "a\u{7}b",
+        "<>",
+        "<ada@example.test>",
+        "Ada <",
+        "Ada <a> b",
+        "Ada <a<b>>",
+        "a>",
+        long.as_str(),
+    ] {
+        let request = json!({"to": "HEAD~1", "reason": "it broke", "requested_by": name});
+        let refused = server.post(ROLLBACKS, &request).expect(400);
+        assert!(
+            text(&refused.json()["detail"]).starts_with("`requested_by` is "),
+            "{name:?}"
+        );
+    }
+    assert_serves(&server, 2);
+}
+
+/// Detail and hint of a refusal.
+fn told(refused: &Reply) -> String {
+    let problem = refused.json();
+    scrub(&format!(
+        "{}\n{}",
+        text(&problem["detail"]),
+        text(&problem["hint"])
+    ))
+}
+
+#[test]
+fn what_is_no_commit_of_the_branch_is_told_apart() {
+    let origin = TestOrigin::new();
+    let commits = history(&origin, 2);
+    let server = writing(&origin).start();
+    server.until_tip(&commits[1]);
+    let stranger = origin.commit_on("elsewhere", &[("app.json", Some("{}"))], "elsewhere");
+    let refused = server.post(ROLLBACKS, &to(stranger.as_str())).expect(404);
+    insta::assert_snapshot!(told(&refused), @"
+    the followed branch does not reach [commit 1]
+    only content of the branch can come back: choose a commit that `headwater log` lists, or bring this one to the branch
+    ");
+    let refused = server
+        .post(ROLLBACKS, &to(tree(&origin, "main").trim()))
+        .expect(404);
+    insta::assert_snapshot!(told(&refused), @"
+    [commit 1] is a directory, and no commit
+    name a commit of the branch, as `headwater log` lists them
+    ");
+}
+
+#[test]
+fn a_merge_is_reverted_by_who_says_which_side_is_kept() {
+    let origin = TestOrigin::new();
+    let commits = history(&origin, 1);
+    let side = origin.commit_on("side", &[("side.json", Some("{\"v\": 1}"))], "side");
+    let merge = origin.commit_spec(&CommitSpec {
+        branch: "main",
+        parent: Some(commits[0].clone()),
+        merged: vec![side],
+        entries: vec![("100644", "side.json", Some(b"{\"v\": 1}"))],
+        message: "merge",
+        at: None,
+    });
+    let server = writing(&origin).start();
+    server.until_tip(&merge);
+    let revert = |rev: &str, mainline: Option<usize>| {
+        let request = json!({"revert": rev, "mainline": mainline, "reason": "no"});
+        server.post(ROLLBACKS, &request)
+    };
+    insta::assert_snapshot!(told(&revert("HEAD", None).expect(400)), @"
+    `[commit 1]` is a merge, and which parent's side is kept was not said: 1 is [commit 2], 2 is [commit 3]
+    say `--mainline N` with the parent whose side is kept; 1 is the branch that was merged into
+    ");
+    insta::assert_snapshot!(told(&revert("HEAD", Some(3)).expect(400)), @"
+    `[commit 1]` has no parent 3: 1 is [commit 2], 2 is [commit 3]
+    say `--mainline N` with the parent whose side is kept; 1 is the branch that was merged into
+    ");
+    insta::assert_snapshot!(told(&revert("HEAD~1", Some(1)).expect(400)), @"
+    `[commit 1]` is no merge, so there is no side of it to keep
+    leave `--mainline` out
+    ");
+    revert("HEAD", Some(1)).expect(201);
+    server.config("side", None).expect(404);
 }
 
 #[test]

@@ -662,7 +662,7 @@ fn rollback_explains_itself() {
               Take back the change of this commit, and keep what came after it
 
       -m, --mainline <N>
-              For a merge: the parent, from 1 on, whose side is kept
+              For a merge: the parent whose side is kept; 1 is the branch that was merged into
 
           --config <CONFIG>
               Only this config, with `--to`
@@ -671,10 +671,10 @@ fn rollback_explains_itself() {
               Why; it stands in the commit
 
           --requested-by <PERSON>
-              Who asks, as `Name <address>`: the author of the commit [default: the server]
+              Who asks, as `Name <address>` or a name: the author of the commit [default: the server]
 
-          --expected-tip <COMMIT>
-              Refuse if the branch is not at this commit
+          --expected-tip <REV>
+              Refuse if the branch is not at this commit, or has moved on from it
 
           --propose
               Open a pull request in any case

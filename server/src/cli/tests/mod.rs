@@ -9,6 +9,7 @@ mod get;
 mod help;
 mod instances;
 mod log;
+mod rollback;
 mod status;
 mod watch;
 

@@ -9,7 +9,7 @@ pub(super) mod draft;
 
 use std::sync::Arc;
 
-use headwater_core::{Command, Decision, Refusal, RepoState, Rollback, RollbackState, Undone};
+use headwater_core::{Command, Decision, Refusal, RepoState, Rollback, RollbackState, Sight, Undone};
 use headwater_wire::{CommitId, ConfigName, Finding, HeadState, RollbackMode};
 use tracing::info;
 
@@ -31,6 +31,10 @@ pub(crate) struct Wish {
     pub request: String,
     /// What shall be undone; paths are found here.
     pub undone: Undone,
+    /// First line of the message of the commit that it names.
+    pub subject: String,
+    /// How the branch was known when that was looked up.
+    pub sight: Sight,
     /// Why.
     pub reason: String,
     /// Who asks.
@@ -219,6 +223,8 @@ fn begin(wish: Wish, base: &CommitId) -> Rollback {
         id: format!("{:x}-{:08x}", at.0, rand::random::<u32>()),
         request: wish.request,
         undone: wish.undone,
+        subject: Some(wish.subject),
+        sight: wish.sight,
         reason: wish.reason,
         requested_by: wish.requested_by,
         expected_tip: wish.expected_tip,
