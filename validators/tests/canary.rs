@@ -39,11 +39,16 @@ fn tree(files: &[(&str, String)]) -> ConfigTree {
 }
 
 fn verdict(tree: &ConfigTree) -> Verdict {
+    verdict_after(None, tree)
+}
+
+fn verdict_after(before: Option<&ConfigTree>, tree: &ConfigTree) -> Verdict {
     let (limits, exposed) = (Limits::default(), BTreeSet::new());
     validate(
         tree,
         &Context {
             exposed: &exposed,
+            before,
             ..Context::alone(&limits)
         },
     )
@@ -58,10 +63,17 @@ fn valid(tree: &ConfigTree) -> ValidTree {
 
 /// Everything that is said of a tree, and all of its files as they are shown.
 fn said(tree: &ConfigTree) -> String {
-    let verdict = verdict(tree);
+    said_after(None, tree)
+}
+
+fn said_after(before: Option<&ConfigTree>, tree: &ConfigTree) -> String {
+    let verdict = verdict_after(before, tree);
     let sources = report::Sources::of(tree);
     let mut text = report::text(verdict.findings(), report::Style::Plain, &sources);
     text += &report::text(verdict.findings(), report::Style::Styled, &sources);
+    text += &report::sarif::log(verdict.findings());
+    text += &report::github::commands(verdict.findings());
+    text += &report::junit::suites(verdict.findings());
     text += &serde_json::to_string(&verdict.view()).unwrap();
     write!(text, "{verdict:?}").unwrap();
     text + &files(tree)
@@ -198,6 +210,127 @@ fn a_manifest_that_cannot_be_used_hides_what_it_says_is_secret() {
         ),
     ]));
     assert!(text.contains("manifest/unknown-key"));
+    assert_silent(&text);
+}
+
+/// What stands before and behind a value in the sentence of a rule is glued to it.
+const RULES: &str = r#"format = 1
+[[config]]
+name = "app"
+layers = ["app.json"]
+rules = ["file", "file-key", "config", "config-key", "key", "path", "deny", "same", "step", "grow", "few", "key-of", "int", "at"]
+[[config]]
+name = "x/{n}"
+layers = ["x/{n}.json"]
+[rule.file]
+at = "/values/*"
+exists = { file = "databases/x{value}.toml" }
+[rule.file-key]
+at = "/values/*"
+exists = { file = "x/any.json", key = "/_{value}x" }
+[rule.config]
+at = "/values/*"
+exists = { config = "/x{value}y" }
+[rule.config-key]
+at = "/values/*"
+exists = { config = "x/{value}", key = "/none" }
+[rule.key]
+at = "/values/*"
+exists = { key = "/of_{value}" }
+[rule.path]
+at = "/values/*"
+matches_path = "x{config}/GLUEDy"
+[rule.deny]
+at = "/values/*"
+deny_path = true
+message = "a{new}b{value}c{pointer}d"
+[rule.same]
+at = "/values/*"
+immutable = true
+message = "a{old}b{new}c"
+[rule.step]
+at = "/values/*"
+max_factor = 2
+[rule.grow]
+at = "/values"
+only_grow = true
+[rule.few]
+at = "/values/list"
+only_grow = true
+[rule.key-of]
+expr = "new.values.map(key, new.by[string(new.values[key])] > 1).size() > 0"
+[rule.int]
+expr = "configs.all(c, c.doc.values.password[new.values.pin])"
+[rule.at]
+at = "/values/pin"
+expr = "new.by['x' + new.values.password + 'y']"
+[secrets]
+plaintext = "warn"
+paths = ["/values/secret", "**/pin", "/values/list/1"]
+"#;
+
+#[test]
+fn no_rule_shows_a_secret_that_it_puts_into_a_sentence() {
+    let document = |secret: &str, more: &str| {
+        format!(
+            "{{\"values\": {{\"secret\": \"{secret}\", \"pin\": {CANARY_NUMBER}, \"token\": \"{}\", \"glued\": \"x_{}z\", \
+             \"password\": \"{CANARY}\", \"list\": [{more}]}}, \"by\": {{\"a\": 1}}}}",
+            token(),
+            token()
+        )
+    };
+    let files = |document: String| {
+        tree(&[
+            ("headwater.toml", RULES.replace("GLUED", &token())),
+            ("app.json", document),
+            ("x/any.json", "{\"a\": 1}".to_owned()),
+        ])
+    };
+    let before = files(document(&format!("{CANARY}-before"), &format!("1, \"{CANARY}\"")));
+    let text = said_after(Some(&before), &files(document(CANARY, "1")));
+    for rule in [
+        "file", "file-key", "config", "key", "path", "deny", "same", "step", "few", "key-of", "at",
+    ] {
+        let code = format!("rule/{rule}");
+        let failed = format!("the rule `{rule}` cannot be judged");
+        assert!(
+            text.contains(&code) || text.contains(&failed),
+            "{rule} says nothing:\n{text}"
+        );
+    }
+    assert_silent(&text);
+}
+
+/// A schema knows what a secret must be, so naming what is allowed would name the secret.
+#[test]
+fn no_schema_says_what_a_secret_must_be() {
+    let schema = format!(
+        "{{\"properties\": {{\"db\": {{\"properties\": {{\"secret\": {{\"const\": \"{CANARY}\"}}}}}}, \
+         \"pin\": {{\"enum\": [{CANARY_NUMBER}]}}, \"port\": {{\"const\": 80}}}}, \
+         \"propertyNames\": {{\"maxLength\": 90}}}}"
+    );
+    let long_key = format!("{}{}{}", "k".repeat(50), token(), "k".repeat(9));
+    let files = [
+        ("headwater.toml", MANIFEST.to_owned()),
+        ("app.schema.json", schema),
+        (
+            "base.json",
+            format!(
+                "{{\"db\": {{\"secret\": \"canary-4f9a1d\"}}, \"pin\": 7340912267, \"port\": 81, \"{long_key}\": 1}}"
+            ),
+        ),
+    ];
+    let tree = tree(&files);
+    let verdict = verdict(&tree);
+    let mut text = String::new();
+    for finding in verdict.findings() {
+        writeln!(text, "{}: {} {:?}", finding.code, finding.message, finding.hint).unwrap();
+    }
+    assert!(
+        text.contains("must be `80`") && text.contains("schema/enum"),
+        "{text}"
+    );
+    assert!(!text.contains("c4nary"), "a part of a token is shown:\n{text}");
     assert_silent(&text);
 }
 

@@ -109,6 +109,11 @@ impl<'a> Before<'a> {
 }
 
 impl Documents {
+    /// The base document, and then each variant's.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Effective> {
+        std::iter::once(&self.base).chain(&self.variants)
+    }
+
     /// What instances hold now that would get the variant of this name; without one, the base document.
     pub(crate) fn of(&self, variant: Option<&str>) -> &Effective {
         let same = self

@@ -3,6 +3,7 @@
 //! Invariant: a rule of the exposed manifest that measures a change runs on every config it was for, unless the
 //! commit's own manifest has the very same rule for it.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use super::reference::{self, World};
 use super::rule::{Check, Reach, Rule, WebhookRule};
 use super::subjects::{Subjects, can_be_measured, changed, failed, subjects, untrue};
 use super::template::Facts;
+use super::unsaid::Unsaid;
 use super::{Subject, Violation, shape, transition};
 use crate::collect::Collector;
 use crate::context::Context;
@@ -106,6 +108,12 @@ impl<'a> Checker<'a, '_, '_> {
         });
         let names = self.sound.values().flat_map(|terms| terms.bindings.keys());
         let commit = self.context.commit;
+        let (new, old, mask) = (self.world.configs, self.old, &self.plan.mask);
+        let unsaid = move || {
+            let new = new.values().flat_map(Config::effectives);
+            let old = old.values().flat_map(Documents::all);
+            Unsaid::of(new.chain(old), (sources, mask))
+        };
         Stage {
             configs: configs.collect(),
             files: sources
@@ -118,6 +126,7 @@ impl<'a> Checker<'a, '_, '_> {
                 message: &commit.message,
             },
             placeholders: names.map(String::as_str).collect(),
+            unsaid: LazyCell::new(Box::new(unsaid)),
         }
     }
 

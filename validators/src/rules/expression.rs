@@ -3,6 +3,7 @@
 //! Invariant: equal texts are equal expressions, so that a rule that was only moved is the same rule. What is
 //! deliberately absent: the language, which is `cel`'s.
 
+use std::cell::LazyCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use super::Subject;
 use super::cel::budget::Budget;
 use super::cel::scope::{CommitFacts, ConfigFacts, Scope, Tree, Variable};
 use super::cel::{Mistake, Program, RunError, ScopeKind};
+use super::unsaid::Unsaid;
 use crate::document::Node;
 
 /// One expression of a manifest.
@@ -53,6 +55,8 @@ pub(super) struct Stage<'a> {
     pub(super) files: Vec<(&'a str, &'a Node)>,
     pub(super) commit: CommitFacts<'a>,
     pub(super) placeholders: BTreeSet<&'a str>,
+    /// What it must not say, made once something fails.
+    pub(super) unsaid: LazyCell<Unsaid, Box<dyn FnOnce() -> Unsaid + 'a>>,
 }
 
 impl Stage<'_> {
@@ -73,7 +77,8 @@ impl Stage<'_> {
             commit: Some(&self.commit),
             placeholders: &self.placeholders,
         };
-        expression.program.run(&scope, budget)
+        let answer = expression.program.run(&scope, budget);
+        answer.map_err(|error| self.unsaid.leave_out(error))
     }
 }
 

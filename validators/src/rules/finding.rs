@@ -4,7 +4,7 @@ use headwater_wire::{Finding, Severity};
 
 use super::rule::{Overriding, Rule};
 use super::template::Facts;
-use super::{Subject, Violation, Voice, selector};
+use super::{Detail, Subject, Violation, Voice, selector};
 use crate::pointer;
 use crate::schema::place::located;
 use crate::schema::violation::Spot;
@@ -41,9 +41,12 @@ pub(super) fn of_violation(
     } = violation;
     let pointer = pointer::text(&tokens);
     let mask = subject.new.mask();
-    let [old, new, detail] = [old, new, detail].map(|value| value.map(|value| mask.value(&pointer, &value)));
-    // It may be one item of a list, and the list as such no secret.
-    let detail = detail.map(|detail| mask.value(&format!("{pointer}/0"), &detail));
+    let [old, new] = [old, new].map(|value| value.map(|value| mask.value(&pointer, &value)));
+    let detail = detail.map(|detail| match detail {
+        Detail::Value(value) => mask.value(&pointer, &value),
+        Detail::Item(index, value) => mask.value(&format!("{pointer}/{index}"), &value),
+        Detail::Words(words) => words.into(),
+    });
     let facts = Facts {
         old: old.as_ref(),
         new: new.as_ref(),

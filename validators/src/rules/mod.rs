@@ -17,6 +17,7 @@ mod shape;
 mod subjects;
 pub(crate) mod template;
 mod transition;
+mod unsaid;
 
 use headwater_wire::{ConfigName, Related};
 use serde_json::Value;
@@ -48,6 +49,17 @@ enum Voice {
     Failed,
 }
 
+/// What a sentence of ours names besides the old and the new value.
+#[derive(Debug)]
+enum Detail {
+    /// It is as secret as the value that is refused.
+    Value(Value),
+    /// One item of the list that is refused, with its index there.
+    Item(usize, Value),
+    /// Words, with every value in them as it may be shown. Once a value is part of them, nothing can tell it any more.
+    Words(String),
+}
+
 /// One value that a rule refuses.
 #[derive(Debug)]
 pub(crate) struct Violation {
@@ -56,13 +68,13 @@ pub(crate) struct Violation {
     voice: Voice,
     old: Option<Value>,
     new: Option<Value>,
-    detail: Option<Value>,
+    detail: Option<Detail>,
     hint: Option<String>,
     related: Vec<Related>,
 }
 
 impl Violation {
-    /// Of the whole document. The sentence may name `{old}`, `{new}` and `{detail}`.
+    /// Of the whole document. The sentence may name `{old}`, `{new}` and `{detail}`, and holds no value itself.
     fn new(sentence: impl Into<String>) -> Self {
         Self {
             tokens: Tokens::new(),
@@ -107,7 +119,7 @@ impl Violation {
         Self { old, new, ..self }
     }
 
-    fn detail(self, detail: Value) -> Self {
+    fn detail(self, detail: Detail) -> Self {
         let detail = Some(detail);
         Self { detail, ..self }
     }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::finding::{Holds, weighed};
 use super::rule::{OnError, Rule};
+use crate::secrets::formats;
 use crate::trailer::Allowance;
 
 /// Longest answer of a webhook that is shown, in characters.
@@ -111,10 +112,10 @@ impl Question {
     }
 }
 
-/// Somebody else's words on one line.
+/// Somebody else's words on one line. They come after everything was redacted, and may repeat what was asked.
 fn clipped(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let shown: String = line
+    let shown: String = formats::redact(&line)
         .chars()
         .filter(|c| !c.is_control())
         .take(ANSWER_CHARS_MAX)

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::rule::{Target, TargetPlace};
 use super::selector::{self, Selector, Tokens};
-use super::{Subject, Violation, shape};
+use super::{Detail, Subject, Violation, shape};
 use crate::collect::Collector;
 use crate::library::Library;
 use crate::manifest::rules::VALUE;
@@ -34,7 +34,11 @@ impl World<'_, '_> {
                 None => Some(Violation::unfit(
                     "only a text, a number or a boolean can name something: `{new}`",
                 )),
-                Some(name) => self.missing(target, &name, subject),
+                Some(name) => {
+                    let shown = subject.new.mask().value(&pointer::text(&tokens), value);
+                    let shown = self::name(&shown).unwrap_or_default();
+                    self.missing(target, (&name, &shown), subject)
+                }
             };
             if let Some(wrong) = wrong {
                 violations.push(wrong.at(tokens).values(None, Some(value)));
@@ -43,40 +47,51 @@ impl World<'_, '_> {
         violations
     }
 
-    /// What is missing, if anything is.
-    fn missing(&mut self, target: &Target, name: &str, subject: &Subject<'_>) -> Option<Violation> {
-        let mut bindings = shape::bindings(subject);
-        bindings.insert(VALUE.to_owned(), name.to_owned());
+    /// What is missing, if anything is. The value comes as it is, and as it may be shown: what is looked for is made of
+    /// the one, and what is said of the other.
+    fn missing(
+        &mut self,
+        target: &Target,
+        (name, shown): (&str, &str),
+        subject: &Subject<'_>,
+    ) -> Option<Violation> {
+        let with = |value: &str| {
+            let mut bindings = shape::bindings(subject);
+            bindings.insert(VALUE.to_owned(), value.to_owned());
+            bindings
+        };
+        let (bindings, for_eyes) = (with(name), with(shown));
         let (what, document) = match &target.place {
             TargetPlace::File(pattern) => {
-                let pattern = pattern.bind(&bindings);
-                match self.file(&pattern) {
-                    None => return Some(absent("file", &pattern.shown())),
+                let said = pattern.bind(&for_eyes).shown();
+                match self.file(&pattern.bind(&bindings)) {
+                    None => return Some(absent("file", said)),
                     Some(_) if target.key.is_none() => return None,
                     Some(path) => {
                         // A file that cannot be read is a finding of its own.
                         let source = self.library.source(&path, self.found)?;
-                        (path.to_string(), source.root.to_json())
+                        let said = if name == shown { path.to_string() } else { said };
+                        (format!("`{said}`"), source.root.to_json())
                     }
                 }
             }
             TargetPlace::Config(pattern) => {
-                let wanted = pattern.bind(&bindings).shown();
-                match self.configs.get(wanted.as_str()) {
-                    None => return Some(absent("config", &wanted)),
-                    Some(config) => (wanted, config.base().document().clone()),
+                let said = pattern.bind(&for_eyes).shown();
+                match self.configs.get(pattern.bind(&bindings).shown().as_str()) {
+                    None => return Some(absent("config", said)),
+                    Some(config) => (format!("the config `{said}`"), config.base().document().clone()),
                 }
             }
             TargetPlace::Document => ("this document".to_owned(), subject.new.document().clone()),
         };
         // The value is one key, whatever characters it has.
-        bindings.insert(VALUE.to_owned(), escaped(name));
-        let key = target.key.as_ref()?.bind(&bindings).shown();
-        let tokens = pointer::tokens(&key)?;
+        let key = |value: &str| Some(target.key.as_ref()?.bind(&with(&escaped(value))).shown());
+        let tokens = pointer::tokens(&key(name)?)?;
         let is_there = selector::at(&document, &tokens).is_some();
         (!is_there).then(|| {
-            let sentence = "this value names something that is not there: `{detail}`";
-            Violation::new(sentence).detail(format!("{key} in {what}").into())
+            let words = format!("`{}` in {what}", key(shown).unwrap_or_default());
+            Violation::new("this value names something that is not there: {detail}")
+                .detail(Detail::Words(words))
         })
     }
 
@@ -88,11 +103,11 @@ impl World<'_, '_> {
     }
 }
 
-fn absent(what: &str, name: &str) -> Violation {
+fn absent(what: &str, name: String) -> Violation {
     Violation::new(format!(
         "this value names a {what} that is not there: `{{detail}}`"
     ))
-    .detail(name.into())
+    .detail(Detail::Words(name))
 }
 
 /// A token of a pointer.

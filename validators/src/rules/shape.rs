@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::rule::DeniedIn;
 use super::selector::{self, Selector, Tokens};
-use super::{Subject, Violation};
+use super::{Detail, Subject, Violation};
 use crate::manifest::rules::CONFIG;
 use crate::pattern::{Bindings, Pattern};
 
@@ -18,7 +18,7 @@ pub(super) fn matches_path(pattern: &Pattern, at: &Selector, subject: &Subject<'
             Violation::new("this value must be `{detail}`, since its config says so: `{new}`")
                 .at(tokens)
                 .values(None, Some(value))
-                .detail(expected.clone())
+                .detail(Detail::Value(expected.clone()))
         })
         .collect()
 }
@@ -54,7 +54,7 @@ fn parted(keys: &[Selector], base: &Tokens, value: &Value) -> Vec<Violation> {
             Violation::new("this value needs another one beside it: `{detail}`")
                 .at(tokens)
                 .values(None, selector::at(value, &present))
-                .detail(key.text().into())
+                .detail(Detail::Words(key.text().to_owned()))
         })
         .collect()
 }
@@ -81,8 +81,8 @@ pub(super) fn deny_path(denied: &DeniedIn, at: &Selector, subject: &Subject<'_>)
             .collect::<Vec<_>>();
         let mut files = setters.into_iter().filter_map(|layer| resolver.path(layer));
         if let Some(file) = files.find(|file| matchers.iter().any(|glob| glob.is_match(file.as_str()))) {
-            let wrong =
-                Violation::new("this file may not set this value: `{detail}`").detail(file.as_str().into());
+            let wrong = Violation::new("this file may not set this value: `{detail}`")
+                .detail(Detail::Words(file.to_string()));
             violations.push(wrong.at(tokens).values(None, Some(value)));
         }
     }

@@ -11,7 +11,7 @@ use super::expression::Expression;
 use super::question::QuestionedConfig;
 use super::rule::{Check, OnCreate, Rule};
 use super::selector::{self, Tokens};
-use super::{Subject, Violation};
+use super::{Detail, Subject, Violation};
 use crate::effective::Effective;
 use crate::plan::Terms;
 use crate::verdict::Config;
@@ -108,7 +108,8 @@ pub(super) fn can_be_measured(rule: &Rule, subject: &Subject<'_>) -> bool {
 
 /// The violation of an expression that is false, at the first value that `at` names.
 pub(super) fn untrue(rule: &Rule, test: &Expression, subject: &Subject<'_>) -> Violation {
-    let violation = Violation::new("this does not hold: `{detail}`").detail(test.text().into());
+    let violation =
+        Violation::new("this does not hold: `{detail}`").detail(Detail::Value(test.text().into()));
     let (tokens, new) = place(rule, subject);
     let old = subject.old.and_then(|old| selector::at(old.document(), &tokens));
     violation.at(tokens).values(old, new)
@@ -119,7 +120,7 @@ pub(super) fn failed(rule: &Rule, subject: Option<&Subject<'_>>, error: RunError
     let sentence = format!("the rule `{}` cannot be judged here: {{detail}}", rule.id);
     let tokens = subject.map(|subject| place(rule, subject).0).unwrap_or_default();
     Violation::failed(&sentence)
-        .detail(error.message.into())
+        .detail(Detail::Words(error.message))
         .hint(error.hint)
         .at(tokens)
 }

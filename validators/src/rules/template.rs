@@ -1,7 +1,7 @@
 //! Messages with `{old}`, `{new}`, `{value}`, `{config}` and `{pointer}`.
 //!
-//! Invariant: a value of a document reaches a message here and nowhere else, so this is the one place where what must
-//! not be shown is left out.
+//! Invariant: whatever is filled in may be shown. A value is masked before, by itself and at its place: once it is part
+//! of a sentence, nothing can tell it from the rest.
 
 use headwater_wire::ConfigName;
 use serde_json::Value;

@@ -5,9 +5,9 @@
 
 use serde_json::Value;
 
-use super::Violation;
 use super::rule::{Check, OnCreate, Says};
 use super::selector::{self, Selector, Tokens};
+use super::{Detail, Violation};
 
 /// What is wrong with the step from `old` to `new`. `old` is `null` for a document that is new.
 pub(super) fn check(says: &Says, old: &Value, new: &Value) -> Vec<Violation> {
@@ -106,14 +106,18 @@ fn grown(old: &Value, new: &Value) -> Option<Violation> {
             falls.then(|| Violation::new("this number may only grow: `{old}` → `{new}`"))
         }
         (Value::Array(before), Value::Array(after)) => {
-            before.iter().find(|item| !after.contains(item)).map(|lost| {
-                Violation::new("this list may only grow, and it lacks: `{detail}`").detail(lost.clone())
-            })
+            let mut items = before.iter().enumerate();
+            items
+                .find(|(_, item)| !after.contains(item))
+                .map(|(index, lost)| {
+                    Violation::new("this list may only grow, and it lacks: `{detail}`")
+                        .detail(Detail::Item(index, lost.clone()))
+                })
         }
         (Value::Object(before), Value::Object(after)) => {
             before.keys().find(|key| !after.contains_key(*key)).map(|lost| {
                 Violation::new("this object may only grow, and it lacks: `{detail}`")
-                    .detail(lost.clone().into())
+                    .detail(Detail::Value(lost.clone().into()))
             })
         }
         _ => Some(Violation::unfit(

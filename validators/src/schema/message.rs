@@ -37,6 +37,10 @@ pub(super) fn sentence(error: &ValidationError<'_>, instance: &Value) -> String 
         ValidationErrorKind::RegexEngineFailure { message } => {
             format!("a pattern cannot be matched: `{message}`")
         }
+        // What a secret must be is the secret.
+        ValidationErrorKind::Constant { .. } if is_masked(error, instance) => {
+            format!("not the one value that is allowed: {value}")
+        }
         ValidationErrorKind::Constant { expected_value } => {
             format!("must be {}, found {value}", shown(expected_value))
         }
@@ -109,7 +113,9 @@ pub(super) fn sentence(error: &ValidationError<'_>, instance: &Value) -> String 
 )]
 pub(super) fn hint(error: &ValidationError<'_>, instance: &Value) -> Option<String> {
     match error.kind() {
-        ValidationErrorKind::Enum { options } => Some(allowed(instance, options)),
+        ValidationErrorKind::Enum { options } => {
+            (!is_masked(error, instance)).then(|| allowed(instance, options))
+        }
         ValidationErrorKind::Type {
             kind: TypeKind::Single(JsonType::Integer | JsonType::Number),
         } => {
@@ -158,9 +164,15 @@ fn allowed(value: &Value, options: &Value) -> String {
     format!("allowed are {}{more}", listed.join(", "))
 }
 
+/// Whether a value is repeated in another way than it is written, since a part of it is secret.
+fn is_masked(error: &ValidationError<'_>, instance: &Value) -> bool {
+    **error.instance() != *instance
+}
+
 /// A value in back-ticks: text as it is, anything else as JSON, cut where it is long.
 pub(super) fn shown(value: &Value) -> String {
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let text = crate::secrets::formats::redact(&text);
     let clean: String = text
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })

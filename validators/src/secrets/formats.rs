@@ -2,6 +2,8 @@
 //!
 //! Invariant: a format is in the table only if its issuer documents it and it does not occur by chance, because what is
 //! found here rejects a commit. How random a text looks decides nothing: a hash and a checksum look just as random.
+//! What people are shown is looked through with the same table and without the borders of words, since a sentence may
+//! glue a token to anything, and hiding too much rejects nobody.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -112,20 +114,28 @@ struct Compiled {
     each: Vec<Regex>,
 }
 
-static COMPILED: LazyLock<Compiled> = LazyLock::new(|| {
-    let one = |format: &Format| RegexBuilder::new(format.pattern).unicode(false).build();
-    let any = RegexSetBuilder::new(FORMATS.iter().map(|format| format.pattern))
-        .unicode(false)
-        .build();
-    Compiled {
-        any: any.expect("the patterns of the table are well formed"),
-        each: FORMATS
-            .iter()
-            .map(one)
-            .collect::<Result<_, _>>()
-            .expect("each of them, too"),
+impl Compiled {
+    fn of(pattern: impl Fn(&Format) -> String) -> Self {
+        let patterns: Vec<String> = FORMATS.iter().map(pattern).collect();
+        let one = |pattern: &String| RegexBuilder::new(pattern).unicode(false).build();
+        let any = RegexSetBuilder::new(&patterns).unicode(false).build();
+        Self {
+            any: any.expect("the patterns of the table are well formed"),
+            each: patterns
+                .iter()
+                .map(one)
+                .collect::<Result<_, _>>()
+                .expect("each of them, too"),
+        }
     }
-});
+}
+
+/// As words of their own, which is how a secret is committed.
+static WORDS: LazyLock<Compiled> = LazyLock::new(|| Compiled::of(|format| format.pattern.to_owned()));
+
+/// Wherever they stand, also in the middle of a word.
+static ANYWHERE: LazyLock<Compiled> =
+    LazyLock::new(|| Compiled::of(|format| format.pattern.replace(r"\b", "")));
 
 /// The first secret in a text, by the order of the table.
 pub(crate) fn find(text: &[u8]) -> Option<Match> {
@@ -134,13 +144,22 @@ pub(crate) fn find(text: &[u8]) -> Option<Match> {
 
 /// All secrets in a text, by the order of the table.
 pub(crate) fn matches(text: &[u8]) -> Vec<Match> {
-    if text.len() < BYTES_MIN || !COMPILED.any.is_match(text) {
+    matches_of(&WORDS, text)
+}
+
+/// What is not shown of a text that is for eyes: all secrets, and what is one but for the letters it is glued to.
+pub(super) fn glued(text: &[u8]) -> Vec<Match> {
+    matches_of(&ANYWHERE, text)
+}
+
+fn matches_of(table: &LazyLock<Compiled>, text: &[u8]) -> Vec<Match> {
+    if text.len() < BYTES_MIN || !table.any.is_match(text) {
         return Vec::new();
     }
-    let hit = COMPILED.any.matches(text);
+    let hit = table.any.matches(text);
     let hit = hit
         .iter()
-        .filter_map(|index| Some((FORMATS.get(index)?, COMPILED.each.get(index)?)));
+        .filter_map(|index| Some((FORMATS.get(index)?, table.each.get(index)?)));
     hit.flat_map(|(format, regex)| {
         let secrets = regex
             .captures_iter(text)
@@ -158,9 +177,10 @@ pub(crate) fn matches(text: &[u8]) -> Vec<Match> {
     .collect()
 }
 
-/// A text for people without the secrets that are in it.
+/// A text for people without the secrets that are in it. It comes before the text is cut or put into another one: the
+/// half of a token has no format any more.
 pub(crate) fn redact(text: &str) -> Cow<'_, str> {
-    let mut found: Vec<Range<usize>> = matches(text.as_bytes())
+    let mut found: Vec<Range<usize>> = glued(text.as_bytes())
         .into_iter()
         .map(|found| found.range)
         .collect();
@@ -278,5 +298,29 @@ mod tests {
             "ü ••••••, a://b:••••••@c"
         );
         assert_eq!(redact("nothing"), "nothing");
+    }
+
+    #[test]
+    fn a_secret_is_redacted_whatever_it_is_glued_to() {
+        for (what, sample) in samples() {
+            for (before, behind) in [
+                ("databases/x", ".toml"),
+                ("prefix_", ""),
+                ("7", "_suffix"),
+                ("ü", "é"),
+            ] {
+                let text = format!("{before}{sample}{behind}");
+                let shown = redact(&text);
+                let middle: String = sample.chars().skip(sample.len() / 2).take(6).collect();
+                assert!(shown.contains(super::super::mask::HIDDEN), "{what}: {text}");
+                assert!(!shown.contains(&middle), "{what}: {shown}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_inside_a_word_rejects_nobody() {
+        let token = format!("gh{}_{}", 'p', "q8Zr2LmT5vXw9KbN3cYd7HfJ1gPs4DtR6Qa0");
+        assert!(find(format!("x{token}").as_bytes()).is_none());
     }
 }

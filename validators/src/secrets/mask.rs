@@ -1,9 +1,10 @@
 //! Hides secrets from everything that is for eyes: findings, source lines, differences, explanations.
 //!
-//! Invariant: what [`super::leaf`] calls a secret is hidden, and nothing else; so what a finding is about is never shown
-//! beside it. References and ciphertext are no secrets and stay. What is deliberately absent: the documents that programs
-//! get, which hold what was committed.
+//! Invariant: what [`super::leaf`] calls a secret is hidden, so what a finding is about is never shown beside it; and of
+//! other values what is a token of a known format but for the letters round it. References and ciphertext are no secrets
+//! and stay. What is deliberately absent: the documents that programs get, which hold what was committed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use headwater_render::Format;
@@ -106,6 +107,32 @@ impl Mask {
         }
     }
 
+    /// Adds the text of every value of a document that is not shown as it is.
+    pub(crate) fn texts(&self, document: &Value, found: &mut BTreeSet<String>) {
+        self.texts_below(&mut Vec::new(), document, found);
+    }
+
+    fn texts_below(&self, tokens: &mut Vec<String>, value: &Value, found: &mut BTreeSet<String>) {
+        let children: Vec<(String, &Value)> = match value {
+            Value::Object(members) => members.iter().map(|(key, value)| (key.clone(), value)).collect(),
+            Value::Array(items) => {
+                let item = |(index, value): (usize, _)| (index.to_string(), value);
+                items.iter().enumerate().map(item).collect()
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+                if self.leaf(tokens, value) != *value {
+                    found.insert(value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+                }
+                return;
+            }
+        };
+        for (token, child) in children {
+            tokens.push(token);
+            self.texts_below(tokens, child, found);
+            tokens.pop();
+        }
+    }
+
     pub(crate) fn secrets(&self) -> &Secrets {
         &self.0.secrets
     }
@@ -130,16 +157,11 @@ impl Mask {
                 };
                 Value::Array(items.iter().enumerate().map(item).collect())
             }
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)
-                if self.hides(tokens, value) =>
-            {
-                HIDDEN.into()
-            }
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => self.leaf(tokens, value),
         }
     }
 
-    fn hides(&self, tokens: &[String], value: &Value) -> bool {
+    fn leaf(&self, tokens: &[String], value: &Value) -> Value {
         let secrets = &self.0.secrets;
         let place = Place {
             tokens,
@@ -147,7 +169,14 @@ impl Mask {
             ciphertext: Ciphertext::Usable,
         };
         let is_secret = Leaf::of_json(value).is_some_and(|leaf| leaf::judge(secrets, &place, leaf).is_some());
-        is_secret && secrets.exceptions(tokens).is_empty()
+        match value {
+            _ if !secrets.exceptions(tokens).is_empty() => value.clone(),
+            _ if is_secret => HIDDEN.into(),
+            Value::String(text) => formats::redact(text).into(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                value.clone()
+            }
+        }
     }
 
     fn ranges(&self, path: &str, bytes: &[u8]) -> Vec<Range> {
@@ -166,11 +195,14 @@ impl Mask {
             root: Some(&root),
             ciphertext: Ciphertext::Usable,
         };
-        scan::scan(&self.0.secrets, file)
-            .found
-            .iter()
-            .map(|found| found.range)
-            .collect()
+        let scan = scan::scan(&self.0.secrets, file);
+        let is_allowed = |range: &Range| {
+            let overlaps = |allowed: &Range| allowed.start < range.end && range.start < allowed.end;
+            scan.allowed.iter().any(overlaps)
+        };
+        let glued = formats::glued(bytes).into_iter().map(|found| range(found.range));
+        let found = scan.found.iter().map(|found| found.range);
+        found.chain(glued.filter(|range| !is_allowed(range))).collect()
     }
 
     /// What a file is for, by its name and the manifest.
@@ -192,7 +224,7 @@ impl Mask {
         let is_named = |key: &str| {
             names::is_suspicious(key) || self.0.secrets.paths.iter().any(|path| path.could_end_in(key))
         };
-        let mut ranges: Vec<Range> = formats::matches(bytes)
+        let mut ranges: Vec<Range> = formats::glued(bytes)
             .into_iter()
             .map(|found| range(found.range))
             .collect();
@@ -231,7 +263,7 @@ fn value_behind(line: &[u8], is_named: impl Fn(&str) -> bool) -> Option<usize> {
 }
 
 /// A sentence without those of its literals in back-ticks that are hidden.
-fn requoted(text: &str, is_hidden: impl Fn(&str) -> bool) -> String {
+pub(crate) fn requoted(text: &str, is_hidden: impl Fn(&str) -> bool) -> String {
     let parts = text.split('`').enumerate();
     let clean = parts.map(|(at, part)| {
         if at % 2 == 1 && !part.is_empty() && is_hidden(part) {

@@ -39,6 +39,8 @@ pub(super) struct Scan<'p> {
     pub(super) found: Vec<Found<'p>>,
     /// Exceptions that something needs, by index.
     pub(super) used: BTreeSet<usize>,
+    /// Where the values and keys are that they allow.
+    pub(super) allowed: Vec<Range>,
 }
 
 /// Searches a file.
@@ -121,6 +123,7 @@ impl<'p> Walk<'p, '_> {
         let exceptions = self.policy.exceptions(&self.tokens);
         if !exceptions.is_empty() {
             self.scan.used.extend(exceptions);
+            self.scan.allowed.push(range);
             return;
         }
         let mut text = String::new();
