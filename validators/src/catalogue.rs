@@ -89,9 +89,10 @@ pub fn all() -> impl Iterator<Item = &'static Explanation> {
     FAMILIES.iter().flat_map(|family| family.codes)
 }
 
-/// The explanation of a code.
+/// The explanation of a code: its own, before one of its kind.
 pub fn find(code: &str) -> Option<&'static Explanation> {
-    all().find(|explanation| explanation.explains(code))
+    let own = all().find(|explanation| explanation.code == code);
+    own.or_else(|| all().find(|explanation| explanation.explains(code)))
 }
 
 /// The code that a misspelt one is closest to; the part behind the slash will do.

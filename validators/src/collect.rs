@@ -4,9 +4,9 @@
 //! kept before warnings, and no commit can make the list, or the memory behind it, grow without limit.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use headwater_wire::{Finding, Related, Severity, Span};
+use headwater_wire::{ConfigName, Finding, Related, Severity, Span};
 
 use crate::document::Fault;
 use crate::document::lines::LineIndex;
@@ -111,17 +111,18 @@ fn hidden_finding(shown: &[Finding], hidden: usize) -> Finding {
 
 /// Findings that differ in their config or severity alone become the first of them, with the greatest severity.
 fn joined(findings: Vec<Finding>) -> Vec<Finding> {
-    let mut groups: BTreeMap<_, (Finding, usize)> = BTreeMap::new();
+    let mut groups: BTreeMap<_, (Finding, BTreeSet<Option<ConfigName>>)> = BTreeMap::new();
     for finding in findings {
         let place = (finding.path.clone(), finding.span, finding.pointer.clone());
         let key = (place, finding.code.clone(), finding.message.clone());
         match groups.get_mut(&key) {
             None => {
-                groups.insert(key, (finding, 0));
+                let configs = BTreeSet::from([finding.config.clone()]);
+                groups.insert(key, (finding, configs));
             }
-            Some((first, more)) => {
-                // Two variants of one config say the same thing once.
-                *more += usize::from(first.config != finding.config);
+            Some((first, configs)) => {
+                // The documents of one config say the same thing once.
+                configs.insert(finding.config.clone());
                 let severity = first.severity.min(finding.severity);
                 if finding.config < first.config {
                     *first = finding;
@@ -132,7 +133,7 @@ fn joined(findings: Vec<Finding>) -> Vec<Finding> {
     }
     groups
         .into_values()
-        .map(|(finding, more)| with_count(finding, more))
+        .map(|(finding, configs)| with_count(finding, configs.len() - 1))
         .collect()
 }
 
@@ -199,5 +200,17 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].config.as_ref().unwrap().as_str(), "a");
         assert_eq!(found[0].hint.as_deref(), Some("the same in 2 more configs"));
+    }
+
+    #[test]
+    fn configs_are_counted_and_not_their_variants() {
+        let mut all = Collector::default();
+        for config in ["b", "a", "b", "a", "b", "a", "b"] {
+            all.push(finding("f", Severity::Error, config));
+        }
+        assert_eq!(
+            all.finish(10)[0].hint.as_deref(),
+            Some("the same in 1 more config")
+        );
     }
 }

@@ -87,6 +87,7 @@ fn a_code_is_found_by_itself_by_its_family_and_by_its_misspelling() {
     let code = |text| catalogue::find(text).map(|explanation| explanation.code);
     assert_eq!(code("schema/type"), Some("schema/type"));
     assert_eq!(code("rule/pool-step"), Some("rule/*"));
+    assert_eq!(code("rule/error"), Some("rule/error"));
     assert_eq!(code("rule/"), None);
     assert_eq!(code("schema/typ"), None);
     assert_eq!(catalogue::closest("schema/typ"), Some("schema/type"));

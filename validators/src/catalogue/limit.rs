@@ -67,7 +67,8 @@ pub(super) const FAMILY: Family = Family {
                 ("headwater.toml", "format = 1\n[limits]\nfiles = 1\n"),
                 ("web.toml", "port = 80\n"),
             ]),
-            remedy: "Split the repository, or raise the limit of the manifest or of the server.",
+            remedy: "Raise `files` under `[limits]` of the manifest if it is set there; else split the repository, or \
+                     let the operator of the server raise `files_max`.",
         },
         Explanation {
             code: "limit/findings",

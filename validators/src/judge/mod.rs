@@ -57,12 +57,17 @@ pub(crate) fn judge(tree: &ConfigTree, context: &Context<'_>, tolerance: Toleran
         ..finding.clone()
     }));
     if tree.len() > context.limits.files {
-        found.push(too_many_files(tree.len(), context.limits.files));
+        let hint = "split the repository, or let the operator of the server raise `files_max`";
+        found.push(too_many_files(tree.len(), context.limits.files, hint));
         return rejected(found, context.limits);
     }
     let plan = Plan::of(tree, context.limits);
     if tree.len() > plan.limits.files {
-        found.push(too_many_files(tree.len(), plan.limits.files));
+        let most = context.limits.files;
+        let hint = format!(
+            "raise `files` under `[limits]` of the manifest, up to the server's {most}, or split the repository"
+        );
+        found.push(too_many_files(tree.len(), plan.limits.files, hint));
     }
     entries::check(tree, &plan, &mut found);
     let must_reject = found.has_error() || !plan.is_valid();
@@ -135,7 +140,7 @@ fn rejected(found: Collector, limits: &Limits) -> Verdict {
     Verdict::Invalid(Rejection::new(found.finish(limits.findings)))
 }
 
-fn too_many_files(files: usize, limit: usize) -> Finding {
+fn too_many_files(files: usize, limit: usize, hint: impl Into<String>) -> Finding {
     let place = (manifest::PATH, Span::START);
     Finding::new(
         "limit/files",
@@ -143,7 +148,7 @@ fn too_many_files(files: usize, limit: usize) -> Finding {
         place,
         format!("the tree has more than {limit} entries: `{files}`"),
     )
-    .hint("split the repository, or raise the server's limit")
+    .hint(hint)
 }
 
 /// The work on the documents of one tree.

@@ -89,9 +89,18 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> BTreeMap<String, Rul
 /// An id is a word of a commit message.
 fn check_id(reader: &mut Reader<'_>, id: &str, range: Range) {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if id.is_empty() || !id.chars().all(fits) || format!("rule/{id}") == crate::rules::finding::ERROR {
+    if id.is_empty() || !id.chars().all(fits) {
         let hint = "use letters, digits, `-`, `_` and `.`, since commit messages name it";
         reader.error(range, "manifest/value", format!("no id of a rule: `{id}`"), hint);
+    } else if format!("rule/{id}") == crate::rules::finding::ERROR {
+        let hint =
+            "use another one: `rule/error` is the code of what is said of any rule that cannot be judged";
+        reader.error(
+            range,
+            "manifest/value",
+            format!("this id of a rule is reserved: `{id}`"),
+            hint,
+        );
     }
 }
 

@@ -265,6 +265,33 @@ fn nesting_is_refused_before_it_exhausts_a_stack() {
 }
 
 #[test]
+fn what_is_nested_too_deeply_is_told_which_limit_it_meets() {
+    let says = |text: &str| Commit::new().run(text, ScopeKind::Document).0;
+    let in_brackets = |times: usize| format!("{}new.pool.max > 0{}", "(".repeat(times), ")".repeat(times));
+    for (text, limit) in [
+        (
+            in_brackets(30),
+            "has more than 24 brackets, calls or conditions inside each other",
+        ),
+        (
+            format!("new.pool.max{} > 0", " + 1".repeat(100)),
+            "is nested more than 96 levels deep, each operator in a row counted",
+        ),
+        (
+            format!("new.pool.max{} > 0", " + 1".repeat(1_000)),
+            "has more than 1000 brackets, dots and operators",
+        ),
+    ] {
+        let error = says(&text).expect_err(&text);
+        assert!(error.starts_with(&format!("the expression {limit}")), "{error}");
+    }
+    let deepest = (1..40)
+        .take_while(|&times| says(&in_brackets(times)).is_ok())
+        .last();
+    assert_eq!(deepest, Some(24));
+}
+
+#[test]
 fn loops_in_loops_end_at_the_limit_and_cannot_be_excused() {
     let numbers: Vec<String> = (0..2_000).map(|number| number.to_string()).collect();
     let text = format!(

@@ -68,7 +68,8 @@ fn parse(text: &str) -> Result<(IdedExpr, SourceInfo), Mistake> {
     })?;
     let (parsed, places) = parsed.map_err(|errors| syntax(text, errors.errors.first()))?;
     if is_too_deep(&parsed) {
-        return Err(too_deep(text));
+        let limit = format!("is nested more than {DEPTH_MAX} levels deep, each operator in a row counted");
+        return Err(too_deep(text, &limit));
     }
     Ok((parsed, places))
 }
@@ -90,15 +91,16 @@ fn check_size(text: &str) -> Result<(), Mistake> {
     }
     let signs = text.bytes().filter(u8::is_ascii_punctuation);
     if signs.filter(|sign| !b"'\"_".contains(sign)).count() > SIGNS_MAX {
-        return Err(too_deep(text));
+        let limit = format!("has more than {SIGNS_MAX} brackets, dots and operators");
+        return Err(too_deep(text, &limit));
     }
     Ok(())
 }
 
-fn too_deep(text: &str) -> Mistake {
+fn too_deep(text: &str, limit: &str) -> Mistake {
     mistake(
         whole(text),
-        "the expression is nested too deeply",
+        &format!("the expression {limit}"),
         "make several rules of it; a long `||` of comparisons is shorter as `value in ['a', 'b']`",
     )
 }
@@ -187,8 +189,13 @@ fn syntax(text: &str, error: Option<&ParseError>) -> Mistake {
     let Some(error) = error else {
         return mistake(whole(text), "the expression cannot be read", EXAMPLE);
     };
-    if error.msg == "UNKNOWN" {
-        return too_deep(text);
+    // Which of the two the parser says depends on the rule of its grammar that meets the limit.
+    let is_limit =
+        |said: &str| said.starts_with("Syntax error: OtherError(") && said.contains("Recursion limit of");
+    if error.msg == "UNKNOWN" || is_limit(&error.msg) {
+        let limit =
+            format!("has more than {PARSER_DEPTH_MAX} brackets, calls or conditions inside each other");
+        return too_deep(text, &limit);
     }
     let place = place(text, error.pos);
     let (range, word) = word_at(text, place);
