@@ -359,6 +359,21 @@ fn an_old_manifest_is_rewritten_and_nothing_else() {
 }
 
 #[test]
+fn a_manifest_of_a_format_that_is_not_known_is_left_as_it_is() {
+    let tree = good();
+    for format in ["2", "\"2\"", "\"one\""] {
+        let manifest = MANIFEST.replace("format = 1", &format!("format = {format}"));
+        tree.write("headwater.toml", &manifest);
+        let told = tree.headwater(&["check", "--fix"]);
+        let note = format!("note: this release knows no format `{format}`, which `headwater.toml` has, so nothing was written");
+        assert!(told.starts_with("exit 1\n") && told.contains(&note), "{told}");
+        assert!(told.contains("manifest/format"), "{told}");
+        let left = std::fs::read_to_string(tree.join("headwater.toml")).unwrap();
+        assert_eq!(left, manifest);
+    }
+}
+
+#[test]
 fn a_manifest_that_is_a_link_is_not_replaced() {
     let tree = good();
     tree.write("real.toml", "[defaults]\n");

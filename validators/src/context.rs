@@ -12,6 +12,7 @@ use crate::limits::Limits;
 use crate::manifest::rollout::RolloutKind;
 use crate::trailer::Allowance;
 use crate::tree::ConfigTree;
+use crate::verdict::Config;
 
 /// What a verdict depends on besides the tree. [`Context::alone`] is the smallest one; the rest is added to it.
 #[derive(Debug, Clone, Copy)]
@@ -80,6 +81,14 @@ pub struct Restored {
     pub configs: BTreeMap<ConfigName, Digest>,
     /// How much of it is brought back.
     pub extent: Extent,
+}
+
+impl Restored {
+    /// Whether a config is as it was there.
+    pub(crate) fn brings_back(&self, config: &Config) -> bool {
+        let digest = self.configs.get(config.name());
+        digest.is_some_and(|digest| config.inputs().digest() == digest)
+    }
 }
 
 /// How much of a commit is brought back.

@@ -40,7 +40,7 @@ pub use diff::diff;
 pub use effective::Effective;
 pub use inputs::{Inputs, PathChange};
 pub use limits::Limits;
-pub use manifest::migrate::{Migrated, migrate};
+pub use manifest::migrate::{Migrated, migrate, unknown_format};
 pub use manifest::rollout::{RolloutKind, RolloutPolicy, Stage};
 pub use manifest::schema::MANIFEST_SCHEMA;
 pub use printable::printable;

@@ -63,6 +63,12 @@ impl Segment {
     }
 }
 
+impl PartialEq for PointerPattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
 impl PointerPattern {
     /// Reads a pattern, or says what is wrong with it: message and hint.
     pub(crate) fn parse(text: &str) -> Result<Self, (String, String)> {

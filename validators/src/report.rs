@@ -23,7 +23,9 @@ use headwater_wire::{Finding, RepoPath, Severity, Span};
 
 use crate::document::lines::LineIndex;
 use crate::printable::{is_unprintable, printable};
+use crate::secrets::findings::UNUSED;
 use crate::secrets::mask::Mask;
+use crate::secrets::sops;
 use crate::tree::{ConfigTree, Entry};
 
 /// Columns that the text takes; of a longer line, such as a minified file's, the part around the place is shown.
@@ -49,6 +51,8 @@ pub struct Sources<'a> {
     mask: Mask,
     /// Files that were asked for.
     masked: RefCell<BTreeMap<String, Rc<[u8]>>>,
+    /// Places of secrets that findings tell of, by file.
+    told: BTreeMap<String, Vec<Span>>,
 }
 
 impl<'a> Sources<'a> {
@@ -58,7 +62,20 @@ impl<'a> Sources<'a> {
             tree,
             mask: Mask::of(tree),
             masked: RefCell::default(),
+            told: BTreeMap::new(),
         }
+    }
+
+    /// Hides the secrets too that only these findings know of: what a tree was measured against may call something
+    /// secret that its own manifest does not.
+    #[must_use]
+    pub fn hiding<'f>(mut self, findings: impl IntoIterator<Item = &'f Finding>) -> Self {
+        let tells = |finding: &&Finding| finding.code.starts_with("secret/") && finding.code != UNUSED;
+        for finding in findings.into_iter().filter(tells) {
+            let spans = self.told.entry(finding.path.clone()).or_default();
+            spans.push(finding.span);
+        }
+        self
     }
 
     fn line(&self, path: &str, line: u32) -> Option<String> {
@@ -70,8 +87,33 @@ impl<'a> Sources<'a> {
         let text = masked
             .entry(path.to_owned())
             .or_insert_with(|| self.mask.text(path, bytes).into());
-        LineIndex::new(&**text).line(line).map(str::to_owned)
+        let text = LineIndex::new(&**text).line(line).map(str::to_owned)?;
+        let spans = self.told.get(path).into_iter().flatten();
+        let here = spans.filter(|span| span.line <= line && line <= span.end_line);
+        Some(here.fold(text, |text, span| without(&text, line, *span)))
     }
+}
+
+/// A line without what is in a span, quotes and spaces aside, so that places in it stay what they are. Ciphertext is no
+/// secret, also where nobody can decrypt it.
+fn without(text: &str, line: u32, span: Span) -> String {
+    let from = if span.line == line { span.column } else { 1 };
+    let to = if span.end_line == line {
+        span.end_column
+    } else {
+        u32::MAX
+    };
+    let is_marked = |column: u32| from <= column && column < to;
+    let marked = (1..).zip(text.chars()).filter(|(column, _)| is_marked(*column));
+    let marked: String = marked.map(|(_, c)| c).collect();
+    if sops::is_ciphertext(marked.trim_matches(['"', '\''])) {
+        return text.to_owned();
+    }
+    let shown = |(column, c): (u32, char)| {
+        let is_hidden = is_marked(column) && !c.is_whitespace() && !matches!(c, '"' | '\'');
+        if is_hidden { '•' } else { c }
+    };
+    (1..).zip(text.chars()).map(shown).collect()
 }
 
 /// All findings, a blank line between two, and a line that counts them. Where the sources lack a file, only the place is

@@ -37,13 +37,24 @@ pub(crate) fn list<T: AsRef<str>>(words: &[T]) -> String {
         .take(SHOWN)
         .map(|word| format!("`{}`", word.as_ref()))
         .collect();
-    let more = words.len().saturating_sub(SHOWN);
+    and_more(&quoted, words.len())
+}
+
+/// The first of some words as they are, and how many more there are.
+pub(crate) fn first<T: AsRef<str>>(words: &[T], shown: usize) -> String {
+    let first: Vec<&str> = words.iter().take(shown).map(AsRef::as_ref).collect();
+    and_more(&first, words.len())
+}
+
+fn and_more<T: AsRef<str>>(first: &[T], all: usize) -> String {
+    let more = all - first.len();
     let tail = if more == 0 {
         String::new()
     } else {
         format!(" and {more} more")
     };
-    quoted.join(", ") + &tail
+    let first: Vec<&str> = first.iter().map(AsRef::as_ref).collect();
+    first.join(", ") + &tail
 }
 
 #[cfg(test)]

@@ -80,6 +80,17 @@ pub enum Entry {
     Submodule,
 }
 
+impl Entry {
+    /// Whether it holds the same, by the ids of contents.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::File(one), Self::File(other)) => one.id == other.id,
+            (Self::Symlink, Self::Symlink) | (Self::Submodule, Self::Submodule) => true,
+            (Self::File(_) | Self::Symlink | Self::Submodule, _) => false,
+        }
+    }
+}
+
 /// The entries of one commit, sorted by path, and what is wrong with their names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConfigTree {

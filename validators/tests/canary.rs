@@ -68,7 +68,7 @@ fn said(tree: &ConfigTree) -> String {
 
 fn said_after(before: Option<&ConfigTree>, tree: &ConfigTree) -> String {
     let verdict = verdict_after(before, tree);
-    let sources = report::Sources::of(tree);
+    let sources = report::Sources::of(tree).hiding(verdict.findings());
     let mut text = report::text(verdict.findings(), report::Style::Plain, &sources);
     text += &report::text(verdict.findings(), report::Style::Styled, &sources);
     text += &report::sarif::log(verdict.findings());

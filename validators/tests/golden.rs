@@ -173,7 +173,7 @@ impl Case {
 
     fn judge(&self) -> String {
         let verdict = self.verdict();
-        let sources = report::Sources::of(&self.tree);
+        let sources = report::Sources::of(&self.tree).hiding(verdict.findings());
         let mut text = report::text(verdict.findings(), report::Style::Plain, &sources);
         Self::list_configs(&verdict, &mut text);
         self.assert_declared(&verdict);

@@ -64,7 +64,9 @@ pub(super) const FAMILY: Family = Family {
             meaning: "A file is not UTF-8, or begins with two byte order marks.",
             reason: "What the bytes mean would depend on the machine that reads them.",
             example: Example::Files(&[("web.toml", "\u{feff}\u{feff}port = 80\n")]),
-            remedy: "Save the file as UTF-8; editors on Windows may offer UTF-16 first.",
+            remedy: "Save the file as UTF-8. An editor on Windows may have written UTF-16, which begins with the \
+                     bytes `ff fe`, and an old program Latin-1, where `ü` is the one byte `fc`: `iconv -f \
+                     LATIN1 -t UTF-8 old.toml > new.toml`.",
         },
         Explanation {
             code: "parse/format",

@@ -17,6 +17,7 @@ pub(super) const FAMILY: Family = Family {
             "One commit that removes `[rule.pool-step]` and sets `pool.max` to ten times \
                                  what it was.",
         ),
-        remedy: "Make two commits: one that changes the manifest and schemas alone, and then the other.",
+        remedy: "The finding says which kind of guard is loosened, and the first few of that kind; what counts is told \
+                 in docs/manifest.md. Make two commits: one that changes the manifest and schemas alone, and then the other.",
     }],
 };

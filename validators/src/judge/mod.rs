@@ -5,10 +5,11 @@
 
 mod entries;
 mod floor;
+mod loosened;
 mod notes;
 mod protect;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use headwater_wire::{ConfigName, Finding, RepoPath, Severity, Span};
@@ -61,7 +62,7 @@ pub(crate) fn judge(tree: &ConfigTree, context: &Context<'_>, tolerance: Toleran
         found.push(too_many_files(tree.len(), context.limits.files, hint));
         return rejected(found, context.limits);
     }
-    let plan = Plan::of(tree, context.limits);
+    let mut plan = Plan::of(tree, context.limits);
     if tree.len() > plan.limits.files {
         let most = context.limits.files;
         let hint = format!(
@@ -76,6 +77,9 @@ pub(crate) fn judge(tree: &ConfigTree, context: &Context<'_>, tolerance: Toleran
         return rejected(found, &plan.limits);
     }
     let mut before = before(context, &mut found);
+    if let Some(before) = &before {
+        plan.mask = plan.mask.and(&before.plan.mask);
+    }
     let errors = found.errors();
     guard_manifest(tree, &plan, (before.as_ref(), context), &mut found);
     let judging = Judging {
@@ -116,13 +120,16 @@ fn guard_manifest(
     (before, context): (Option<&Before<'_>>, &Context<'_>),
     found: &mut Collector,
 ) {
-    let restores_all = context
-        .restored
-        .is_some_and(|restored| restored.extent == Extent::WholeTree);
-    if let Some(before) = before.filter(|_| !restores_all) {
+    if let Some(before) = before.filter(|_| !restores_all(context)) {
         found.extend(protect::check(tree, plan, before));
     }
     found.extend(floor::check(tree, plan, before, context));
+}
+
+fn restores_all(context: &Context<'_>) -> bool {
+    context
+        .restored
+        .is_some_and(|restored| restored.extent == Extent::WholeTree)
 }
 
 /// See [`crate::declare`].
@@ -167,7 +174,7 @@ struct Judging<'a> {
 }
 
 impl Judging<'_> {
-    fn configs(mut self, before: Option<&mut Before<'_>>) -> Verdict {
+    fn configs(mut self, mut before: Option<&mut Before<'_>>) -> Verdict {
         let planned = std::mem::take(&mut self.plan.configs);
         let declared = planned.len();
         let mut tree = Tree {
@@ -199,8 +206,40 @@ impl Judging<'_> {
         }
         let blocked = std::mem::take(&mut self.plan.blocked);
         tree.unreadable.extend(blocked);
-        self.rules(&mut tree, (&sound, declared), before);
-        self.finish(tree)
+        self.rules(&mut tree, (&sound, declared), before.as_deref_mut());
+        let secrets = self.secrets(&tree, before.as_deref());
+        self.finish(tree, secrets)
+    }
+
+    /// Secrets by the tree's own manifest, and by the exposed one in what differs from what is exposed.
+    fn secrets(&self, tree: &Tree, before: Option<&Before<'_>>) -> Vec<Finding> {
+        let mut found = secrets::check(self.tree, &self.plan, &self.library);
+        if let Some(before) = before.filter(|_| !restores_all(self.context)) {
+            let restored = self.restored_files(tree);
+            let differs =
+                |path: &RepoPath, entry| before.tree.get(path).is_none_or(|old| !old.is_same(entry));
+            let changed = self.tree.iter().filter(|(path, entry)| differs(path, entry));
+            let paths = changed
+                .map(|(path, _)| path)
+                .filter(|path| !restored.contains(path));
+            let still = secrets::check_still(paths, (&self.plan, &before.plan), &self.library, &found);
+            found.extend(still);
+        }
+        found
+    }
+
+    /// The files of configs that are as they were in an admitted commit.
+    fn restored_files<'t>(&self, tree: &'t Tree) -> BTreeSet<&'t RepoPath> {
+        let is_restored = |config: &&Config| {
+            self.context
+                .restored
+                .is_some_and(|restored| restored.brings_back(config))
+        };
+        let restored = tree.configs.values().filter(is_restored);
+        restored
+            .flat_map(Config::effectives)
+            .flat_map(Effective::sources)
+            .collect()
     }
 
     /// A document with a mistake is not held against rules: they would only say in other words what is wrong with it.
@@ -245,7 +284,7 @@ impl Judging<'_> {
 
     /// With a manifest every error rejects. Without one a file that never was a good config is tolerated; a secret is
     /// not, since that file is served as raw bytes.
-    fn finish(mut self, mut tree: Tree) -> Verdict {
+    fn finish(mut self, mut tree: Tree, secrets: Vec<Finding>) -> Verdict {
         self.found.extend(std::mem::take(&mut self.notes).into_findings());
         let is_config = |path: &RepoPath| {
             tree.configs
@@ -258,7 +297,6 @@ impl Judging<'_> {
             .iter()
             .filter(|(name, _)| self.context.exposed.contains(*name))
             .collect();
-        let secrets = secrets::check(self.tree, &self.plan, &self.library);
         let has_secret = secrets.iter().any(Finding::is_error);
         self.found.extend(secrets);
         let (must_reject, is_readable) = if self.plan.has_manifest {

@@ -1,28 +1,23 @@
 //! `[protect] manifest_changes = "alone"`: a commit that loosens a guard does nothing else.
 //!
 //! Invariant: the exposed commit's `[protect]` decides, so that it cannot be switched off by the commit it would
-//! refuse. Whatever is not known to be as strict as before counts as loosened. Tightening may come with its fixes.
+//! refuse. Tightening may come with its fixes.
 
-use headwater_wire::{ConfigName, Finding, RepoPath, Severity, Span};
+use std::collections::BTreeMap;
 
-use crate::document::Range;
+use headwater_wire::{Finding, RepoPath, Severity, Span};
+
+use super::loosened::{Kind, Loosened, loosened};
 use crate::document::lines::LineIndex;
 use crate::manifest;
-use crate::manifest::model::Unmatched;
 use crate::manifest::protect::ManifestChanges;
 use crate::plan::Plan;
 use crate::rules::before::Before;
-use crate::rules::rule::Rule;
 use crate::suggest;
-use crate::tree::{ConfigTree, Entry};
+use crate::tree::ConfigTree;
 
-/// Something that holds less than before.
-struct Loosened {
-    what: String,
-    /// Where the manifest says it now, if it still says anything.
-    range: Option<Range>,
-    config: Option<ConfigName>,
-}
+/// Most of a kind that are named; of the others their number is told.
+const NAMED_MAX: usize = 5;
 
 /// What a commit that loosens guards may not touch, as findings.
 pub(super) fn check(tree: &ConfigTree, plan: &Plan, before: &Before<'_>) -> Vec<Finding> {
@@ -33,25 +28,36 @@ pub(super) fn check(tree: &ConfigTree, plan: &Plan, before: &Before<'_>) -> Vec<
     if touched.is_empty() {
         return Vec::new();
     }
-    let index = plan.manifest.as_ref().map(LineIndex::new);
+    let mut kinds: BTreeMap<Kind, Vec<Loosened>> = BTreeMap::new();
+    for loosened in loosened(&before.plan, plan, tree) {
+        kinds.entry(loosened.kind).or_default().push(loosened);
+    }
     let hint = format!("leave these to another commit: {}", suggest::list(&touched));
-    let finding = |loosened: Loosened| {
-        let span = loosened
-            .range
-            .zip(index.as_ref())
-            .map(|(range, index)| index.span(range));
-        let place = (manifest::PATH, span.unwrap_or(Span::START));
-        let message = format!(
-            "this commit loosens a guard, so it may change the manifest and schemas alone: {}",
-            loosened.what
-        );
-        let finding = Finding::new("protect/alone", Severity::Error, place, message).hint(hint.clone());
-        Finding {
-            config: loosened.config,
-            ..finding
-        }
+    let finding = |(kind, all): (&Kind, &Vec<Loosened>)| finding(plan, *kind, all).hint(&hint);
+    kinds.iter().map(finding).collect()
+}
+
+/// One for each kind, however many there are, at the first of them.
+fn finding(plan: &Plan, kind: Kind, all: &[Loosened]) -> Finding {
+    let names: Vec<&str> = all.iter().map(|loosened| loosened.name.as_str()).collect();
+    let told = suggest::first(&names, NAMED_MAX);
+    let what = match (kind.words(), all.len()) {
+        ((one, _), 1) => format!("{one}: {told}"),
+        ((_, more), count) => format!("{}: {told}", more.replace("{}", &count.to_string())),
     };
-    loosened(&before.plan, plan).into_iter().map(finding).collect()
+    let message =
+        format!("this commit loosens a guard, so it may change the manifest and schemas alone: {what}");
+    let range = all.iter().find_map(|loosened| loosened.range);
+    let span = range.zip(plan.manifest.as_ref());
+    let span = span.map_or(Span::START, |(range, bytes)| LineIndex::new(bytes).span(range));
+    let finding = Finding::new("protect/alone", Severity::Error, (manifest::PATH, span), message);
+    match all {
+        [only] => Finding {
+            config: only.config.clone(),
+            ..finding
+        },
+        _ => finding,
+    }
 }
 
 /// Paths that differ, besides the manifest and schemas.
@@ -61,94 +67,10 @@ fn touched(tree: &ConfigTree, plan: &Plan, before: &Before<'_>) -> Vec<RepoPath>
     };
     let edited = tree
         .iter()
-        .filter(|(path, entry)| before.tree.get(path).is_none_or(|old| !is_same(old, entry)));
+        .filter(|(path, entry)| before.tree.get(path).is_none_or(|old| !old.is_same(entry)));
     let removed = before.tree.iter().filter(|(path, _)| tree.get(path).is_none());
     let mut touched: Vec<RepoPath> = edited.chain(removed).map(|(path, _)| path.clone()).collect();
     touched.retain(|path| !is_free(path));
     touched.sort();
     touched
-}
-
-fn is_same(old: &Entry, new: &Entry) -> bool {
-    match (old, new) {
-        (Entry::File(old), Entry::File(new)) => old.id == new.id,
-        (Entry::Symlink, Entry::Symlink) | (Entry::Submodule, Entry::Submodule) => true,
-        _ => false,
-    }
-}
-
-fn loosened(old: &Plan, new: &Plan) -> Vec<Loosened> {
-    let mut found = Vec::new();
-    for (id, before) in &old.rules {
-        found.extend(loosened_rule(id, before, new.rules.get(id)));
-    }
-    if openness(new.defaults.unmatched) > openness(old.defaults.unmatched) {
-        found.push(whole("`unmatched` is wider".to_owned()));
-    }
-    if new.protect != old.protect {
-        found.push(whole("`[protect]` is edited".to_owned()));
-    }
-    for (name, policy) in &old.rollouts {
-        if new.rollouts.get(name) != Some(policy) {
-            found.push(whole(format!("`[rollout.{name}]` is edited")));
-        }
-    }
-    let both = old
-        .configs
-        .iter()
-        .filter_map(|(name, before)| Some((name, before, new.configs.get(name)?)));
-    for (name, before, after) in both {
-        let ids = before.terms.rules.difference(&after.terms.rules);
-        let kept = ids.filter(|id| new.rules.contains_key(*id));
-        let mut what: Vec<String> = kept
-            .map(|id| format!("the rule `{id}` no longer holds"))
-            .collect();
-        if after.owners != before.owners {
-            what.push("`owners` is edited".to_owned());
-        }
-        if after.rollout != before.rollout {
-            what.push("`rollout` is edited".to_owned());
-        }
-        found.extend(what.into_iter().map(|what| Loosened {
-            what,
-            range: after.terms.declared,
-            config: Some(name.clone()),
-        }));
-    }
-    found
-}
-
-fn whole(what: String) -> Loosened {
-    Loosened {
-        what,
-        range: None,
-        config: None,
-    }
-}
-
-fn loosened_rule(id: &str, old: &Rule, new: Option<&Rule>) -> Option<Loosened> {
-    let Some(new) = new else {
-        return Some(whole(format!("the rule `{id}` is removed")));
-    };
-    let what = if new.says.severity > old.says.severity {
-        "has a lower severity"
-    } else if !new.is_as_strict_as(old) {
-        "is not known to be as strict as before"
-    } else {
-        return None;
-    };
-    Some(Loosened {
-        what: format!("the rule `{id}` {what}"),
-        range: Some(new.range),
-        config: None,
-    })
-}
-
-/// How much is served that nobody declared.
-fn openness(unmatched: Unmatched) -> u8 {
-    match unmatched {
-        Unmatched::Reject => 0,
-        Unmatched::Warn => 1,
-        Unmatched::Serve => 2,
-    }
 }

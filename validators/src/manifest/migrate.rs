@@ -42,6 +42,17 @@ fn add_format(text: &str) -> Migrated {
     }
 }
 
+/// What a manifest has in the place of `format`, if that is none which this release reads or can rewrite.
+pub fn unknown_format(bytes: &[u8]) -> Option<String> {
+    let root = parse(Format::Toml, bytes, &ParseOptions::default()).ok()?;
+    let node = root.get("format")?;
+    if matches!(node.value, Value::Int(FORMAT)) || meant(&node.value).is_some() {
+        return None;
+    }
+    let written = bytes.get(node.range.start as usize..node.range.end as usize)?;
+    Some(printable(&String::from_utf8_lossy(written)))
+}
+
 fn rewrite_format(text: &str, node: &Node) -> Option<Migrated> {
     let format = meant(&node.value)?;
     let (start, end) = (node.range.start as usize, node.range.end as usize);
@@ -58,18 +69,30 @@ fn rewrite_format(text: &str, node: &Node) -> Option<Migrated> {
 /// The format that a value means and does not say: `"1"`, `1.0`, or `0`, which never was one.
 fn meant(value: &Value) -> Option<i64> {
     let format = match value {
-        Value::Int(0) => FORMAT,
-        Value::Str(text) => text.trim().parse().ok()?,
-        #[expect(
-            clippy::float_cmp,
-            reason = "a format is a whole number, and one that small is exact"
-        )]
-        Value::Float(number) if *number == 1.0 => 1,
-        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Arr(_) | Value::Obj(_) => {
-            return None;
-        }
+        Value::Int(0) => Some(FORMAT),
+        Value::Str(_) | Value::Float(_) => number(value),
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Arr(_) | Value::Obj(_) => None,
     };
-    (1..=FORMAT).contains(&format).then_some(format)
+    format.filter(|format| (1..=FORMAT).contains(format))
+}
+
+/// The whole number that is written, in quotes or with a decimal point too.
+#[expect(
+    clippy::float_cmp,
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "a format is a small whole number, and one of these is exact"
+)]
+pub(super) fn number(value: &Value) -> Option<i64> {
+    match value {
+        Value::Int(number) => Some(*number),
+        Value::Str(text) => text.trim().parse().ok(),
+        Value::Float(number) => {
+            let whole = *number as i64;
+            (whole as f64 == *number).then_some(whole)
+        }
+        Value::Null | Value::Bool(_) | Value::Arr(_) | Value::Obj(_) => None,
+    }
 }
 
 #[cfg(test)]
@@ -121,6 +144,26 @@ mod tests {
             assert_eq!(migrated(text), None, "{text}");
         }
         assert_eq!(migrate(b"format = \"1\" # \xff\n"), None);
+    }
+
+    #[test]
+    fn a_format_that_nobody_knows_is_named_as_it_is_written() {
+        let unknown = |text: &str| unknown_format(text.as_bytes());
+        for value in ["2", "\"2\"", "2.0", "\"one\"", "true", "[1]", "-1"] {
+            assert_eq!(
+                unknown(&format!("format = {value} # new\n")),
+                Some(value.to_owned())
+            );
+        }
+        for text in [
+            "format = 1\n",
+            "format = \"1\"\n",
+            "format = 0\n",
+            "a = 1\n",
+            "format = \n",
+        ] {
+            assert_eq!(unknown(text), None, "{text}");
+        }
     }
 
     #[test]

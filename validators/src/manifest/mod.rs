@@ -4,6 +4,7 @@
 //! is deliberately absent: the tree. Which files there are is [`crate::judge`]'s business.
 
 mod config;
+pub(crate) mod ignore;
 pub(crate) mod migrate;
 pub(crate) mod model;
 pub(crate) mod protect;
@@ -13,7 +14,6 @@ pub(crate) mod rules;
 pub(crate) mod schema;
 pub(crate) mod secrets;
 
-use globset::{GlobSet, GlobSetBuilder};
 use headwater_wire::{Finding, Severity};
 
 use crate::document::lines::LineIndex;
@@ -22,6 +22,7 @@ use crate::limits::Limits;
 use crate::merge::Nulls;
 use crate::schema::{Dialect, Formats, RegexEngine};
 use headwater_render::Format;
+use ignore::Ignore;
 use model::{Defaults, Manifest, Spanned, Unmatched};
 use reader::Reader;
 
@@ -134,25 +135,34 @@ fn is_readable_format(reader: &mut Reader<'_>, root: &Node) -> bool {
         );
         return true;
     };
-    let format = if let Value::Int(format) = node.value {
-        format
-    } else {
-        0
-    };
-    if format > FORMAT {
-        let message = format!("this server is too old for the manifest's format: `{format}`");
-        let hint = format!("upgrade the server; this one reads format {FORMAT}");
-        reader.error(node.range, "manifest/format", message, hint);
-    } else if format < FORMAT {
-        let message = "the manifest's format is no format";
-        reader.error(
-            node.range,
-            "manifest/format",
-            message,
-            format!("write `format = {FORMAT}`"),
-        );
+    match (&node.value, migrate::number(&node.value)) {
+        (Value::Int(FORMAT), _) => {}
+        (_, Some(format)) if format > FORMAT => {
+            let message = format!("this server is too old for the manifest's format: `{format}`");
+            let hint = format!("upgrade the server; this one reads format {FORMAT}");
+            reader.error(node.range, "manifest/format", message, hint);
+            return false;
+        }
+        (_, Some(FORMAT)) => {
+            let message = "the manifest's format is not written as a whole number";
+            reader.error(
+                node.range,
+                "manifest/format",
+                message,
+                format!("write `format = {FORMAT}`"),
+            );
+        }
+        (_, _) => {
+            let message = "the manifest's format is no format";
+            reader.error(
+                node.range,
+                "manifest/format",
+                message,
+                format!("write `format = {FORMAT}`"),
+            );
+        }
     }
-    format <= FORMAT
+    true
 }
 
 fn read_defaults(reader: &mut Reader<'_>, root: &Node) -> Option<Defaults> {
@@ -201,8 +211,7 @@ fn read_merge_keys(reader: &mut Reader<'_>, defaults: &Node) -> MergeKeys {
     }
 }
 
-fn read_ignore(reader: &mut Reader<'_>, defaults: &Node) -> Option<GlobSet> {
-    let mut set = GlobSetBuilder::new();
+fn read_ignore(reader: &mut Reader<'_>, defaults: &Node) -> Option<Ignore> {
     let mut texts = reader.strings(defaults, "ignore");
     if defaults.get("ignore").is_none() {
         texts = IGNORE
@@ -213,12 +222,8 @@ fn read_ignore(reader: &mut Reader<'_>, defaults: &Node) -> Option<GlobSet> {
             })
             .collect();
     }
-    for text in texts {
-        if let Some(glob) = reader.glob(&text, "docs/**") {
-            set.add(glob);
-        }
-    }
-    set.build().ok()
+    let globs = texts.iter().filter_map(|text| reader.glob(text, "docs/**"));
+    Ignore::of(globs.collect())
 }
 
 /// A repository may ask for less than the server allows, never for more.
@@ -263,7 +268,7 @@ impl Defaults {
     pub(crate) fn without_manifest() -> Self {
         Self {
             unmatched: Unmatched::Serve,
-            ignore: GlobSet::empty(),
+            ignore: Ignore::default(),
             dialect: Dialect::default(),
             regex: RegexEngine::default(),
             formats: Formats::default(),

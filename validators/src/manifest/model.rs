@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use globset::{GlobMatcher, GlobSet};
+use globset::GlobMatcher;
 use headwater_wire::Finding;
 
+use super::ignore::Ignore;
 use super::protect::Protect;
 use super::rollout::RolloutPolicy;
 use super::secrets::Secrets;
@@ -41,7 +42,7 @@ pub(crate) struct Manifest {
 #[derive(Debug, Clone)]
 pub(crate) struct Defaults {
     pub(crate) unmatched: Unmatched,
-    pub(crate) ignore: GlobSet,
+    pub(crate) ignore: Ignore,
     pub(crate) dialect: Dialect,
     pub(crate) regex: RegexEngine,
     pub(crate) formats: Formats,

@@ -11,8 +11,8 @@ use crate::pointer::PointerPattern;
 /// Beginnings of values that say where a secret is kept, and are none.
 const REFERENCES: &[&str] = &["vault:", "env:", "file:", "aws-sm:"];
 
-/// What becomes of a value that looks like a secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What becomes of a value that looks like a secret, the strictest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
     /// It is an error.
     Reject,
@@ -22,8 +22,8 @@ pub(crate) enum Level {
     Off,
 }
 
-/// `[secrets]`.
-#[derive(Debug, Clone)]
+/// `[secrets]`; equal for two that say the same at different places.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Secrets {
     /// What becomes of tokens of a known format, private keys and passwords in addresses; never off.
     pub(crate) plaintext: Level,
@@ -40,6 +40,12 @@ pub(crate) struct Secrets {
 #[derive(Debug, Clone)]
 pub(crate) struct Exception {
     pub(crate) at: Spanned<PointerPattern>,
+}
+
+impl PartialEq for Exception {
+    fn eq(&self, other: &Self) -> bool {
+        self.at.value == other.at.value
+    }
 }
 
 impl Default for Secrets {

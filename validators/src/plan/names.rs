@@ -3,10 +3,10 @@
 //! Invariant: if no name changed for which [`Names::matter`] is true, two trees with one manifest plan the same
 //! configs, but for those that have the name among their own paths. It may be true for a name that changes nothing.
 
-use globset::GlobSet;
 use headwater_wire::RepoPath;
 
 use crate::inputs::PathChange;
+use crate::manifest::ignore::Ignore;
 use crate::manifest::model::Manifest;
 use crate::pattern::Pattern;
 use headwater_render::Format;
@@ -23,7 +23,7 @@ struct Claims {
     /// Every layer and schema. Each may bind a config, claim a file that would be another config, or be the one that
     /// is missing and makes the manifest invalid for all.
     patterns: Vec<Pattern>,
-    ignore: GlobSet,
+    ignore: Ignore,
 }
 
 impl Names {

@@ -161,12 +161,9 @@ impl<'a> Checker<'a, '_, '_> {
 
     /// Whether a config is as it was in an admitted commit that this one goes back to.
     fn is_restored(&self, name: &ConfigName) -> bool {
-        let digest = self
-            .context
-            .restored
-            .and_then(|restored| restored.configs.get(name));
         let config = self.world.configs.get(name);
-        digest.is_some_and(|digest| config.is_some_and(|config| config.inputs().digest() == digest))
+        let restored = self.context.restored.zip(config);
+        restored.is_some_and(|(restored, config)| restored.brings_back(config))
     }
 
     fn document_rule(&mut self, held: Held<'_>, subjects: &Subjects<'_>, stage: &Stage<'_>) {

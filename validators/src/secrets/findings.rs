@@ -10,6 +10,9 @@ use super::scan::Found;
 use crate::document::lines::LineIndex;
 use crate::manifest::secrets::{Exception, Level};
 
+/// Code of what is said of an exception, and of no secret.
+pub(crate) const UNUSED: &str = "secret/unused-allow";
+
 /// Findings for what was found in one file.
 pub(super) fn of(path: &RepoPath, bytes: &[u8], found: &[Found<'_>]) -> Vec<Finding> {
     if found.is_empty() {
@@ -82,5 +85,5 @@ pub(super) fn unused(exception: &Exception, manifest: &LineIndex<'_>) -> Finding
         "no secret is at the place of this exception: `{}`",
         at.value.text()
     );
-    Finding::new("secret/unused-allow", Severity::Warning, place, message).hint("remove it")
+    Finding::new(UNUSED, Severity::Warning, place, message).hint("remove it")
 }

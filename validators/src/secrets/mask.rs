@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::leaf::{self, Ciphertext, Leaf, Place, Role};
 use super::{formats, names, scan, sops};
 use crate::document::lines::LineIndex;
-use crate::document::{MergeKeys, ParseOptions, Range, parse};
+use crate::document::{MergeKeys, Node, ParseOptions, Range, parse};
 use crate::limits::Limits;
 use crate::manifest;
 use crate::manifest::model::Manifest;
@@ -29,12 +29,17 @@ pub(crate) const HIDDEN: &str = "••••••";
 /// What is shown in the place of one character of a file, so that columns stay what they are.
 const DOT: &str = "•";
 
-/// Which values are not for eyes, by the manifest of one tree. Cheap to clone.
+/// Which values are not for eyes, by the manifest of one tree, and perhaps of the one before it. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Mask(Arc<Inner>);
+pub struct Mask {
+    own: Arc<Policy>,
+    /// What was hidden in the tree that this one is measured against, and is here too.
+    before: Option<Arc<Policy>>,
+}
 
-#[derive(Debug, Default)]
-struct Inner {
+/// What one manifest says.
+#[derive(Debug, Default, PartialEq)]
+struct Policy {
     secrets: Secrets,
     /// Files that describe configs and are none, unless they are layers.
     schemas: Vec<Pattern>,
@@ -58,10 +63,10 @@ impl Mask {
         };
         match manifest::load(bytes, &Limits::default()) {
             Ok(manifest) => Self::new(&manifest),
-            Err(_) => Self(Arc::new(Inner {
+            Err(_) => Self::by(Policy {
                 secrets: secrets::read_alone(bytes),
-                ..Inner::default()
-            })),
+                ..Policy::default()
+            }),
         }
     }
 
@@ -72,11 +77,37 @@ impl Mask {
             let of_variants = entry.variants.iter().flat_map(|variant| &variant.layers);
             entry.layers.iter().chain(of_variants)
         });
-        Self(Arc::new(Inner {
+        Self::by(Policy {
             secrets: manifest.secrets.clone(),
             schemas: schemas.map(|schema| schema.value.clone()).collect(),
             layers: layers.map(|layer| layer.value.clone()).collect(),
-        }))
+        })
+    }
+
+    fn by(policy: Policy) -> Self {
+        Self {
+            own: Arc::new(policy),
+            before: None,
+        }
+    }
+
+    /// Hides what the manifest before this one hides too: its old values are shown beside the new ones, and a commit
+    /// that calls something no secret any more is no reason to show it.
+    pub(crate) fn and(self, before: &Self) -> Self {
+        let differs = !self.says_the_same(before);
+        Self {
+            before: differs.then(|| Arc::clone(&before.own)),
+            ..self
+        }
+    }
+
+    /// Whether the manifests of two trees call the same secret.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        self.own == other.own
+    }
+
+    fn policies(&self) -> impl Iterator<Item = &Policy> {
+        std::iter::once(&*self.own).chain(self.before.as_deref())
     }
 
     /// The value at a JSON pointer of a document, for eyes.
@@ -133,8 +164,9 @@ impl Mask {
         }
     }
 
+    /// What the tree's own manifest says.
     pub(crate) fn secrets(&self) -> &Secrets {
-        &self.0.secrets
+        &self.own.secrets
     }
 
     fn below(&self, tokens: &mut Vec<String>, value: &Value) -> Value {
@@ -162,7 +194,37 @@ impl Mask {
     }
 
     fn leaf(&self, tokens: &[String], value: &Value) -> Value {
-        let secrets = &self.0.secrets;
+        let shown = |value: Value, policy: &Policy| policy.leaf(tokens, &value);
+        self.policies().fold(value.clone(), shown)
+    }
+
+    fn ranges(&self, path: &str, bytes: &[u8]) -> Vec<Range> {
+        let options = ParseOptions {
+            merge_keys: MergeKeys::Expand,
+            ..ParseOptions::default()
+        };
+        let format = path.parse::<RepoPath>().ok().and_then(|path| Format::of(&path));
+        let root = format.and_then(|format| parse(format, bytes, &options).ok());
+        let root = root.map(|mut root| {
+            sops::strip(&mut root);
+            root
+        });
+        let ranges = |policy: &Policy| match &root {
+            Some(root) => policy.ranges((path, bytes), root),
+            None => policy.guess(bytes),
+        };
+        self.policies().flat_map(ranges).collect()
+    }
+
+    /// What a file is for, by its name and the tree's own manifest.
+    pub(super) fn role(&self, path: &str) -> Role {
+        self.own.role(path)
+    }
+}
+
+impl Policy {
+    fn leaf(&self, tokens: &[String], value: &Value) -> Value {
+        let secrets = &self.secrets;
         let place = Place {
             tokens,
             role: Role::Config,
@@ -179,23 +241,14 @@ impl Mask {
         }
     }
 
-    fn ranges(&self, path: &str, bytes: &[u8]) -> Vec<Range> {
-        let options = ParseOptions {
-            merge_keys: MergeKeys::Expand,
-            ..ParseOptions::default()
-        };
-        let format = path.parse::<RepoPath>().ok().and_then(|path| Format::of(&path));
-        let Some(mut root) = format.and_then(|format| parse(format, bytes, &options).ok()) else {
-            return self.guess(bytes);
-        };
-        sops::strip(&mut root);
+    fn ranges(&self, (path, bytes): (&str, &[u8]), root: &Node) -> Vec<Range> {
         let file = scan::File {
             role: self.role(path),
             bytes,
-            root: Some(&root),
+            root: Some(root),
             ciphertext: Ciphertext::Usable,
         };
-        let scan = scan::scan(&self.0.secrets, file);
+        let scan = scan::scan(&self.secrets, file);
         let is_allowed = |range: &Range| {
             let overlaps = |allowed: &Range| allowed.start < range.end && range.start < allowed.end;
             scan.allowed.iter().any(overlaps)
@@ -206,8 +259,8 @@ impl Mask {
     }
 
     /// What a file is for, by its name and the manifest.
-    pub(super) fn role(&self, path: &str) -> Role {
-        let Inner { schemas, layers, .. } = &*self.0;
+    fn role(&self, path: &str) -> Role {
+        let Self { schemas, layers, .. } = self;
         let is_one = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.captures(path).is_some());
         let describes =
             path == manifest::PATH || (is_schema_by_name(path) || is_one(schemas)) && !is_one(layers);
@@ -222,7 +275,7 @@ impl Mask {
     /// ends a path, and every known format.
     fn guess(&self, bytes: &[u8]) -> Vec<Range> {
         let is_named = |key: &str| {
-            names::is_suspicious(key) || self.0.secrets.paths.iter().any(|path| path.could_end_in(key))
+            names::is_suspicious(key) || self.secrets.paths.iter().any(|path| path.could_end_in(key))
         };
         let mut ranges: Vec<Range> = formats::glued(bytes)
             .into_iter()

@@ -3,7 +3,7 @@
 //! Invariant: one function ([`leaf`]) says what a secret is; findings and masks both follow it. What is deliberately
 //! absent: guessing by how random a text looks, and decrypting.
 
-mod findings;
+pub(crate) mod findings;
 pub(crate) mod formats;
 mod leaf;
 pub(crate) mod mask;
@@ -17,7 +17,7 @@ mod suite;
 use std::collections::BTreeSet;
 
 use headwater_render::Format;
-use headwater_wire::{Finding, RepoPath};
+use headwater_wire::{Finding, RepoPath, Span};
 
 use crate::document::lines::LineIndex;
 use crate::library::Library;
@@ -28,15 +28,52 @@ use leaf::Ciphertext;
 /// Findings for every secret in the config files, layers, schemas and the manifest of a tree. What the manifest ignores
 /// is searched where a config is made of it.
 pub(crate) fn check(tree: &ConfigTree, plan: &Plan, library: &Library<'_>) -> Vec<Finding> {
+    let (mut findings, used) = search(tree.iter().map(|(path, _)| path), plan, library);
+    findings.extend(unused(tree, plan, &used));
+    findings
+}
+
+/// The errors that the manifest which is exposed now finds in these files, and the tree's own does not: what is a secret
+/// cannot be called none by the commit that brings it.
+pub(crate) fn check_still<'t>(
+    paths: impl Iterator<Item = &'t RepoPath>,
+    (plan, exposed): (&Plan, &Plan),
+    library: &Library<'_>,
+    own: &[Finding],
+) -> Vec<Finding> {
+    if plan.mask.says_the_same(&exposed.mask) && plan.defaults.ignore == exposed.defaults.ignore {
+        return Vec::new();
+    }
+    let refused: BTreeSet<_> = own.iter().filter(|one| one.is_error()).map(place).collect();
+    let (mut findings, _) = search(paths, exposed, library);
+    findings.retain(|finding| finding.is_error() && !refused.contains(&place(finding)));
+    for finding in &mut findings {
+        let still = "the `[secrets]` and `ignore` of the commit that is served now hold for the commit that changes them too";
+        let hint = finding.hint.take().map(|hint| format!("{hint}; {still}"));
+        finding.hint = Some(hint.unwrap_or_else(|| still.to_owned()));
+    }
+    findings
+}
+
+fn place(finding: &Finding) -> (&str, Span) {
+    (&finding.path, finding.span)
+}
+
+/// What a manifest finds in files, and which of its exceptions something needs.
+fn search<'t>(
+    paths: impl Iterator<Item = &'t RepoPath>,
+    plan: &Plan,
+    library: &Library<'_>,
+) -> (Vec<Finding>, BTreeSet<usize>) {
     let policy = plan.mask.secrets();
     let mut findings = Vec::new();
     let mut used = BTreeSet::new();
-    let is_searched = |path: &RepoPath| {
+    let is_searched = |path: &&RepoPath| {
         let is_ignored =
             plan.defaults.ignore.is_match(path.as_str()) && path.as_str() != crate::manifest::PATH;
         Format::of(path).is_some() && (!is_ignored || library.has_read(path))
     };
-    for (path, _) in tree.iter().filter(|(path, _)| is_searched(path)) {
+    for path in paths.filter(is_searched) {
         let Some(bytes) = library.text(path) else { continue };
         let source = library.peek(path);
         let is_sops = source.as_ref().is_some_and(|source| source.is_sops);
@@ -54,8 +91,7 @@ pub(crate) fn check(tree: &ConfigTree, plan: &Plan, library: &Library<'_>) -> Ve
         findings.extend(findings::of(path, &bytes, &scan.found));
         used.extend(scan.used);
     }
-    findings.extend(unused(tree, plan, &used));
-    findings
+    (findings, used)
 }
 
 fn unused(tree: &ConfigTree, plan: &Plan, used: &BTreeSet<usize>) -> Vec<Finding> {

@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
-use headwater_validators::{Limits, Migrated, migrate};
+use headwater_validators::{Limits, Migrated, migrate, unknown_format};
 
 use crate::cli::failure::Failure;
 use crate::cli::out::{Out, Tone};
@@ -23,9 +23,12 @@ pub(super) fn run(root: &Path, limits: &Limits, err: &mut Out<'_>) -> Result<(),
     };
     let Some(Migrated { text, changes }) = bytes.as_deref().and_then(migrate) else {
         let word = err.paint().apply(Tone::Dim, "note:");
-        return Ok(err.line(format!(
-            "{word} `{MANIFEST}` needs no other format, so nothing was written"
-        ))?);
+        let unknown = bytes.as_deref().and_then(unknown_format);
+        let why = match unknown {
+            Some(format) => format!("this release knows no format `{format}`, which `{MANIFEST}` has"),
+            None => format!("`{MANIFEST}` needs no other format"),
+        };
+        return Ok(err.line(format!("{word} {why}, so nothing was written"))?);
     };
     write(&path, &text).map_err(|source| Failure::Write { path, source })?;
     let word = err.paint().apply(Tone::Good, "fixed:");

@@ -58,7 +58,8 @@ pub(super) fn findings<'a>(
         Paint::Plain => report::Style::Plain,
         Paint::Ansi => report::Style::Styled,
     };
-    let sources = report::Sources::of(tree);
+    let findings: Vec<&Finding> = findings.into_iter().collect();
+    let sources = report::Sources::of(tree).hiding(findings.iter().copied());
     for finding in findings {
         out.line(report::one(finding, style, &sources))?;
         out.line("")?;

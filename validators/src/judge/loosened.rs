@@ -1,0 +1,217 @@
+//! What a manifest guards less well than another one.
+//!
+//! Invariant: whatever is not known to be as strict as before is here. What is deliberately absent: limits and the way
+//! documents are read, which guard the server and not the values.
+
+use headwater_wire::ConfigName;
+
+use crate::document::Range;
+use crate::manifest::model::Unmatched;
+use crate::manifest::secrets::Secrets;
+use crate::plan::{Plan, Planned};
+use crate::rules::rule::Rule;
+use crate::tree::ConfigTree;
+
+/// A way to loosen a guard, in the order in which they are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Protect,
+    Unmatched,
+    Ignore,
+    SecretLevel,
+    SecretPath,
+    SecretAllowed,
+    SecretReference,
+    RuleRemoved,
+    RuleSeverity,
+    RuleWeaker,
+    RuleDropped,
+    ConfigDropped,
+    Owners,
+    Rollout,
+    RolloutPolicy,
+}
+
+impl Kind {
+    /// What is said of one, and of more; `{}` is how many.
+    pub(super) fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Protect => ("how the manifest may change is edited", "{} tables are edited"),
+            Self::Unmatched => ("more is served that nobody declared", "{} defaults are wider"),
+            Self::Ignore => ("a pattern of `ignore` is new", "{} patterns of `ignore` are new"),
+            Self::SecretLevel => (
+                "a level of `[secrets]` is lower",
+                "{} levels of `[secrets]` are lower",
+            ),
+            Self::SecretPath => (
+                "a path of `[secrets]` is removed",
+                "{} paths of `[secrets]` are removed",
+            ),
+            Self::SecretAllowed => (
+                "an exception of `[secrets]` is new",
+                "{} exceptions of `[secrets]` are new",
+            ),
+            Self::SecretReference => (
+                "a scheme of `[secrets] refs` is new",
+                "{} schemes of `[secrets] refs` are new",
+            ),
+            Self::RuleRemoved => ("a rule is removed", "{} rules are removed"),
+            Self::RuleSeverity => ("a rule has a lower severity", "{} rules have a lower severity"),
+            Self::RuleWeaker => (
+                "a rule is not known to be as strict as before",
+                "{} rules are not known to be as strict as before",
+            ),
+            Self::RuleDropped => ("a rule no longer holds", "{} rules no longer hold"),
+            Self::ConfigDropped => (
+                "a config is no longer declared, and its files are there",
+                "{} configs are no longer declared, and their files are there",
+            ),
+            Self::Owners => (
+                "the `owners` of a config are edited",
+                "the `owners` of {} configs are edited",
+            ),
+            Self::Rollout => (
+                "the `rollout` of a config is edited",
+                "the `rollout` of {} configs is edited",
+            ),
+            Self::RolloutPolicy => ("a rollout policy is edited", "{} rollout policies are edited"),
+        }
+    }
+}
+
+/// Something that holds less than before.
+pub(super) struct Loosened {
+    pub(super) kind: Kind,
+    /// What it is, with its back-ticks.
+    pub(super) name: String,
+    /// Where the manifest says it now, if it still says anything.
+    pub(super) range: Option<Range>,
+    pub(super) config: Option<ConfigName>,
+}
+
+impl Loosened {
+    fn whole(kind: Kind, name: &str) -> Self {
+        Self {
+            kind,
+            name: format!("`{name}`"),
+            range: None,
+            config: None,
+        }
+    }
+}
+
+/// All that `new`, the plan of `tree`, guards less well than `old`.
+pub(super) fn loosened(old: &Plan, new: &Plan, tree: &ConfigTree) -> Vec<Loosened> {
+    let mut found = defaults(old, new);
+    found.extend(secrets(old.mask.secrets(), new.mask.secrets()));
+    for (id, before) in &old.rules {
+        found.extend(rule(id, before, new.rules.get(id)));
+    }
+    let edited = old
+        .rollouts
+        .iter()
+        .filter(|(name, policy)| new.rollouts.get(*name) != Some(policy));
+    found.extend(edited.map(|(name, _)| Loosened::whole(Kind::RolloutPolicy, name)));
+    for (name, before) in &old.configs {
+        match new.configs.get(name) {
+            Some(after) => found.extend(config(name, (before, after), new)),
+            None => found.extend(dropped(name, before, tree)),
+        }
+    }
+    found
+}
+
+fn defaults(old: &Plan, new: &Plan) -> Vec<Loosened> {
+    let mut found = Vec::new();
+    if new.protect != old.protect {
+        found.push(Loosened::whole(Kind::Protect, "[protect]"));
+    }
+    if openness(new.defaults.unmatched) > openness(old.defaults.unmatched) {
+        found.push(Loosened::whole(Kind::Unmatched, "unmatched"));
+    }
+    let globs = new.defaults.ignore.beyond(&old.defaults.ignore);
+    found.extend(globs.into_iter().map(|glob| Loosened::whole(Kind::Ignore, glob)));
+    found
+}
+
+fn secrets(old: &Secrets, new: &Secrets) -> Vec<Loosened> {
+    let mut found = Vec::new();
+    let levels = [
+        ("plaintext", old.plaintext, new.plaintext),
+        ("names", old.names, new.names),
+    ];
+    let lower = levels.iter().filter(|(_, old, new)| new > old);
+    found.extend(lower.map(|(name, ..)| Loosened::whole(Kind::SecretLevel, name)));
+    let removed = old.paths.iter().filter(|path| !new.paths.contains(path));
+    found.extend(removed.map(|path| Loosened::whole(Kind::SecretPath, path.text())));
+    let allowed = new.exceptions.iter().filter(|one| !old.exceptions.contains(one));
+    found.extend(allowed.map(|exception| Loosened {
+        range: Some(exception.at.range),
+        ..Loosened::whole(Kind::SecretAllowed, exception.at.value.text())
+    }));
+    let schemes = new.references.iter().filter(|one| !old.references.contains(one));
+    found.extend(schemes.map(|scheme| Loosened::whole(Kind::SecretReference, scheme)));
+    found
+}
+
+fn rule(id: &str, old: &Rule, new: Option<&Rule>) -> Option<Loosened> {
+    let Some(new) = new else {
+        return Some(Loosened::whole(Kind::RuleRemoved, id));
+    };
+    let kind = if new.says.severity > old.says.severity {
+        Kind::RuleSeverity
+    } else if !new.is_as_strict_as(old) {
+        Kind::RuleWeaker
+    } else {
+        return None;
+    };
+    Some(Loosened {
+        range: Some(new.range),
+        ..Loosened::whole(kind, id)
+    })
+}
+
+fn config(name: &ConfigName, (before, after): (&Planned, &Planned), new: &Plan) -> Vec<Loosened> {
+    let ids = before.terms.rules.difference(&after.terms.rules);
+    let kept = ids.filter(|id| new.rules.contains_key(*id));
+    let mut what: Vec<(Kind, String)> = kept
+        .map(|id| (Kind::RuleDropped, format!("`{id}` for `{name}`")))
+        .collect();
+    if after.owners != before.owners {
+        what.push((Kind::Owners, format!("`{name}`")));
+    }
+    if after.rollout != before.rollout {
+        what.push((Kind::Rollout, format!("`{name}`")));
+    }
+    let loosened = |(kind, told): (Kind, String)| Loosened {
+        kind,
+        name: told,
+        range: after.terms.declared,
+        config: Some(name.clone()),
+    };
+    what.into_iter().map(loosened).collect()
+}
+
+/// A guarded config that is no longer declared under its name, although all of its files are there: nothing of what was
+/// said of it holds for them any more. Where a file is gone too, the config is.
+fn dropped(name: &ConfigName, before: &Planned, tree: &ConfigTree) -> Option<Loosened> {
+    let is_guarded = !before.terms.rules.is_empty() || !before.owners.is_empty() || before.rollout.is_some();
+    let of_variants = before.variants.iter().flat_map(|variant| &variant.layers);
+    let is_there = || {
+        before
+            .layers
+            .iter()
+            .chain(of_variants)
+            .all(|path| tree.get(path).is_some())
+    };
+    (is_guarded && is_there()).then(|| Loosened::whole(Kind::ConfigDropped, name.as_str()))
+}
+
+/// How much is served that nobody declared.
+fn openness(unmatched: Unmatched) -> u8 {
+    match unmatched {
+        Unmatched::Reject => 0,
+        Unmatched::Warn => 1,
+        Unmatched::Serve => 2,
+    }
+}
