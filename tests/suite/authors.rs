@@ -365,7 +365,9 @@ fn a_manifest_of_a_format_that_is_not_known_is_left_as_it_is() {
         let manifest = MANIFEST.replace("format = 1", &format!("format = {format}"));
         tree.write("headwater.toml", &manifest);
         let told = tree.headwater(&["check", "--fix"]);
-        let note = format!("note: this release knows no format `{format}`, which `headwater.toml` has, so nothing was written");
+        let note = format!(
+            "note: this release knows no format `{format}`, which `headwater.toml` has, so nothing was written"
+        );
         assert!(told.starts_with("exit 1\n") && told.contains(&note), "{told}");
         assert!(told.contains("manifest/format"), "{told}");
         let left = std::fs::read_to_string(tree.join("headwater.toml")).unwrap();

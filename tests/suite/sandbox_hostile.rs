@@ -87,11 +87,7 @@ fn set_of_rules() -> Vec<Hostile> {
             r#"new.t.matches("(\\p{L}{1,200}){1,200}")"#,
             &["manifest/expression"],
         ),
-        hostile(
-            "fifteen thousand tokens",
-            ("x.json", tokens(15_000)),
-            &["secret/token"],
-        ),
+        hostile("a flood of tokens", ("x.json", tokens(2_000)), &["secret/token"]),
     ]
 }
 
