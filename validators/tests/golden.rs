@@ -4,9 +4,9 @@
 //! difference before it is committed. A file named `exposed.txt` lists configs that are good in the exposed commit, and
 //! `entries.txt` adds entries that a checkout cannot hold: `symlink PATH`, `submodule PATH`, `hostile ESCAPED-NAME`,
 //! `unread SIZE PATH`. `files-limit.txt` and `findings-limit.txt` lower the server's limits. `before/` is the tree that
-//! is exposed, `restored/` one that the commit goes back to, `message.txt` the commit's message, `floor.json` what the
-//! server insists on, and each line of `outcomes.txt` what a webhook says: `accepted`, `refused WHY`, `failed WHAT` or
-//! `not run`; without the file nobody asks.
+//! is exposed, `restored/` one that the commit goes back to, `restored-in-part/` one of which it brings back some configs,
+//! `message.txt` the commit's message, `floor.json` what the server insists on, and each line of `outcomes.txt` what a
+//! webhook says: `accepted`, `refused WHY`, `failed WHAT` or `not run`; without the file nobody asks.
 
 #![expect(
     clippy::unwrap_used,
@@ -136,7 +136,7 @@ impl Case {
         let outcomes = directory.join("outcomes.txt").exists();
         Self {
             before: optional_tree(&directory.join("before")),
-            restored: optional_tree(&directory.join("restored")).map(|tree| restored(&tree, &limits)),
+            restored: restored_in(directory, &limits),
             commit: CommitFacts {
                 id: None,
                 author: "author@example.test".to_owned(),
@@ -295,13 +295,18 @@ fn optional_tree(directory: &Path) -> Option<ConfigTree> {
     directory.is_dir().then(|| read_tree(directory))
 }
 
-fn restored(tree: &ConfigTree, limits: &Limits) -> Restored {
-    let declared = declare(tree, limits).unwrap();
-    let digest = |(name, inputs): (ConfigName, Inputs)| (name, inputs.digest().clone());
-    Restored {
-        configs: declared.into_iter().map(digest).collect(),
-        extent: Extent::WholeTree,
-    }
+fn restored_in(directory: &Path, limits: &Limits) -> Option<Restored> {
+    let names = [
+        ("restored", Extent::WholeTree),
+        ("restored-in-part", Extent::Part),
+    ];
+    names.into_iter().find_map(|(name, extent)| {
+        let tree = optional_tree(&directory.join(name))?;
+        let declared = declare(&tree, limits).unwrap();
+        let digest = |(name, inputs): (ConfigName, Inputs)| (name, inputs.digest().clone());
+        let configs = declared.into_iter().map(digest).collect();
+        Some(Restored { configs, extent })
+    })
 }
 
 fn outcome(line: &str) -> Outcome {
