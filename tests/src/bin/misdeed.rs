@@ -98,6 +98,7 @@ fn start_threads() -> io::Result<()> {
     if panicking.join().is_ok() {
         return Err(io::ErrorKind::Other.into());
     }
+    // Not to wait for anything: an engine may pause its threads, so the system call for it must pass the filter.
     thread::sleep(std::time::Duration::from_millis(1));
     Ok(())
 }
