@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use headwater_core::VerdictKind;
 use headwater_validators::{Floor, Inputs, Limits, ValidTree, Verdict};
-use headwater_wire::{CommitId, ConfigName, Finding, Severity, Span, Timestamp, VerdictState};
+use headwater_wire::{CheckView, CommitId, ConfigName, Finding, Severity, Timestamp, VerdictState};
 use tracing::debug;
 
 use crate::git::error::GitError;
@@ -27,7 +27,7 @@ const LENIENT_FILES: usize = 1_000_000;
 const LENIENT_DEADLINE: Duration = Duration::from_mins(10);
 
 /// Longest time to read the files of one commit: a disk that hangs must not hold up the repository for ever.
-const READ_DEADLINE: Duration = Duration::from_mins(1);
+pub(crate) const READ_DEADLINE: Duration = Duration::from_mins(1);
 
 /// A commit with what the validators said of it.
 #[derive(Debug)]
@@ -305,7 +305,8 @@ async fn answered(verdict: Verdict, rules: &Rules, measure: &Measure) -> Verdict
 }
 
 impl Outcome {
-    fn of(verdict: Verdict, declared: Option<BTreeMap<ConfigName, Inputs>>) -> Self {
+    /// What follows from a verdict.
+    pub(crate) fn of(verdict: Verdict, declared: Option<BTreeMap<ConfigName, Inputs>>) -> Self {
         let findings = verdict.findings().to_vec();
         let valid = match verdict {
             Verdict::Valid(valid) => Some(valid),
@@ -318,8 +319,28 @@ impl Outcome {
         }
     }
 
+    /// Adds errors that were found elsewhere.
+    pub(crate) fn reject(&mut self, errors: Vec<Finding>) {
+        self.valid = None;
+        self.findings.extend(errors);
+        Finding::sort(&mut self.findings);
+    }
+
+    /// The same as it travels.
+    pub(crate) fn view(&self) -> CheckView {
+        CheckView {
+            version: 1,
+            verdict: if self.valid.is_some() {
+                VerdictState::Admitted
+            } else {
+                VerdictState::Rejected
+            },
+            findings: self.findings.clone(),
+        }
+    }
+
     /// A rejection that no file can be blamed for. It is kept like any other, so its cost is paid once.
-    fn refused(finding: Finding) -> Self {
+    pub(crate) fn refused(finding: Finding) -> Self {
         debug!(code = finding.code, "no verdict: {}", finding.message);
         Self {
             findings: vec![finding],
@@ -331,11 +352,6 @@ impl Outcome {
 
 /// What is said of a tree that is too large to be read.
 pub(crate) fn too_large(message: String) -> Finding {
-    Finding::new(
-        "limit/tree",
-        Severity::Error,
-        (tree::MANIFEST, Span::START),
-        message,
-    )
-    .hint("look for very large or deeply recursive documents and schemas in this commit")
+    Finding::of_all("limit/tree", Severity::Error, message)
+        .hint("look for very large or deeply recursive documents and schemas in this commit")
 }

@@ -140,13 +140,15 @@ pub fn one(finding: &Finding, style: Style, sources: &Sources<'_>) -> String {
         .as_deref()
         .filter(|pointer| !pointer.is_empty())
         .map(printable);
-    let primary = Mark {
-        path: &finding.path,
-        span: finding.span,
-        kind: AnnotationKind::Primary,
-        label,
-    };
-    group = group.element(primary.element(sources));
+    if let Some(path) = finding.file() {
+        let primary = Mark {
+            path,
+            span: finding.span,
+            kind: AnnotationKind::Primary,
+            label,
+        };
+        group = group.element(primary.element(sources));
+    }
     for related in &finding.related {
         let label = Some(printable(&related.note));
         let mark = Mark {

@@ -61,9 +61,10 @@ pub struct Finding {
     pub code: String,
     /// Weight.
     pub severity: Severity,
-    /// File, as the tree names it; a hostile name is shown escaped, which is why this is no `RepoPath`.
+    /// File, as the tree names it; a hostile name is shown escaped, which is why this is no `RepoPath`. Empty where no
+    /// file can be blamed.
     pub path: String,
-    /// Place in the file.
+    /// Place in the file; its beginning where there is none.
     #[serde(flatten)]
     pub span: Span,
     /// JSON pointer of the value, where there is one.
@@ -96,6 +97,16 @@ impl Finding {
             hint: None,
             related: Vec::new(),
         }
+    }
+
+    /// A finding about a commit as a whole, for which no file can be blamed.
+    pub fn of_all(code: &str, severity: Severity, message: impl Into<String>) -> Self {
+        Self::new(code, severity, ("", Span::START), message)
+    }
+
+    /// The file, if one can be blamed.
+    pub fn file(&self) -> Option<&str> {
+        Some(self.path.as_str()).filter(|path| !path.is_empty())
     }
 
     /// The same finding with a hint.

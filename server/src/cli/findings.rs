@@ -28,17 +28,15 @@ pub(crate) fn kind(severity: Severity) -> (Tone, &'static str) {
 fn print_one(finding: &Finding, indent: &str, out: &mut Out<'_>) -> io::Result<()> {
     let paint = out.paint();
     let (tone, word) = kind(finding.severity);
-    let place = format!(
-        "{}:{}:{}:",
-        clean(&finding.path),
-        finding.span.line,
-        finding.span.column
-    );
+    let place = finding.file().map(|path| {
+        let place = format!("{}:{}:{}:", clean(path), finding.span.line, finding.span.column);
+        format!("{} ", paint.apply(Tone::Strong, &place))
+    });
     let kind = format!("{word}[{}]", clean(&finding.code));
     let message = clean(&finding.message);
     out.line(format!(
-        "{indent}{} {}: {message}",
-        paint.apply(Tone::Strong, &place),
+        "{indent}{}{}: {message}",
+        place.unwrap_or_default(),
         paint.apply(tone, &kind)
     ))?;
     let config = finding

@@ -129,7 +129,7 @@ fn update(project: &str, run: u64, body: Value) -> Ask {
 
 /// What a page of the run shows, with some of the findings.
 fn output(status: &Status, findings: &[Finding]) -> Value {
-    let annotations: Vec<Value> = findings.iter().map(annotation).collect();
+    let annotations: Vec<Value> = findings.iter().filter_map(annotation).collect();
     let mut body = json!({"output": {
         "title": status.description,
         "summary": summary(status),
@@ -143,13 +143,20 @@ fn output(status: &Status, findings: &[Finding]) -> Value {
 
 fn summary(status: &Status) -> String {
     let count = status.findings.len();
-    match (&status.target_url, count) {
+    let mut text = match (&status.target_url, count) {
         (_, 0) => "Nothing was found.".to_owned(),
         (None, _) => format!("Found: {count}, at places of the commit that was judged."),
         (Some(url), _) => {
             format!("Found: {count}, at places of the commit that was judged. [Read all]({url})")
         }
+    };
+    // An annotation needs a file, and what an author wrote must not be read as Markdown.
+    for finding in status.findings.iter().filter(|finding| finding.file().is_none()) {
+        let said = format!("\n{}: {}", finding.code, message(finding));
+        text.push('\n');
+        text.push_str(&said.replace('\n', "\n    "));
     }
+    text
 }
 
 fn conclusion(state: StatusState) -> &'static str {
@@ -160,25 +167,32 @@ fn conclusion(state: StatusState) -> &'static str {
     }
 }
 
-fn annotation(finding: &Finding) -> Value {
+/// What is wrong, and what to do about it.
+fn message(finding: &Finding) -> String {
+    let hint = finding.hint.as_ref();
+    let hint = hint.map_or_else(String::new, |hint| format!("\nhint: {hint}"));
+    format!("{}{hint}", finding.message)
+        .chars()
+        .take(MESSAGE_CHARS_MAX)
+        .collect()
+}
+
+/// The finding beside its line, if it is about a file.
+fn annotation(finding: &Finding) -> Option<Value> {
+    let path = finding.file()?;
     let level = match finding.severity {
         Severity::Error => "failure",
         Severity::Warning => "warning",
         Severity::Info | Severity::Other => "notice",
     };
-    let (span, hint) = (finding.span, finding.hint.as_ref());
-    let hint = hint.map_or_else(String::new, |hint| format!("\nhint: {hint}"));
-    let message: String = format!("{}{hint}", finding.message)
-        .chars()
-        .take(MESSAGE_CHARS_MAX)
-        .collect();
+    let span = finding.span;
     let mut body = json!({
-        "path": finding.path,
+        "path": path,
         "start_line": span.line,
         "end_line": span.end_line,
         "annotation_level": level,
         "title": finding.code,
-        "message": message,
+        "message": message(finding),
     });
     // GitHub takes columns within one line only, and ours end before the last.
     if span.line == span.end_line && span.end_column > span.column {
@@ -187,7 +201,7 @@ fn annotation(finding: &Finding) -> Value {
             json!({"start_column": span.column, "end_column": span.end_column - 1}),
         );
     }
-    body
+    Some(body)
 }
 
 /// Adds members to an object.
@@ -214,8 +228,28 @@ mod tests {
         let finding = |span| {
             Finding::new("schema/type", Severity::Error, ("a.toml", span), "no number").hint("say one")
         };
-        insta::assert_snapshot!(annotation(&finding(span(3, 9))), @r#"{"annotation_level":"failure","end_column":8,"end_line":3,"message":"no number\nhint: say one","path":"a.toml","start_column":5,"start_line":3,"title":"schema/type"}"#);
-        let lines = annotation(&finding(span(4, 2)));
+        insta::assert_snapshot!(annotation(&finding(span(3, 9))).unwrap(), @r#"{"annotation_level":"failure","end_column":8,"end_line":3,"message":"no number\nhint: say one","path":"a.toml","start_column":5,"start_line":3,"title":"schema/type"}"#);
+        let lines = annotation(&finding(span(4, 2))).unwrap();
         assert_eq!((&lines["end_line"], lines.get("start_column")), (&json!(4), None));
+    }
+
+    #[test]
+    fn a_finding_about_no_file_stands_in_the_summary_as_it_was_said() {
+        let finding = Finding::of_all("limit/deadline", Severity::Error, "took [long](x)").hint("look");
+        assert_eq!(annotation(&finding), None);
+        let status = Status {
+            commit: "a".repeat(40).parse().unwrap(),
+            context: "headwater".to_owned(),
+            state: StatusState::Failure,
+            description: String::new(),
+            target_url: None,
+            findings: vec![finding],
+        };
+        insta::assert_snapshot!(summary(&status), @"
+        Found: 1, at places of the commit that was judged.
+
+            limit/deadline: took [long](x)
+            hint: look
+        ");
     }
 }

@@ -231,8 +231,12 @@ pub(crate) fn errors(findings: &[Finding]) -> Option<String> {
     let first = errors.next()?;
     let count = 1 + errors.count();
     let plural = if count == 1 { "" } else { "s" };
-    let (code, path, line) = (&first.code, &first.path, first.span.line);
-    Some(format!("{count} error{plural}; {code} at {path}:{line}"))
+    let at = first.file().map(|path| format!(" at {path}:{}", first.span.line));
+    Some(format!(
+        "{count} error{plural}; {}{}",
+        first.code,
+        at.unwrap_or_default()
+    ))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use headwater_validators::{Entry, File, Limits, wants};
-use headwater_wire::{CheckRequest, CheckView, Problem, ProblemCode, RepoPath, VerdictState};
+use headwater_wire::{CheckRequest, CheckView, Problem, ProblemCode, RepoPath};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 
@@ -71,16 +71,7 @@ async fn check_tar(repo: &Arc<Repo>, body: Bytes) -> Result {
         )
     })?;
     let outcome = judge_entries(entries, repo.rules(), repo.measured().await?).await?;
-    let verdict = if outcome.valid.is_some() {
-        VerdictState::Admitted
-    } else {
-        VerdictState::Rejected
-    };
-    Ok(answer::view(&CheckView {
-        version: VIEW_VERSION,
-        verdict,
-        findings: outcome.findings,
-    }))
+    Ok(answer::view(&outcome.view()))
 }
 
 /// The files of a tar as a tree. Links are recorded as such and never followed; nothing is written anywhere.

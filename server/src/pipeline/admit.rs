@@ -431,11 +431,10 @@ fn descent(reader: &Reader, tip: Option<&CommitId>, head: &CommitId) -> Result<D
 /// A finding as one line of a log.
 fn one_line(finding: &Finding) -> String {
     let Finding {
-        code,
-        path,
-        span,
-        message,
-        ..
+        code, span, message, ..
     } = finding;
-    format!("{code} at {path}:{}:{}: {message}", span.line, span.column)
+    match finding.file() {
+        Some(path) => format!("{code} at {path}:{}:{}: {message}", span.line, span.column),
+        None => format!("{code}: {message}"),
+    }
 }

@@ -6,11 +6,10 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use headwater_wire::{Finding, Severity, Span};
+use headwater_wire::{Finding, Severity};
 use rustix::process::Signal;
 
 use super::confine::{MemoryBytes, Terms};
-use crate::tree::MANIFEST;
 
 /// What to look for in a commit that takes too much.
 const HINT_LARGE: &str = "look for very large or deeply recursive documents and schemas in this commit";
@@ -23,7 +22,7 @@ const OUT_OF_STACK: &str = "has overflowed its stack";
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum End {
     /// It took longer than it may.
-    #[error("the verdict took longer than {} s", .0.as_secs())]
+    #[error("the verdict took longer than {}", said(*.0))]
     Deadline(Duration),
     /// It worked longer than it may.
     #[error("the verdict took more than {0} s of processor time")]
@@ -81,15 +80,9 @@ impl End {
         }
     }
 
-    /// The same as a finding: no file can be blamed, so it stands at the manifest.
+    /// The same as a finding, for which no file can be blamed.
     pub(crate) fn finding(&self) -> Finding {
-        Finding::new(
-            self.code(),
-            Severity::Error,
-            (MANIFEST, Span::START),
-            self.to_string(),
-        )
-        .hint(self.hint())
+        Finding::of_all(self.code(), Severity::Error, self.to_string()).hint(self.hint())
     }
 
     /// Code of the finding.
@@ -122,6 +115,15 @@ impl End {
                 "this is a fault of Headwater: report it with this commit, and undo the commit"
             }
         }
+    }
+}
+
+/// A deadline in the largest unit that says it exactly.
+fn said(deadline: Duration) -> String {
+    if deadline.subsec_millis() == 0 {
+        format!("{} s", deadline.as_secs())
+    } else {
+        format!("{} ms", deadline.as_millis())
     }
 }
 

@@ -148,11 +148,9 @@ fn rejected(found: Collector, limits: &Limits) -> Verdict {
 }
 
 fn too_many_files(files: usize, limit: usize, hint: impl Into<String>) -> Finding {
-    let place = (manifest::PATH, Span::START);
-    Finding::new(
+    Finding::of_all(
         "limit/files",
         Severity::Error,
-        place,
         format!("the tree has more than {limit} entries: `{files}`"),
     )
     .hint(hint)

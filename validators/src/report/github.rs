@@ -3,7 +3,7 @@
 //! Invariant: one line for each finding, and no content can begin a line, and so a command, of its own. What is
 //! deliberately absent: finding out where the program runs; who wants these lines asks for them.
 
-use headwater_wire::{Finding, Severity};
+use headwater_wire::{Finding, Severity, Span};
 
 use crate::printable::printable;
 
@@ -18,23 +18,30 @@ fn command(finding: &Finding) -> String {
         Severity::Warning => "warning",
         Severity::Info | Severity::Other => "notice",
     };
-    let mut properties = vec![
-        ("file", finding.path.clone()),
-        ("line", finding.span.line.to_string()),
-        ("endLine", finding.span.end_line.to_string()),
-    ];
-    // Columns over several lines are refused, and an empty stretch would be shown as none.
-    if finding.span.line == finding.span.end_line {
-        let last = finding.span.end_column.max(finding.span.column + 1);
-        properties.push(("col", finding.span.column.to_string()));
-        properties.push(("endColumn", last.to_string()));
-    }
+    let mut properties = finding
+        .file()
+        .map_or_else(Vec::new, |path| place(path, finding.span));
     properties.push(("title", finding.code.clone()));
     let properties: Vec<String> = properties
         .iter()
         .map(|(key, value)| format!("{key}={}", property(value)))
         .collect();
     format!("::{name} {}::{}\n", properties.join(","), message(finding))
+}
+
+fn place(path: &str, span: Span) -> Vec<(&'static str, String)> {
+    let mut properties = vec![
+        ("file", path.to_owned()),
+        ("line", span.line.to_string()),
+        ("endLine", span.end_line.to_string()),
+    ];
+    // Columns over several lines are refused, and an empty stretch would be shown as none.
+    if span.line == span.end_line {
+        let last = span.end_column.max(span.column + 1);
+        properties.push(("col", span.column.to_string()));
+        properties.push(("endColumn", last.to_string()));
+    }
+    properties
 }
 
 /// What is wrong, in which config, and what to do, on lines of their own behind the escapes.
@@ -88,5 +95,10 @@ mod tests {
     #[test]
     fn nothing_found_says_nothing() {
         assert_eq!(commands(&[]), "");
+    }
+
+    #[test]
+    fn what_is_about_no_file_names_none() {
+        insta::assert_snapshot!(commands(&[samples::of_all()]), @"::error title=limit/deadline::the verdict took longer than 30 s%0Ahelp: look closely");
     }
 }

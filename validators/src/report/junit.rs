@@ -4,9 +4,14 @@
 //! case that passes and says something, since the format has no words between. What is deliberately absent: times,
 //! which would make two equal verdicts differ.
 
+use std::fmt::Write as _;
+
 use headwater_wire::Finding;
 
 use crate::printable::printable;
+
+/// Suite and class of what is about no file.
+const ALL: &str = "headwater";
 
 /// The report. Without a finding it has one case that passes, since readers take an empty report for a broken one.
 pub fn suites(findings: &[Finding]) -> String {
@@ -15,9 +20,10 @@ pub fn suites(findings: &[Finding]) -> String {
         body.push_str(&suite(of_file));
     }
     if findings.is_empty() {
-        body.push_str(
-            "  <testsuite name=\"headwater\" tests=\"1\" failures=\"0\">\n    <testcase classname=\"headwater\" \
-             name=\"no findings\"/>\n  </testsuite>\n",
+        let _infallible = write!(
+            body,
+            "  <testsuite name=\"{ALL}\" tests=\"1\" failures=\"0\">\n    <testcase classname=\"{ALL}\" name=\"no \
+             findings\"/>\n  </testsuite>\n",
         );
     }
     let tests = findings.len().max(1);
@@ -29,7 +35,7 @@ pub fn suites(findings: &[Finding]) -> String {
 }
 
 fn suite(findings: &[Finding]) -> String {
-    let path = findings.first().map_or("", |finding| &finding.path);
+    let path = findings.first().and_then(Finding::file).unwrap_or(ALL);
     let cases: String = findings.iter().map(case).collect();
     format!(
         "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\">\n{cases}  </testsuite>\n",
@@ -40,9 +46,15 @@ fn suite(findings: &[Finding]) -> String {
 }
 
 fn case(finding: &Finding) -> String {
-    let path = attribute(&finding.path);
     let code = attribute(&finding.code);
     let (line, column) = (finding.span.line, finding.span.column);
+    let (class, at, file) = match finding.file().map(attribute) {
+        Some(path) => {
+            let file = format!(" file=\"{path}\" line=\"{line}\"");
+            (path, format!(" at {line}:{column}"), file)
+        }
+        None => (ALL.to_owned(), String::new(), String::new()),
+    };
     let message = attribute(&finding.message);
     let text = escaped(&details(finding));
     let said = if finding.is_error() {
@@ -51,16 +63,22 @@ fn case(finding: &Finding) -> String {
         format!("<system-out>{text}</system-out>")
     };
     format!(
-        "    <testcase classname=\"{path}\" name=\"{code} at {line}:{column}: {message}\" file=\"{path}\" \
-         line=\"{line}\">\n      {said}\n    </testcase>\n"
+        "    <testcase classname=\"{class}\" name=\"{code}{at}: {message}\"{file}>\n      {said}\n    \
+         </testcase>\n"
     )
 }
 
 /// What is said of it, line by line.
 fn details(finding: &Finding) -> String {
     let place = |path: &str, line: u32, column: u32| format!("{}:{line}:{column}", printable(path));
-    let at = place(&finding.path, finding.span.line, finding.span.column);
-    let mut lines = vec![format!("{at}: {}", printable(&finding.message))];
+    let at = finding
+        .file()
+        .map(|path| format!("{}: ", place(path, finding.span.line, finding.span.column)));
+    let mut lines = vec![format!(
+        "{}{}",
+        at.unwrap_or_default(),
+        printable(&finding.message)
+    )];
     lines.extend(
         finding
             .pointer
@@ -169,6 +187,21 @@ mod tests {
         <testsuites name="headwater check" tests="1" failures="0">
           <testsuite name="headwater" tests="1" failures="0">
             <testcase classname="headwater" name="no findings"/>
+          </testsuite>
+        </testsuites>
+        "#);
+    }
+
+    #[test]
+    fn what_is_about_no_file_names_none() {
+        insta::assert_snapshot!(suites(&[samples::of_all()]), @r#"
+        <?xml version="1.0" encoding="UTF-8"?>
+        <testsuites name="headwater check" tests="1" failures="1">
+          <testsuite name="headwater" tests="1" failures="1">
+            <testcase classname="headwater" name="limit/deadline: the verdict took longer than 30 s">
+              <failure type="limit/deadline" message="the verdict took longer than 30 s">the verdict took longer than 30 s
+        help: look closely</failure>
+            </testcase>
           </testsuite>
         </testsuites>
         "#);

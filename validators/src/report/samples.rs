@@ -41,6 +41,16 @@ pub(super) fn findings() -> Vec<Finding> {
     ]
 }
 
+/// One for which no file can be blamed.
+pub(super) fn of_all() -> Finding {
+    Finding::of_all(
+        "limit/deadline",
+        Severity::Error,
+        "the verdict took longer than 30 s",
+    )
+    .hint("look closely")
+}
+
 /// One whose every text tries to be something else.
 pub(super) fn hostile() -> Finding {
     let text = "a\r\n::error::b ]]> <c> & \"d\" \u{1b}[31m \u{202e}e \u{0} 100%, f: g";

@@ -75,17 +75,20 @@ fn result(finding: &Finding, codes: &[&str], seen: &mut BTreeMap<String, u32>) -
     if let Some(hint) = &finding.hint {
         let _infallible = write!(text, "\nhelp: {}", plain(hint));
     }
-    let mut location = location(&finding.path, finding.span);
+    let mut location = finding
+        .file()
+        .map_or_else(|| json!({}), |path| location(path, finding.span));
     let names = logical(finding);
     if !names.is_empty() {
         location["logicalLocations"] = Value::Array(names);
     }
+    let is_somewhere = location.as_object().is_some_and(|parts| !parts.is_empty());
     let mut result = json!({
         "ruleId": printable(&finding.code),
         "ruleIndex": codes.binary_search(&finding.code.as_str()).unwrap_or_default(),
         "level": level(finding.severity),
         "message": {"text": text},
-        "locations": [location],
+        "locations": if is_somewhere { vec![location] } else { Vec::new() },
         "partialFingerprints": {FINGERPRINT: fingerprint(finding, seen)},
     });
     if !finding.related.is_empty() {
@@ -503,5 +506,11 @@ mod tests {
         let twice = prints(&[at(1), at(2)]);
         assert_ne!(twice[0], twice[1]);
         assert_ne!(prints(&[at(1).pointer("/host")]), prints(&[at(1)]));
+    }
+
+    #[test]
+    fn what_is_about_no_file_has_no_place() {
+        let log: Value = serde_json::from_str(&log(&[samples::of_all()])).unwrap();
+        assert_eq!(log.pointer("/runs/0/results/0/locations"), Some(&json!([])));
     }
 }

@@ -418,8 +418,7 @@ impl<'a> Checker<'a, '_, '_> {
         let findings: Vec<Finding> = unknown
             .map(|allowance| {
                 let message = format!("a trailer allows a rule that is not there: `{}`", allowance.rule);
-                let place = (manifest::PATH, Span::START);
-                let finding = Finding::new("override/unknown", Severity::Warning, place, message);
+                let finding = Finding::of_all("override/unknown", Severity::Warning, message);
                 if known.is_empty() {
                     finding
                 } else {
