@@ -348,7 +348,10 @@ fn an_object_that_inflates_beyond_the_limit_is_refused() {
     };
     let mut bench = Bench::with(upstream(&origin.path_url()), limits);
     let error = bench.sync().unwrap_err();
-    assert!(matches!(error, GitError::BadAnswer(_)), "{error:?}");
+    assert!(
+        matches!(error, GitError::ObjectTooLarge { max: 1_048_576 }),
+        "{error:?}"
+    );
     Bench::of(&origin.path_url()).sync().unwrap();
 }
 

@@ -236,8 +236,11 @@ fn a_file_larger_than_what_is_fetched_is_a_named_state_and_the_last_good_commit_
     server.until_tip(&first);
     let text = "x".repeat(2 << 20);
     origin.commit(&[("big.txt", Some(&text))], "big");
-    let repo = server.until("named", |repo| repo["source_state"] != "ok");
-    assert!(repo["error"].is_string() && repo["hint"].is_string(), "{repo}");
+    let repo = server.until("named", |repo| repo["source_state"] == "too_large");
+    insta::assert_snapshot!(format!("{}\n{}", repo["error"], repo["hint"]), @r#"
+    "a file of the branch is larger than what is fetched, in bytes: 1048576"
+    "take the file out of the commits that are not published yet, and force-push; a commit that removes it is not enough, since history is fetched too; docs/operations.md shows how to find it"
+    "#);
     assert_eq!(
         server.config("app", None).expect(200).json()["version"],
         first.as_str()

@@ -63,6 +63,8 @@ pub enum SourceState {
     NotFound,
     /// The upstream answered something that is not Git, or a pack that is broken or incomplete.
     BadAnswer,
+    /// The branch holds more than is followed: a file, or a tree, that is too large.
+    TooLarge,
     /// The branch does not descend from what was followed before; a person decides.
     HistoryRewritten,
     /// The local mirror is damaged and is being cloned again.
@@ -88,6 +90,7 @@ impl SourceState {
             Self::AuthFailed => "auth_failed",
             Self::NotFound => "not_found",
             Self::BadAnswer => "bad_answer",
+            Self::TooLarge => "too_large",
             Self::HistoryRewritten => "history_rewritten",
             Self::MirrorBroken => "mirror_broken",
             Self::StorageFull => "storage_full",

@@ -140,6 +140,7 @@ fn source_tone(repo: &RepoView) -> Tone {
         | SourceState::AuthFailed
         | SourceState::NotFound
         | SourceState::BadAnswer
+        | SourceState::TooLarge
         | SourceState::HistoryRewritten
         | SourceState::MirrorBroken
         | SourceState::StorageFull

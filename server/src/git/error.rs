@@ -7,6 +7,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use gix::error::{Class, ResourceExhaustionKind};
 use headwater_wire::{BranchName, CommitId, SourceState};
 
 use crate::secret::Secret;
@@ -230,6 +231,12 @@ pub enum GitError {
         /// The commit.
         commit: CommitId,
     },
+    /// A single object is larger than is taken.
+    #[error("a file of the branch is larger than what is fetched, in bytes: {max}")]
+    ObjectTooLarge {
+        /// The limit.
+        max: u64,
+    },
     /// A tree is larger or deeper than is read.
     #[error("the tree of `{commit}` has more than {max} {what}")]
     TooLarge {
@@ -264,6 +271,7 @@ impl GitError {
             Self::AuthRequired | Self::AuthFailed(_) | Self::HostKey(_) => Remedy::Reauthenticate,
             Self::NotFound(_)
             | Self::UnknownCommit { .. }
+            | Self::ObjectTooLarge { .. }
             | Self::TooLarge { .. }
             | Self::Settings(_)
             | Self::ProgramMissing { .. }
@@ -309,7 +317,11 @@ impl GitError {
             Self::MirrorBroken { .. } => "nothing is lost: the mirror is set aside and cloned again",
             Self::LockedByOther { .. } => "stop the other process or give this one its own data directory",
             Self::UnknownCommit { .. } => "push the commit to the upstream, or check the id",
-            Self::TooLarge { .. } => "make the tree smaller or raise the limit",
+            Self::ObjectTooLarge { .. } => {
+                "take the file out of the commits that are not published yet, and force-push; a commit that removes it \
+                 is not enough, since history is fetched too; docs/operations.md shows how to find it"
+            }
+            Self::TooLarge { .. } => "make the tree smaller, or split the repository",
             Self::Settings(_) => "correct the setting named in the cause",
             Self::ProgramMissing { .. } => "install the program, or use an https address, which needs none",
             Self::Cancelled => "nothing; the service is stopping",
@@ -326,7 +338,8 @@ impl GitError {
             Self::AuthRequired => SourceState::AuthRequired,
             Self::AuthFailed(_) | Self::HostKey(_) => SourceState::AuthFailed,
             Self::NotFound(_) => SourceState::NotFound,
-            Self::BadAnswer(_) | Self::Incomplete { .. } | Self::TooLarge { .. } => SourceState::BadAnswer,
+            Self::BadAnswer(_) | Self::Incomplete { .. } => SourceState::BadAnswer,
+            Self::ObjectTooLarge { .. } | Self::TooLarge { .. } => SourceState::TooLarge,
             Self::BranchGone { .. } => SourceState::BranchMissing,
             Self::BranchMoved { .. } => SourceState::Ok,
             Self::StorageFull { .. } => SourceState::StorageFull,
@@ -365,6 +378,15 @@ pub(crate) fn is_storage_gix(error: &gix::Error) -> bool {
             .iter()
             .any(|words| text.contains(words))
     })
+}
+
+/// Whether an object was larger than we let gix make room for. A pack that lies about its number of objects is of the
+/// same class, and only the words tell the two apart.
+pub(crate) fn is_object_too_large(error: &gix::Error) -> bool {
+    let limit = Class::ResourceExhaustion(ResourceExhaustionKind::AllocationLimit);
+    error
+        .classify()
+        .any(|found| found.class() == limit && found.error().to_string().starts_with("Entry too large"))
 }
 
 #[cfg(test)]

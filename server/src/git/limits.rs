@@ -22,7 +22,7 @@ const PACK_BYTES_MAX: u64 = 4 << 30;
 const PUSH_BYTES_MAX: u64 = 7 << 20;
 /// Largest single object that is inflated, above the 100 MiB that large forges allow. Config files end at 1 MiB; a
 /// repository may also hold images and archives.
-const OBJECT_BYTES_MAX: u64 = 128 << 20;
+pub const OBJECT_BYTES_MAX: u64 = 128 << 20;
 /// Every non-empty fetch adds a pack; lookups slow down and file handles grow with their number.
 const PACKS_MAX: usize = 40;
 /// What is proposed is small and may come from anybody; an annex beyond this is emptied, and fetches again.

@@ -16,7 +16,7 @@ use gix_transport::client::blocking_io::http::Transport as HttpTransport;
 use gix_transport::client::git::ConnectMode;
 use gix_transport::client::git::blocking_io::Connection as PipeTransport;
 
-use super::error::{Cause, GitError, Phase, is_storage_gix};
+use super::error::{Cause, GitError, Phase, is_object_too_large, is_storage_gix};
 use super::http::HttpWire;
 use super::limits::MirrorLimits;
 use super::metered::{Meter, Metered};
@@ -36,6 +36,8 @@ pub(crate) struct Session {
     operation: Operation,
     meter: Arc<Meter>,
     words: RemoteWords,
+    /// Largest object that gix makes room for, in bytes.
+    object_bytes_max: u64,
     program: Option<Program>,
     transport: Option<AnyTransport>,
 }
@@ -71,6 +73,7 @@ impl Session {
             operation,
             meter,
             words: RemoteWords::default(),
+            object_bytes_max: settings.limits.object_bytes_max,
             program: None,
             transport: None,
         };
@@ -180,6 +183,11 @@ impl Session {
             return GitError::StorageFull {
                 dir: mirror.to_owned(),
                 cause,
+            };
+        }
+        if is_object_too_large(error) {
+            return GitError::ObjectTooLarge {
+                max: self.object_bytes_max,
             };
         }
         if let Some(words) = self.words.said() {

@@ -73,6 +73,7 @@ fn readiness(published: &Published) -> (bool, String) {
         | SourceState::AuthFailed
         | SourceState::NotFound
         | SourceState::BadAnswer
+        | SourceState::TooLarge
         | SourceState::HistoryRewritten
         | SourceState::MirrorBroken
         | SourceState::StorageFull
