@@ -3,10 +3,11 @@
 use std::io;
 
 use clap::Args;
-use headwater_client::DiffQuery;
+use headwater_client::{ConfigQuery, DiffQuery};
 use headwater_wire::{Change, ConfigDiff, ConfigName, DiffView, FileDiff};
 use serde_json::Value;
 
+use super::configs::refuse_unknown;
 use super::failure::{Exit, Failure};
 use super::options::{Output, ServerOptions, Session, revision};
 use super::out::{Out, Tone};
@@ -51,7 +52,16 @@ impl Diff {
             to: self.to.clone(),
             config: self.config.clone(),
         };
-        let view = session.repo().await?.diff(&query).await?;
+        let repo = session.repo().await?;
+        let view = repo.diff(&query).await?;
+        if let (Some(config), [], []) = (&self.config, view.configs.as_slice(), view.files.as_slice()) {
+            let query = ConfigQuery::default();
+            let is_there = repo.config_at(&view.from, config, &query).await.is_ok()
+                || repo.config_at(&view.to, config, &query).await.is_ok();
+            if !is_there {
+                refuse_unknown(&repo, config).await?;
+            }
+        }
         match session.output {
             Output::Json => out.json(&view)?,
             Output::Text => self.print(&view, out)?,

@@ -20,10 +20,7 @@ const COMMANDS: &[(&str, &str)] = &[
         "GET /v1/repos/{repo}/commits/{rev} resolves",
         "`git rev-parse` resolves",
     ),
-    (
-        "GET /v1/repos/{repo}/configs lists the configs of the tip",
-        "`headwater log` names the configs that commits changed",
-    ),
+    ("GET /v1/repos/{repo}/configs", "`headwater configs`"),
     ("GET …/instances", "`headwater instances`"),
     ("GET /v1/repos/{repo}/holds", "`headwater holds`"),
     ("GET /v1/repos/{repo}/rollbacks", "`headwater holds`"),
@@ -141,9 +138,11 @@ impl Failure {
             | Self::GitFailed { .. }
             | Self::Process(_) => 1,
             // A repository that cannot be read is not the same as one in which something was found.
-            Self::Local(_) | Self::Setup(_) | Self::Token { .. } | Self::File { .. } | Self::Usage { .. } => {
-                2
-            }
+            Self::Local(_)
+            | Self::Setup(_)
+            | Self::Token { .. }
+            | Self::File { .. }
+            | Self::Usage { .. } => 2,
         }
     }
 

@@ -8,6 +8,7 @@ use headwater_wire::{
     ConfigName, ConfigReport, InstancePage, InstanceView, ReportState, Timestamp, ValueSource,
 };
 
+use super::configs::refuse_unknown;
 use super::failure::{Exit, Failure};
 use super::options::{self, Output, ServerOptions, Session};
 use super::out::{Out, Tone};
@@ -73,6 +74,9 @@ impl Instances {
                 Some(next) if query.after.as_ref() < Some(&next) => query.after = Some(next),
                 Some(_) | None => break,
             }
+        }
+        if let (Some(config), []) = (&self.config, all.instances.as_slice()) {
+            refuse_unknown(&repo, config).await?;
         }
         match session.output {
             Output::Json => out.json(&all)?,

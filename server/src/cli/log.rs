@@ -6,6 +6,7 @@ use clap::Args;
 use headwater_client::CommitsQuery;
 use headwater_wire::{CommitId, CommitPage, CommitView, ConfigName, Timestamp, VerdictState};
 
+use super::configs::refuse_unknown;
 use super::failure::{Exit, Failure};
 use super::findings;
 use super::options::{Output, ServerOptions, Session};
@@ -54,7 +55,13 @@ impl Log {
             limit: Some(self.limit),
             before: self.before.clone(),
         };
-        let page = session.repo().await?.commits(&query).await?;
+        let repo = session.repo().await?;
+        let page = repo.commits(&query).await?;
+        if let (Some(config), [], None, None) =
+            (&self.config, page.commits.as_slice(), &page.next, &self.before)
+        {
+            refuse_unknown(&repo, config).await?;
+        }
         match session.output {
             Output::Json => out.json(&page)?,
             Output::Text => self.print(&page, (session.now)(), out)?,

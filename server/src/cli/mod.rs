@@ -7,6 +7,7 @@
 mod accept;
 mod check;
 mod completions;
+mod configs;
 mod demo;
 mod diff;
 mod explain;
@@ -91,6 +92,7 @@ enum Command {
 #[derive(Debug, Subcommand)]
 enum Ask {
     Status(status::Status),
+    Configs(configs::Configs),
     Get(get::Get),
     Watch(watch::Watch),
     Log(log::Log),
@@ -272,6 +274,7 @@ impl Ask {
         let open = |options: &ServerOptions| Session::open(&options.or(before), environment);
         match self {
             Self::Status(status) => status.run(&open(&status.server)?, out).await,
+            Self::Configs(configs) => configs.run(&open(&configs.server)?, out).await,
             Self::Get(get) => get.run(&open(&get.server)?, out).await,
             Self::Watch(watch) => watch.run(&open(&watch.server)?, out, err).await,
             Self::Log(log) => log.run(&open(&log.server)?, out).await,

@@ -33,6 +33,7 @@ fn the_program_explains_itself() {
       explain-code  Explain the code of a finding
       schema        Print a JSON Schema for an editor
       status        Show where each repository stands
+      configs       List the configs of a repository
       get           Print a config, or one value of it
       watch         Tell each change of a config as it happens
       log           Show the history with verdicts
@@ -119,6 +120,44 @@ fn status_explains_itself() {
       headwater status
       headwater status --repo default --output json
       headwater status --exit-code || echo 'look at it'
+    ");
+}
+
+#[test]
+fn configs_explains_itself() {
+    insta::assert_snapshot!(help_of("configs"), @r"
+    List the configs of a repository
+
+    One line for each config of the newest admitted commit: its name, the commit at which its content
+    became what it is, the beginning of its digest, its generation, whether a rollback holds back what
+    the branch has for it, and its variants.
+
+    Usage: headwater configs [OPTIONS]
+
+    Options:
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Server:
+          --server <URL>
+              Address of the server [env: HEADWATER_SERVER] [default: http://127.0.0.1:7171]
+
+          --repo <NAME>
+              Repository [default: the only one of the server, or `default`]
+
+          --token-file <FILE>
+              File that holds the token, instead of HEADWATER_TOKEN
+
+          --ca-file <FILE>
+              PEM file of the authorities to trust, instead of those of the system
+
+          --output <FORMAT>
+              How to print the answer [default: text]
+
+    Examples:
+      headwater configs
+      headwater configs --repo edge
+      headwater configs --output json | jq -r '.configs[].name'
     ");
 }
 
