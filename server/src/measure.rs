@@ -10,7 +10,6 @@ use headwater_validators::{Allowance, CommitFacts, ConfigTree, Context, Extent, 
 use headwater_wire::{CommitId, ConfigName, VerdictState};
 
 use crate::git::error::GitError;
-use crate::git::history::CommitInfo;
 use crate::git::intent::{intent_of, trailers};
 use crate::git::read::Reader;
 use crate::judge::Rules;
@@ -183,12 +182,25 @@ impl Repo {
 pub(crate) fn facts(reader: &Reader, commit: &CommitId, new: &[CommitId]) -> Result<CommitFacts, GitError> {
     let info = reader.commit(commit)?;
     let others: Vec<CommitId> = new.iter().filter(|other| *other != commit).cloned().collect();
-    let mut allowed = allowances(&info.message);
-    allowed.extend(allowed_to(reader, &others)?);
+    let facts = facts_in(reader, (info.author.email, info.message), &others)?;
     Ok(CommitFacts {
         id: Some(commit.clone()),
-        author: info.author.email,
-        message: info.message,
+        ..facts
+    })
+}
+
+/// The same of a commit that is still to be made, by its author and message.
+pub(crate) fn facts_in(
+    reader: &Reader,
+    (author, message): (String, String),
+    others: &[CommitId],
+) -> Result<CommitFacts, GitError> {
+    let mut allowed = allowances(&message);
+    allowed.extend(allowed_to(reader, others)?);
+    Ok(CommitFacts {
+        id: None,
+        author,
+        message,
         allowed,
     })
 }
@@ -210,15 +222,33 @@ pub(crate) fn way_back(
     exposed: &CommitId,
 ) -> Result<Option<CommitId>, GitError> {
     let info = reader.commit(commit)?;
-    let mut said = target(reader, &info)?;
+    let mut said = target(reader, &info.message)?;
     // A rollback that was proposed comes as the head of a branch that was merged.
     for merged in info.parents.iter().skip(1) {
         let merged = reader.commit(merged)?;
         if said.is_none() && intent_of(&merged.message).is_some() {
-            said = target(reader, &merged)?;
+            said = target(reader, &merged.message)?;
         }
     }
-    let Some(target) = said else {
+    exposed_once(reader, said, exposed)
+}
+
+/// The same for a commit that is still to be made, by its message.
+pub(crate) fn way_back_in(
+    reader: &Reader,
+    message: &str,
+    exposed: &CommitId,
+) -> Result<Option<CommitId>, GitError> {
+    exposed_once(reader, target(reader, message)?, exposed)
+}
+
+/// The commit that was named, if it is the exposed one or one before it.
+fn exposed_once(
+    reader: &Reader,
+    named: Option<CommitId>,
+    exposed: &CommitId,
+) -> Result<Option<CommitId>, GitError> {
+    let Some(target) = named else {
         return Ok(None);
     };
     let past = reader.first_parents(exposed, None, RESTORED_WITHIN)?;
@@ -231,8 +261,9 @@ pub(crate) fn extent(reader: &Reader, commit: &CommitId, target: &CommitId) -> R
     Ok(if is_whole { Extent::WholeTree } else { Extent::Part })
 }
 
-fn target(reader: &Reader, info: &CommitInfo) -> Result<Option<CommitId>, GitError> {
-    let trailers = trailers(&info.message);
+/// The commit that a message goes back to.
+fn target(reader: &Reader, message: &str) -> Result<Option<CommitId>, GitError> {
+    let trailers = trailers(message);
     let named = |key: &str| {
         let found = trailers.iter().find(|(name, _)| name.eq_ignore_ascii_case(key));
         found.and_then(|(_, value)| value.parse::<CommitId>().ok())
@@ -241,7 +272,7 @@ fn target(reader: &Reader, info: &CommitInfo) -> Result<Option<CommitId>, GitErr
         return Ok(Some(target));
     }
     // The words of `git revert`.
-    let sentence = info.message.lines().find_map(|line| {
+    let sentence = message.lines().find_map(|line| {
         let id = line.strip_prefix("This reverts commit ")?;
         id.trim_end_matches(['.', ',']).parse::<CommitId>().ok()
     });

@@ -68,11 +68,11 @@ fn write_hook(file: &Path, script: &str) {
     std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// The hook of the page whose text holds `word`.
-fn hook(word: &str) -> String {
+/// The hook of the page that has this line.
+fn hook(line: &str) -> String {
     let mut hooks = blocks(&page(PAGE), "sh");
-    hooks.retain(|block| block.starts_with("#!/bin/sh\n") && block.contains(word));
-    assert_eq!(hooks.len(), 1, "one hook with `{word}`");
+    hooks.retain(|block| block.starts_with("#!/bin/sh\n") && block.lines().any(|other| other == line));
+    assert_eq!(hooks.len(), 1, "one hook with `{line}`");
     hooks.remove(0)
 }
 
@@ -133,23 +133,26 @@ fn pre_commit_runs_the_hook_of_the_page() {
 }
 
 #[test]
-fn the_hook_that_is_offered_is_the_one_of_the_page() {
+fn the_hooks_that_are_offered_are_those_of_the_page() {
     let yaml = |text: &str| {
         parse(Format::Yaml, text.as_bytes(), &ParseOptions::default())
             .unwrap()
             .to_json()
     };
     let offered = yaml(&page(".pre-commit-hooks.yaml"));
-    let offered = offered.pointer("/0").unwrap();
+    let offered = offered.as_array().unwrap();
     let mut examples = blocks(&page(PAGE), "yaml");
     examples.retain(|block| block.contains("repo: local"));
-    let shown = yaml(&examples[0]);
-    let shown = shown
-        .pointer("/repos/0/hooks/0")
-        .and_then(Value::as_object)
-        .unwrap();
-    for (key, value) in shown {
-        assert_eq!(offered.get(key), Some(value), "{key}");
+    assert_eq!(examples.len(), offered.len());
+    for (offered, shown) in offered.iter().zip(&examples) {
+        let shown = yaml(shown);
+        let shown = shown
+            .pointer("/repos/0/hooks/0")
+            .and_then(Value::as_object)
+            .unwrap();
+        for (key, value) in shown {
+            assert_eq!(offered.get(key), Some(value), "{key}");
+        }
     }
 }
 
@@ -165,7 +168,10 @@ fn a_push_is_judged_while_its_objects_are_kept_apart() {
             .unwrap()
             .success()
     );
-    write_hook(&bare.join("hooks/pre-receive"), &hook("while read"));
+    write_hook(
+        &bare.join("hooks/pre-receive"),
+        &hook("while read -r old new ref; do"),
+    );
     let push = |refspec: &str| {
         outcome(&run_with(
             bin.path(),
@@ -195,7 +201,7 @@ fn a_push_is_judged_while_its_objects_are_kept_apart() {
 #[test]
 fn the_pipelines_of_the_page_are_yaml_and_call_the_program_as_it_can_be_called() {
     let examples = blocks(&page(PAGE), "yaml");
-    assert_eq!(examples.len(), 6);
+    assert_eq!(examples.len(), 7);
     let tree = good();
     let mut calls = 0;
     for example in examples {

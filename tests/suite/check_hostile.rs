@@ -194,3 +194,25 @@ fn a_message_cannot_steer_the_terminal() {
         "{told:?}"
     );
 }
+
+#[test]
+fn a_file_that_no_server_fetches_is_told_before_it_is_pushed() {
+    let tree = WorkTree::with(&[("a.toml", "x = 1\n")]);
+    let dump = std::fs::File::create(tree.join("dump.bin")).unwrap();
+    dump.set_len((128 << 20) + 1).unwrap();
+    drop(dump);
+    let told = tree.headwater(&["check"]);
+    insta::assert_snapshot!(told, @"
+    exit 1
+    error[limit/object-bytes]: no server fetches a file larger than 134217728 bytes: `134217729`
+    --> dump.bin:1:1
+     = help: take it out of the commit before it is pushed: once it is on the branch, nothing after it is served
+
+    what a code means: headwater explain-code limit/object-bytes
+    1 error in 1 config: the commit would be rejected
+    ");
+    tree.git(&["add", "-A"]);
+    assert_eq!(tree.headwater(&["check", "--staged"]), told);
+    tree.commit("dump");
+    assert_eq!(tree.headwater(&["check", "HEAD"]), told);
+}

@@ -177,7 +177,7 @@ fn chain(count: usize) -> String {
 }
 
 /// Two alternatives at each level, both of which look at the next.
-fn alternatives() -> (String, String) {
+pub(crate) fn alternatives() -> (String, String) {
     let branch = r##"{"properties": {"a": {"$ref": "#/$defs/n"}}, "required": ["a"]}"##;
     let schema = format!(
         r##"{{"$defs": {{"n": {{"type": "object", "anyOf": [{branch}, {branch}]}}}}, "$ref": "#/$defs/n"}}"##

@@ -87,6 +87,7 @@ const NOT_SHOWN: &[(&str, &str)] = &[
     ("limit/forbidden", "a process of the server says it"),
     ("limit/killed", "a process of the server says it"),
     ("limit/memory", "a process of the server says it"),
+    ("limit/object-bytes", "whoever reads the tree says it"),
     ("limit/stack", "a process of the server says it"),
     ("limit/tree", "whoever reads the tree says it"),
     ("parse/format", "only files with an extension of config are read"),

@@ -112,6 +112,9 @@ pub(crate) enum Failure {
         #[source]
         cause: Cause,
     },
+    /// Files could not be judged, and that is not their fault.
+    #[error("no verdict could be worked out")]
+    Verdict(#[source] Cause),
     /// The service could not start.
     #[error(transparent)]
     Process(#[from] ProcessError),
@@ -139,6 +142,7 @@ impl Failure {
             | Self::Process(_) => 1,
             // A repository that cannot be read is not the same as one in which something was found.
             Self::Local(_)
+            | Self::Verdict(_)
             | Self::Setup(_)
             | Self::Token { .. }
             | Self::File { .. }
@@ -158,7 +162,7 @@ impl Failure {
             Self::GitMissing { .. } => Some("install git, or put it on the PATH".to_owned()),
             Self::GitFailed { .. } => Some("run the same command by hand".to_owned()),
             Self::Process(error) => Some(error.hint().to_owned()),
-            Self::Output(_) | Self::Runtime(_) => None,
+            Self::Verdict(_) | Self::Output(_) | Self::Runtime(_) => None,
         }
     }
 

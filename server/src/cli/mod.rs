@@ -118,6 +118,10 @@ pub(crate) struct Environment {
     git_index_file: Option<PathBuf>,
     /// Where Git keeps the objects of a push that waits for its hooks.
     git_objects: ObjectDirs,
+    /// `GIT_AUTHOR_EMAIL`, which Git sets for hooks.
+    git_author_email: Option<String>,
+    /// This program, whose children work out verdicts.
+    verdict_program: Option<PathBuf>,
     /// Colours of standard output.
     out_paint: Paint,
     /// Colours of standard error.
@@ -152,6 +156,8 @@ impl Environment {
                 std::env::var_os("GIT_OBJECT_DIRECTORY").as_deref(),
                 std::env::var_os("GIT_ALTERNATE_OBJECT_DIRECTORIES").as_deref(),
             ),
+            git_author_email: variable("GIT_AUTHOR_EMAIL"),
+            verdict_program: serve::own_program(),
             out_paint: paint(io::stdout().is_terminal()),
             err_paint: paint(io::stderr().is_terminal()),
             now: crate::clock::now,

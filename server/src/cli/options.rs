@@ -165,7 +165,8 @@ fn which_repo(names: &[&RepoName]) -> Failure {
     }
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
+/// The beginning of a file that an option names, up to 1 MiB.
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
     let failed = |source| Failure::File {
         path: path.to_owned(),
         source,

@@ -12,15 +12,14 @@ use gix::bstr::ByteSlice;
 use gix::index::entry::{Flags, Mode, Stage};
 use headwater_wire::{CommitId, RepoPath};
 
+use super::cleanup::Cleanup;
 use super::error::Cause;
-use super::limits::ReadLimits;
+use super::limits::{OBJECT_BYTES_MAX, ReadLimits};
 use super::object::to_commit_id;
 use super::quarantine::ObjectDirs;
 use super::read::{Found, Reader, is_commit};
 use super::tags::Tags;
 
-/// Largest object that is inflated, in bytes: as in a mirror.
-const OBJECT_BYTES_MAX: usize = 64 << 20;
 /// Unmerged paths that are named; who has more looks at `git status`.
 const UNMERGED_SHOWN: usize = 3;
 
@@ -129,13 +128,10 @@ impl LocalRepository {
         match gix::ThreadSafeRepository::discover_opts(dir, search, trust) {
             Ok(mut shared) => {
                 let top = shared.to_thread_local().workdir().map(Path::to_path_buf);
-                let joined =
-                    objects
-                        .join(&mut shared, OBJECT_BYTES_MAX)
-                        .map_err(|error| LocalError::Open {
-                            dir: dir.to_owned(),
-                            cause: Cause::ours(&error.to_string()),
-                        })?;
+                let joined = objects.join(&mut shared).map_err(|error| LocalError::Open {
+                    dir: dir.to_owned(),
+                    cause: Cause::ours(&error.to_string()),
+                })?;
                 Ok(Some(Self {
                     shared,
                     top,
@@ -166,6 +162,25 @@ impl LocalRepository {
             &repacks,
             &damaged,
         )
+    }
+
+    /// How Git cleans up the message of a commit here.
+    pub fn cleanup(&self) -> Cleanup {
+        let repo = self.shared.to_thread_local();
+        let config = repo.config_snapshot();
+        let value = |key: &str| config.string(key).map(|value| value.to_string());
+        let comment = value("core.commentString").or_else(|| value("core.commentChar"));
+        Cleanup::of_configuration(value("commit.cleanup").as_deref(), comment.as_deref())
+    }
+
+    /// Mail address of the person who commits here, as Git's configuration has it; empty if it says none.
+    pub fn author_email(&self) -> String {
+        let repo = self.shared.to_thread_local();
+        let config = repo.config_snapshot();
+        let said = config
+            .string("author.email")
+            .or_else(|| config.string("user.email"));
+        said.map(|email| email.to_string()).unwrap_or_default()
     }
 
     /// The commit that `HEAD` names; none if nothing was committed yet.

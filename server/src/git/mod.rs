@@ -12,6 +12,7 @@
 
 pub mod annex;
 mod check;
+pub mod cleanup;
 pub mod error;
 pub mod fetch;
 pub mod history;

@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 
+use super::limits::OBJECT_BYTES_MAX;
+
 /// Where more objects are, by `GIT_OBJECT_DIRECTORY` and `GIT_ALTERNATE_OBJECT_DIRECTORIES`.
 #[derive(Debug, Clone, Default)]
 pub struct ObjectDirs(Vec<PathBuf>);
@@ -31,11 +33,7 @@ impl ObjectDirs {
 
     /// Lets a repository read these objects too, as long as the directory that is given back stands. It holds nothing
     /// but a list of the others.
-    pub(super) fn join(
-        &self,
-        repo: &mut gix::ThreadSafeRepository,
-        alloc_limit_bytes: usize,
-    ) -> io::Result<Option<TempDir>> {
+    pub(super) fn join(&self, repo: &mut gix::ThreadSafeRepository) -> io::Result<Option<TempDir>> {
         if self.0.is_empty() {
             return Ok(None);
         }
@@ -50,7 +48,7 @@ impl ObjectDirs {
         fs::create_dir(&info)?;
         fs::write(info.join("alternates"), list)?;
         let options = gix::odb::store::init::Options {
-            alloc_limit_bytes: Some(alloc_limit_bytes),
+            alloc_limit_bytes: usize::try_from(OBJECT_BYTES_MAX).ok(),
             ..gix::odb::store::init::Options::default()
         };
         let hash = repo.to_thread_local().object_hash();

@@ -20,7 +20,7 @@ use super::keys::{
 use super::source::{Flags, Mistake, Place};
 use super::table::{apply, members, set, table_lacks};
 use super::webhooks::{self, WEBHOOK_KEYS, WebhookDraft};
-use super::{Confinement, HOOK_GRACE, RepoSettings, Settings, WriteSettings, write};
+use super::{Confinement, HOOK_GRACE, RepoSettings, Settings, VERDICT_DEADLINE, WriteSettings, write};
 use crate::git::limits::MirrorLimits;
 use crate::git::list::BranchWanted;
 use crate::git::push::PushMethod;
@@ -58,7 +58,7 @@ impl Default for ServerDraft {
             allow_write: false,
             insecure_no_auth: false,
             drain_deadline: Duration::from_secs(10),
-            verdict_deadline: Duration::from_secs(30),
+            verdict_deadline: VERDICT_DEADLINE,
             verdict_confinement: Confinement::default(),
             log_format: LogFormat::Auto,
             log_filter: "info".to_owned(),

@@ -30,6 +30,7 @@ use crate::secret::Secret;
 use crate::telemetry::LogFormat;
 
 pub use draft::{ServerDraft, load};
+pub(crate) use keys::duration;
 pub use keys::{KeyHelp, Table, key_help};
 pub use source::{Flags, Mistake};
 pub use write::{NotesSettings, WriteSettings};
@@ -37,6 +38,8 @@ pub use write::{NotesSettings, WriteSettings};
 /// How much later than polling a webhook may come: forges queue them for some seconds, and a listing of ours may be
 /// quicker than the queue.
 pub(crate) const HOOK_GRACE: Duration = Duration::from_mins(1);
+/// Longest time for one verdict, unless another is set: far above any honest tree's.
+pub(crate) const VERDICT_DEADLINE: Duration = Duration::from_secs(30);
 
 /// How often open pull requests are listed where webhooks may have been missed.
 pub const RELIST: Duration = Duration::from_mins(15);

@@ -122,6 +122,16 @@ pub(super) const FAMILY: Family = Family {
             remedy: "Make the layers that many configs share smaller, or split the repository.",
         },
         Explanation {
+            code: "limit/object-bytes",
+            severity: Severity::Error,
+            meaning: "A file of any kind is larger than what a server fetches: 128 MiB.",
+            reason: "A server fetches all of a branch, so one file that is too large stops everything that comes \
+                     after it, also when a later commit removes the file again.",
+            example: Example::Words("A database dump that was committed beside the configs."),
+            remedy: "Take the file out of the commit before it is pushed. Where it was pushed already, take it out \
+                     of the commits that are not published yet, and push with force.",
+        },
+        Explanation {
             code: "limit/stack",
             severity: Severity::Error,
             meaning: "The verdict went so deep that it overflowed its stack.",

@@ -5,13 +5,17 @@
 //! on its own past in the same way is no starting point, so the search goes back to one that is, and then forwards.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
-use headwater_validators::{Context, Limits, Verdict, validate};
+use headwater_validators::ValidTree;
 use headwater_wire::{CommitId, ConfigName};
 
+use super::judging::Judging;
 use super::subject::{Read, commit_tree};
 use crate::cli::failure::Failure;
 use crate::git::local::{LocalRepository, Presence};
+use crate::judge::Outcome;
+use crate::measure::{Measure, Measured};
 
 /// Commits looked back at, most of which cost a verdict; a server looks as far at its first start.
 pub(super) const LOOK_BACK_MAX: usize = 100;
@@ -30,6 +34,8 @@ enum End {
     Whole,
     /// With a commit whose parent this clone does not have.
     Cut,
+    /// With a commit that there was no more time for.
+    Late(Duration),
 }
 
 /// Configs that are good in the commit that would be served.
@@ -41,20 +47,23 @@ pub(super) struct ExposedConfigs {
 impl ExposedConfigs {
     /// What a person should know if the history was cut off.
     pub(super) fn note(&self) -> Option<String> {
-        (self.end == End::Cut).then(|| {
-            "this clone is shallow: whether a file that cannot be read was good before is not known; fetch more \
-             history, or name the served commit with `--against`"
-                .to_owned()
-        })
+        let unknown = "whether a file that cannot be read was good before is not known";
+        match self.end {
+            End::Whole => None,
+            End::Cut => Some(format!(
+                "this clone is shallow: {unknown}; fetch more history, or name the served commit with `--against`"
+            )),
+            End::Late(deadline) => Some(format!(
+                "looking back took longer than {deadline:?}: {unknown}; give it more time with `--deadline`"
+            )),
+        }
     }
 }
 
 /// Whether another past could give another verdict.
-pub(super) fn depends_on_history(verdict: &Verdict) -> bool {
-    match verdict {
-        Verdict::Valid(tree) => !tree.has_manifest() && !tree.unreadable().is_empty(),
-        Verdict::Invalid(_) => false,
-    }
+pub(super) fn depends_on_history(outcome: &Outcome) -> bool {
+    let is_open = |tree: &ValidTree| !tree.has_manifest() && !tree.unreadable().is_empty();
+    outcome.valid.as_ref().is_some_and(is_open)
 }
 
 impl<'a> History<'a> {
@@ -97,8 +106,8 @@ impl<'a> History<'a> {
         self.newest.as_ref()
     }
 
-    /// Works out what would be served.
-    pub(super) fn exposed(self, limits: &Limits) -> Result<ExposedConfigs, Failure> {
+    /// Works out what would be served, in as long as one verdict may take.
+    pub(super) fn exposed(self, judging: &mut Judging) -> Result<ExposedConfigs, Failure> {
         let Self {
             repository,
             newest: mut next,
@@ -108,23 +117,35 @@ impl<'a> History<'a> {
         let Some(repository) = repository else {
             return Ok(ExposedConfigs { configs, end });
         };
+        let started = Instant::now();
+        let deadline = judging.deadline();
         let mut undecided = Vec::new();
         for _ in 0..LOOK_BACK_MAX {
             let Some(commit) = next.take() else { break };
-            let verdict = judge(repository, &commit, limits, &BTreeSet::new())?;
-            match verdict {
-                Some(verdict) if depends_on_history(&verdict) => undecided.push(commit.clone()),
-                Some(Verdict::Valid(tree)) => {
+            if started.elapsed() > deadline {
+                end = End::Late(deadline);
+                break;
+            }
+            match judge(repository, &commit, judging, &BTreeSet::new())? {
+                Some(outcome) if depends_on_history(&outcome) => undecided.push(commit.clone()),
+                Some(Outcome {
+                    valid: Some(tree), ..
+                }) => {
                     configs = tree.configs().keys().cloned().collect();
                     end = End::Whole;
                     break;
                 }
-                Some(Verdict::Invalid(_)) | None => {}
+                Some(Outcome { valid: None, .. }) | None => {}
             }
             (next, end) = parent(repository, &commit)?;
         }
         for commit in undecided.iter().rev() {
-            if let Some(Verdict::Valid(tree)) = judge(repository, commit, limits, &configs)? {
+            if started.elapsed() > deadline {
+                end = End::Late(deadline);
+                break;
+            }
+            let outcome = judge(repository, commit, judging, &configs)?;
+            if let Some(tree) = outcome.and_then(|outcome| outcome.valid) {
                 configs = tree.configs().keys().cloned().collect();
             }
         }
@@ -136,16 +157,19 @@ impl<'a> History<'a> {
 fn judge(
     repository: &LocalRepository,
     commit: &CommitId,
-    limits: &Limits,
+    judging: &mut Judging,
     exposed: &BTreeSet<ConfigName>,
-) -> Result<Option<Verdict>, Failure> {
-    Ok(match commit_tree(repository, commit, limits)? {
-        Read::Tree(tree) => {
-            let context = Context {
-                exposed,
-                ..Context::alone(limits)
+) -> Result<Option<Outcome>, Failure> {
+    Ok(match commit_tree(repository, commit, judging.limits())? {
+        Read::Tree(entries) => {
+            let measured = Measured {
+                measure: Measure {
+                    exposed: exposed.clone(),
+                    ..Measure::default()
+                },
+                before: None,
             };
-            Some(validate(&tree, &context))
+            Some(judging.judge(&entries, &measured)?)
         }
         Read::TooLarge(_) => None,
     })

@@ -12,7 +12,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use headwater_validators::{ConfigTree, Entry, File as TreeFile, Limits, wants};
+use headwater_validators::{Entry, File as TreeFile, Limits, wants};
 use headwater_wire::RepoPath;
 use rustix::fs::OFlags;
 
@@ -21,7 +21,7 @@ use super::subject::Read;
 use crate::cli::failure::Failure;
 use crate::git::limits::ReadLimits;
 use crate::git::local::{LocalError, LocalRepository, PathKind, Tracked};
-use crate::tree::{file_id, read_limits};
+use crate::tree::{RawEntry, file_id, read_limits};
 
 /// Git's own directory, and the mark of a repository inside a work tree.
 const DOT_GIT: &str = ".git";
@@ -124,10 +124,10 @@ pub(super) fn read(
         memory,
         entries: 0,
         bytes: 0,
-        tree: ConfigTree::new(),
+        found: Vec::new(),
     };
     match walk.run() {
-        Ok(()) => Ok(Read::Tree(walk.tree)),
+        Ok(()) => Ok(Read::Tree(walk.found)),
         Err(Stop::TooLarge(what, max)) => Ok(Read::TooLarge(format!("the tree has more than {max} {what}"))),
         Err(Stop::Failed(failure)) => Err(failure),
     }
@@ -154,7 +154,7 @@ struct Walk<'a> {
     memory: &'a mut Memory,
     entries: u64,
     bytes: u64,
-    tree: ConfigTree,
+    found: Vec<RawEntry>,
 }
 
 impl Walk<'_> {
@@ -215,7 +215,7 @@ impl Walk<'_> {
         let Some(standing) = standing else { return Ok(None) };
         let is_submodule = self.scope.as_ref().is_some_and(|scope| scope.is_submodule(&path));
         if is_submodule || self.on_disk(&path).join(DOT_GIT).symlink_metadata().is_ok() {
-            self.tree.insert(&path, Entry::Submodule);
+            self.found.push((path, Entry::Submodule));
             return Ok(None);
         }
         if above.depth >= self.limits.depth_max {
@@ -241,9 +241,9 @@ impl Walk<'_> {
             return Ok(());
         }
         if kind.is_symlink() {
-            self.tree.insert(path, Entry::Symlink);
+            self.found.push((path.to_vec(), Entry::Symlink));
         } else if let Some(file) = self.file(path)? {
-            self.tree.insert(path, Entry::File(file));
+            self.found.push((path.to_vec(), Entry::File(file)));
         }
         Ok(())
     }

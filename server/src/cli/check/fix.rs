@@ -7,28 +7,30 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
-use headwater_validators::{Limits, Migrated, migrate, unknown_format};
+use headwater_validators::{Migrated, migrate, unknown_format};
 
+use super::judging::{Judging, aside};
 use crate::cli::failure::Failure;
 use crate::cli::out::{Out, Tone};
+use crate::git::error::Cause;
 use crate::tree::MANIFEST;
 
 /// Rewrites the manifest at the top of `root` where its format is old, and says what was changed.
-pub(super) fn run(root: &Path, limits: &Limits, err: &mut Out<'_>) -> Result<(), Failure> {
+pub(super) fn run(root: &Path, judging: &Judging, err: &mut Out<'_>) -> Result<(), Failure> {
     let path = root.join(MANIFEST);
-    let bytes = match read(&path, limits.file_bytes) {
+    let bytes = match read(&path, judging.limits().file_bytes) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(source) => return Err(Failure::File { path, source }),
     };
-    let Some(Migrated { text, changes }) = bytes.as_deref().and_then(migrate) else {
-        let word = err.paint().apply(Tone::Dim, "note:");
-        let unknown = bytes.as_deref().and_then(unknown_format);
-        let why = match unknown {
-            Some(format) => format!("this release knows no format `{format}`, which `{MANIFEST}` has"),
-            None => format!("`{MANIFEST}` needs no other format"),
-        };
-        return Ok(err.line(format!("{word} {why}, so nothing was written"))?);
+    let migrated = aside(judging.deadline(), move || {
+        let bytes = bytes.as_deref().unwrap_or_default();
+        migrate(bytes).ok_or_else(|| unknown_format(bytes))
+    })?;
+    let migrated = migrated.map_err(|error| Failure::Verdict(Cause::chain(&error, &[])))?;
+    let Migrated { text, changes } = match migrated {
+        Ok(migrated) => migrated,
+        Err(unknown) => return nothing_written(unknown.as_deref(), err),
     };
     write(&path, &text).map_err(|source| Failure::Write { path, source })?;
     let word = err.paint().apply(Tone::Good, "fixed:");
@@ -36,6 +38,16 @@ pub(super) fn run(root: &Path, limits: &Limits, err: &mut Out<'_>) -> Result<(),
         err.line(format!("{word} {MANIFEST}: {change}"))?;
     }
     Ok(())
+}
+
+/// Says why a manifest stays as it is: its format is current, or one that is not known.
+fn nothing_written(unknown: Option<&str>, err: &mut Out<'_>) -> Result<(), Failure> {
+    let word = err.paint().apply(Tone::Dim, "note:");
+    let why = match unknown {
+        Some(format) => format!("this release knows no format `{format}`, which `{MANIFEST}` has"),
+        None => format!("`{MANIFEST}` needs no other format"),
+    };
+    Ok(err.line(format!("{word} {why}, so nothing was written"))?)
 }
 
 /// The bytes of a regular file that is not too large; a link is never followed, nor replaced by a file.

@@ -1,27 +1,35 @@
 //! `headwater check`: the server's verdict, without a server.
 //!
-//! Invariant: the verdict comes from the same function as the server's, on the same kind of tree; here it is only
-//! decided where the tree is read from and how the verdict is shown. What is deliberately absent: publishing.
+//! Invariant: the verdict comes from the same function as the server's, on the same kind of tree, under the same limits
+//! and a deadline; here it is only decided where the tree is read from and how the verdict is shown. What is deliberately
+//! absent: publishing.
 
 mod baseline;
 mod directory;
 mod fix;
+mod judging;
 mod memory;
 mod past;
+mod seen;
 mod show;
 mod subject;
 mod watch;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
-use headwater_validators::{ConfigTree, Limits};
+use headwater_validators::ConfigTree;
 use headwater_wire::{CheckView, Finding};
 
 use super::Environment;
 use super::failure::{Exit, Failure};
 use super::out::{Out, Tone};
+use crate::settings::{VERDICT_DEADLINE, duration};
+use judging::Judging;
 use memory::Memory;
+use seen::Seen;
 use show::Format;
 use subject::Subject;
 
@@ -34,8 +42,8 @@ What is read:
   --staged       what is staged, which is what the next commit will hold
 
 Symbolic links are never followed and filters of .gitattributes are not applied; --staged and REV see exactly what \
-Git has stored. Limits are those of a server without settings of its own. Exit codes: 0 no error, 1 an error was \
-found, 2 nothing could be checked.
+Git has stored. Limits are those of a server without settings of its own; what takes too long or too much memory is an \
+error, as it is there. Exit codes: 0 no error, 1 an error was found, 2 nothing could be checked.
 
 Examples:
   headwater check
@@ -65,6 +73,21 @@ pub(crate) struct Check {
         help = "Commit taken for the one that is served now [default: HEAD; for a REV, its first parent]"
     )]
     against: Option<String>,
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "staged",
+        conflicts_with = "watch",
+        help = "File with the message of the commit, as the hook commit-msg has it: its trailers count"
+    )]
+    message_file: Option<PathBuf>,
+    #[arg(
+        long,
+        value_name = "DURATION",
+        value_parser = deadline,
+        help = "Longest time for a verdict, such as 10s or 2m [default: 30s]"
+    )]
+    deadline: Option<Duration>,
     /// How to print the verdict: `text`, `json` as the API answers, `sarif`, `github` or `junit`
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text, hide_possible_values = true)]
     format: Format,
@@ -82,8 +105,8 @@ struct Checked {
     tree: ConfigTree,
     /// Configs that the tree declares; unknown if its manifest cannot be read.
     configs: Option<usize>,
-    /// Something the person should know about how it was checked.
-    note: Option<String>,
+    /// What the person should know about how it was checked.
+    notes: Vec<String>,
 }
 
 impl Check {
@@ -93,31 +116,39 @@ impl Check {
         out: &mut Out<'_>,
         err: &mut Out<'_>,
     ) -> Result<Exit, Failure> {
-        let limits = Limits::default();
+        let deadline = self.deadline.unwrap_or(VERDICT_DEADLINE);
+        let mut judging = Judging::new(environment.verdict_program.clone(), deadline);
         let subject = self.subject(environment)?;
         if self.fix {
             let root = subject.root().ok_or_else(only_files)?;
-            fix::run(root, &limits, err)?;
+            fix::run(root, &judging, err)?;
         }
         if self.watch {
             self.refuse_to_watch(&subject)?;
-            return watch::run(self, environment, out, err);
+            return watch::run(self, judging, environment, (out, err));
         }
-        let checked = subject
-            .see(&limits, &mut Memory::default())?
-            .judge(self.against.as_deref(), &limits)?;
-        if let Some(note) = &checked.note {
-            err.line(format!("{} {note}", err.paint().apply(Tone::Dim, "note:")))?;
-        }
+        let seen = subject.see(judging.limits(), &mut Memory::default())?;
+        let checked = self.judge(&seen, &mut judging, environment)?;
+        checked.tell_notes(err)?;
         show::verdict(&checked, self.format, out)?;
         let failed = checked.view.findings.iter().any(Finding::is_error);
         Ok(if failed { Exit::Findings } else { Exit::Fine })
     }
 
+    fn judge(
+        &self,
+        seen: &Seen,
+        judging: &mut Judging,
+        environment: &Environment,
+    ) -> Result<Checked, Failure> {
+        let author = environment.git_author_email.as_deref();
+        seen.judge((self.against.as_deref(), author), judging)
+    }
+
     fn subject(&self, environment: &Environment) -> Result<Subject, Failure> {
         let what = self.what.as_deref();
         if self.staged {
-            Subject::staged(what, environment)
+            Subject::staged(what, self.message_file.as_deref(), environment)
         } else {
             Subject::named(what, &environment.git_objects)
         }
@@ -138,6 +169,24 @@ impl Check {
             });
         }
         Ok(())
+    }
+}
+
+impl Checked {
+    fn tell_notes(&self, err: &mut Out<'_>) -> Result<(), Failure> {
+        let word = err.paint().apply(Tone::Dim, "note:");
+        for note in &self.notes {
+            err.line(format!("{word} {note}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// A duration in which something can be done.
+fn deadline(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("in no time nothing can be judged".to_owned()),
+        deadline => Ok(deadline),
     }
 }
 

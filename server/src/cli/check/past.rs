@@ -1,21 +1,17 @@
-//! The commit that a tree is measured against, and the verdict that follows.
+//! What a tree is measured against: the commit that is served, and what the commit in question says of itself.
 //!
-//! Invariant: the same rules as a server's, with what a clone knows. What is deliberately absent: webhooks, which only a
-//! server may ask, and the floor, which only its settings know.
+//! Invariant: the same measure as a server's, with what a clone knows. What is deliberately absent: which configs are
+//! exposed, which is worked out only where it matters (`baseline`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use headwater_validators::{
-    CommitFacts, ConfigTree, Context, Limits, Outcome, Restored, Verdict, declare, validate,
-};
-use headwater_wire::{CommitId, ConfigName};
+use headwater_validators::{CommitFacts, Entry, Extent, Limits, Restored, declare};
+use headwater_wire::CommitId;
 
 use super::baseline::LOOK_BACK_MAX;
-use crate::cli::failure::Failure;
-use crate::git::error::{Cause, GitError};
-use crate::git::local::LocalError;
+use crate::git::error::GitError;
 use crate::git::read::Reader;
-use crate::measure;
+use crate::measure::{self, Measure, Measured};
 use crate::tree::{self, Contents, RawEntry, assemble};
 
 /// Whose names the files of a tree have.
@@ -27,95 +23,93 @@ pub(super) enum Ids {
     OfContent,
 }
 
-/// What a tree is measured against.
-#[derive(Default)]
-pub(super) struct Past {
-    before: Option<ConfigTree>,
-    restored: Option<Restored>,
-    facts: CommitFacts,
+/// How far the commit is that a tree is judged as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// It is there.
+    Made(CommitId),
+    /// It is staged, and this is its message.
+    Worded(String),
+    /// It is staged, and has no message yet.
+    Staged,
+    /// There are files that somebody may commit.
+    Files,
 }
 
-impl Past {
-    /// Reads the commit `against`, or one before it, as the old one. `commit` is the one that is checked, if it is one.
-    pub(super) fn read(
-        reader: &Reader,
-        (against, commit): (Option<&CommitId>, Option<&CommitId>),
-        (tree, ids): (&ConfigTree, Ids),
-        limits: &Limits,
-    ) -> Result<Self, Failure> {
-        Self::try_read(reader, (against, commit), (tree, ids), limits)
-            .map_err(|error| LocalError::Object(Cause::ours(&error.one_line())).into())
-    }
+/// Where a tree stands in history.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    /// The commit that is taken for the one that is served.
+    pub(super) against: Option<CommitId>,
+    /// The commit that one of the tree would come after, where it is not made yet.
+    pub(super) head: Option<CommitId>,
+    /// The commit itself.
+    pub(super) progress: Progress,
+    /// Mail address of the author of a commit that is not made yet.
+    pub(super) author: String,
+}
 
-    fn try_read(
-        reader: &Reader,
-        (against, commit): (Option<&CommitId>, Option<&CommitId>),
-        (tree, ids): (&ConfigTree, Ids),
-        limits: &Limits,
-    ) -> Result<Self, GitError> {
-        let against = match against {
-            Some(against) => usable(reader, against, limits)?,
-            None => None,
-        };
-        let Some(against) = &against else {
-            let facts = commit
-                .map(|commit| measure::facts(reader, commit, &[]))
-                .transpose()?;
-            return Ok(Self {
-                facts: facts.unwrap_or_default(),
-                ..Self::default()
-            });
-        };
-        let newer: Vec<RawEntry> = tree
-            .iter()
-            .map(|(path, entry)| (path.as_str().as_bytes().to_vec(), entry.clone()))
-            .collect();
-        let before = match tree::read_before(reader, against, limits, &newer) {
-            Err(GitError::TooLarge { .. }) => None,
-            other => other?,
-        };
-        let before = before.map(|entries| match ids {
-            Ids::OfGit => assemble(&entries),
-            Ids::OfContent => assemble(&tree::by_content(entries)),
+/// Reads what a tree at a place is measured against: the commit of the place, or one before it, as the old one.
+pub(super) fn measured(
+    reader: &Reader,
+    place: &Place,
+    (entries, ids): (&[RawEntry], Ids),
+    limits: &Limits,
+) -> Result<Measured, GitError> {
+    let against = match &place.against {
+        Some(against) => usable(reader, against, limits)?,
+        None => None,
+    };
+    let mut measure = Measure {
+        exposed: BTreeSet::new(),
+        before: against.clone(),
+        restored: None,
+        facts: facts(reader, place, against.as_ref())?,
+    };
+    let Some(against) = &against else {
+        return Ok(Measured {
+            measure,
+            before: None,
         });
-        let Some(commit) = commit else {
-            return Ok(Self {
-                before,
-                ..Self::default()
-            });
-        };
-        let new = measure::new_commits(reader, Some(against), commit)?;
-        let restored = match measure::way_back(reader, commit, against)? {
-            Some(target) => restored(reader, commit, &target, limits)?,
-            None => None,
-        };
-        Ok(Self {
-            before,
-            restored,
-            facts: measure::facts(reader, commit, &new)?,
-        })
-    }
+    };
+    measure.restored = match way_back(reader, place, against)? {
+        Some(target) => restored(reader, &target, (&place.progress, entries), limits)?,
+        None => None,
+    };
+    let before = match tree::read_before(reader, against, limits, entries) {
+        Err(GitError::TooLarge { .. }) => None,
+        other => other?,
+    };
+    let before = match ids {
+        Ids::OfGit => before,
+        Ids::OfContent => before.map(tree::by_content),
+    };
+    Ok(Measured { measure, before })
+}
 
-    /// The verdict on a tree, with those rules that only a server can run said to be so.
-    pub(super) fn judge(
-        &self,
-        tree: &ConfigTree,
-        limits: &Limits,
-        exposed: &BTreeSet<ConfigName>,
-    ) -> Verdict {
-        let context = Context {
-            exposed,
-            before: self.before.as_ref(),
-            restored: self.restored.as_ref(),
-            commit: &self.facts,
-            ..Context::alone(limits)
-        };
-        let verdict = validate(tree, &context);
-        let questions = match &verdict {
-            Verdict::Valid(valid) => valid.questions().len(),
-            Verdict::Invalid(_) => 0,
-        };
-        verdict.answered(&vec![Outcome::NotRun; questions])
+/// What the commit says of itself, and what was allowed to those that come with it.
+fn facts(reader: &Reader, place: &Place, against: Option<&CommitId>) -> Result<CommitFacts, GitError> {
+    let newest = match &place.progress {
+        Progress::Made(commit) => Some(commit),
+        Progress::Worded(_) | Progress::Staged | Progress::Files => place.head.as_ref(),
+    };
+    let new = match (against, newest) {
+        (Some(against), Some(newest)) => measure::new_commits(reader, Some(against), newest)?,
+        (None, _) | (_, None) => Vec::new(),
+    };
+    let message = match &place.progress {
+        Progress::Made(commit) => return measure::facts(reader, commit, &new),
+        Progress::Worded(message) => message.clone(),
+        Progress::Staged | Progress::Files => String::new(),
+    };
+    measure::facts_in(reader, (place.author.clone(), message), &new)
+}
+
+fn way_back(reader: &Reader, place: &Place, against: &CommitId) -> Result<Option<CommitId>, GitError> {
+    match &place.progress {
+        Progress::Made(commit) => measure::way_back(reader, commit, against),
+        Progress::Worded(message) => measure::way_back_in(reader, message, against),
+        Progress::Staged | Progress::Files => Ok(None),
     }
 }
 
@@ -138,19 +132,38 @@ fn usable(reader: &Reader, newest: &CommitId, limits: &Limits) -> Result<Option<
 
 fn restored(
     reader: &Reader,
-    commit: &CommitId,
     target: &CommitId,
+    (progress, entries): (&Progress, &[RawEntry]),
     limits: &Limits,
 ) -> Result<Option<Restored>, GitError> {
-    let tree = tree::read(reader, target, limits, Contents::Manifest)?;
-    let Some(declared) = declare(&tree, limits) else {
+    let old = tree::read_raw(reader, target, limits, Contents::Manifest)?;
+    let Some(declared) = declare(&assemble(&old), limits) else {
         return Ok(None);
     };
     let digests = declared
         .iter()
         .map(|(name, inputs)| (name.clone(), inputs.digest().clone()));
+    let extent = match progress {
+        Progress::Made(commit) => measure::extent(reader, commit, target)?,
+        Progress::Worded(_) | Progress::Staged | Progress::Files if by_path(entries) == by_path(&old) => {
+            Extent::WholeTree
+        }
+        Progress::Worded(_) | Progress::Staged | Progress::Files => Extent::Part,
+    };
     Ok(Some(Restored {
         configs: digests.collect(),
-        extent: measure::extent(reader, commit, target)?,
+        extent,
     }))
+}
+
+/// What is at each path, without bytes: not all of them are read in every tree.
+fn by_path(entries: &[RawEntry]) -> BTreeMap<&[u8], Option<&str>> {
+    let files = entries.iter().map(|(path, entry)| {
+        let content = match entry {
+            Entry::File(file) => Some(file.id.as_str()),
+            Entry::Symlink | Entry::Submodule => None,
+        };
+        (path.as_slice(), content)
+    });
+    files.collect()
 }

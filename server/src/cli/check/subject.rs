@@ -1,24 +1,23 @@
-//! What is checked: a directory, a commit or the index; and the history it is judged against.
+//! What is checked: a directory, a commit or the index.
 
-use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use headwater_validators::{ConfigTree, Limits, Verdict};
-use headwater_wire::{CheckView, CommitId, Finding, VerdictState};
+use headwater_validators::Limits;
+use headwater_wire::CommitId;
 
 use super::directory::{self, GitScope};
 use super::memory::Memory;
-use super::past::{Ids, Past};
-use super::{Checked, baseline};
+use super::past::{Ids, Progress};
+use super::seen::Seen;
 use crate::cli::Environment;
 use crate::cli::failure::Failure;
+use crate::cli::options::read_file;
 use crate::git::error::{Cause, GitError};
 use crate::git::local::{LocalError, LocalRepository};
 use crate::git::quarantine::ObjectDirs;
-use crate::judge;
-use crate::tree::{self, Contents, MANIFEST, read_limits};
+use crate::tree::{self, Contents, MANIFEST, RawEntry, read_limits};
 
 /// What is checked, found but not read.
 pub(super) enum Subject {
@@ -39,13 +38,15 @@ pub(super) enum Subject {
     Index {
         repository: LocalRepository,
         file: Option<PathBuf>,
+        /// The message of the commit that it will be.
+        message: Option<String>,
     },
 }
 
 /// A tree that was read, or the words for one that is too large.
 #[derive(PartialEq, Eq)]
 pub(super) enum Read {
-    Tree(ConfigTree),
+    Tree(Vec<RawEntry>),
     TooLarge(String),
 }
 
@@ -87,7 +88,11 @@ impl Subject {
     }
 
     /// The index of the repository around a directory.
-    pub(super) fn staged(dir: Option<&OsStr>, environment: &Environment) -> Result<Self, Failure> {
+    pub(super) fn staged(
+        dir: Option<&OsStr>,
+        message_file: Option<&Path>,
+        environment: &Environment,
+    ) -> Result<Self, Failure> {
         let (objects, file) = (&environment.git_objects, environment.git_index_file.clone());
         let dir = dir.map_or(Path::new("."), Path::new);
         if !dir.is_dir() {
@@ -97,7 +102,11 @@ impl Subject {
             });
         }
         match LocalRepository::discover(dir, objects)? {
-            Some(repository) if repository.top().is_some() => Ok(Self::Index { repository, file }),
+            Some(repository) if repository.top().is_some() => Ok(Self::Index {
+                message: message_file.map(|path| message(&repository, path)).transpose()?,
+                repository,
+                file,
+            }),
             Some(_) => Err(bare()),
             None => Err(Failure::Usage {
                 message: "not in a Git repository".to_owned(),
@@ -176,97 +185,24 @@ impl Subject {
                 root,
                 repository,
                 scope,
-            } => Ok(Seen {
-                read: directory::read(&root, scope, limits, memory)?,
-                newest: repository
-                    .as_ref()
-                    .map(LocalRepository::head)
-                    .transpose()?
-                    .flatten(),
+            } => {
+                let read = directory::read(&root, scope, limits, memory)?;
+                Seen::new(read, repository, (Progress::Files, Ids::OfContent))
+            }
+            Self::Commit { repository, commit } => {
+                let read = commit_tree(&repository, &commit, limits)?;
+                Seen::new(read, Some(repository), (Progress::Made(commit), Ids::OfGit))
+            }
+            Self::Index {
                 repository,
-                commit: None,
-                ids: Ids::OfContent,
-            }),
-            Self::Commit { repository, commit } => Ok(Seen {
-                read: commit_tree(&repository, &commit, limits)?,
-                newest: None,
-                repository: Some(repository),
-                commit: Some(commit),
-                ids: Ids::OfGit,
-            }),
-            Self::Index { repository, file } => {
-                let mut tree = ConfigTree::new();
-                let mut insert = |path: &[u8], found| tree.insert(path, tree::entry_of(found));
-                let read_limits = read_limits(limits);
-                let wants = &headwater_validators::wants;
-                let read = match repository.walk_index(file.as_deref(), &read_limits, wants, &mut insert) {
-                    Ok(()) => Read::Tree(tree),
-                    Err(error @ LocalError::TooLarge { .. }) => Read::TooLarge(error.to_string()),
-                    Err(error) => return Err(error.into()),
-                };
-                Ok(Seen {
-                    read,
-                    newest: repository.head()?,
-                    repository: Some(repository),
-                    commit: None,
-                    ids: Ids::OfGit,
-                })
+                file,
+                message,
+            } => {
+                let read = staged_tree(&repository, file.as_deref(), limits)?;
+                let progress = message.map_or(Progress::Staged, Progress::Worded);
+                Seen::new(read, Some(repository), (progress, Ids::OfGit))
             }
         }
-    }
-}
-
-/// A tree and where it stands in history.
-pub(super) struct Seen {
-    read: Read,
-    repository: Option<LocalRepository>,
-    /// The commit it is the tree of.
-    commit: Option<CommitId>,
-    /// The commit that one of the tree would come after.
-    newest: Option<CommitId>,
-    /// Whose names its files have.
-    ids: Ids,
-}
-
-impl Seen {
-    /// Whether its verdict can only be the same.
-    pub(super) fn is_like(&self, other: &Self) -> bool {
-        (&self.read, &self.commit, &self.newest) == (&other.read, &other.commit, &other.newest)
-    }
-
-    /// Judges it.
-    pub(super) fn judge(&self, against: Option<&str>, limits: &Limits) -> Result<Checked, Failure> {
-        let tree = match &self.read {
-            Read::Tree(tree) => tree,
-            Read::TooLarge(message) => return Ok(too_large(message.clone())),
-        };
-        let history = match (&self.repository, against) {
-            (Some(repository), Some(rev)) => baseline::History::from(repository, repository.resolve(rev)?),
-            (None, Some(_)) => return Err(no_history()),
-            (Some(repository), None) => baseline::History::before(repository, self.commit.as_ref())?,
-            (None, None) => baseline::History::none(),
-        };
-        let past = match &self.repository {
-            Some(repository) => {
-                let commits = (history.newest(), self.commit.as_ref());
-                Past::read(&repository.reader(), commits, (tree, self.ids), limits)?
-            }
-            None => Past::default(),
-        };
-        let mut verdict = past.judge(tree, limits, &BTreeSet::new());
-        let mut note = None;
-        if baseline::depends_on_history(&verdict) {
-            let exposed = history.exposed(limits)?;
-            verdict = past.judge(tree, limits, &exposed.configs);
-            note = exposed.note();
-        }
-        let configs = headwater_validators::declare(tree, limits).map(|declared| declared.len());
-        Ok(Checked {
-            view: Verdict::view(&verdict),
-            tree: tree.clone(),
-            configs,
-            note,
-        })
     }
 }
 
@@ -276,26 +212,29 @@ pub(super) fn commit_tree(
     commit: &CommitId,
     limits: &Limits,
 ) -> Result<Read, Failure> {
-    match tree::read(&repository.reader(), commit, limits, Contents::Configs) {
-        Ok(tree) => Ok(Read::Tree(tree)),
+    match tree::read_raw(&repository.reader(), commit, limits, Contents::Configs) {
+        Ok(entries) => Ok(Read::Tree(entries)),
         Err(error @ GitError::TooLarge { .. }) => Ok(Read::TooLarge(error.to_string())),
         Err(error) => Err(LocalError::Object(Cause::ours(&error.one_line())).into()),
     }
 }
 
-fn too_large(message: String) -> Checked {
-    let finding: Finding = judge::too_large(message);
-    let view = CheckView {
-        version: 1,
-        verdict: VerdictState::Rejected,
-        findings: vec![finding],
-    };
-    Checked {
-        view,
-        tree: ConfigTree::new(),
-        configs: None,
-        note: None,
+/// The tree that a commit of the index would have.
+fn staged_tree(repository: &LocalRepository, file: Option<&Path>, limits: &Limits) -> Result<Read, Failure> {
+    let mut entries = Vec::new();
+    let mut visit = |path: &[u8], found| entries.push((path.to_vec(), tree::entry_of(found)));
+    let wants = &headwater_validators::wants;
+    match repository.walk_index(file, &read_limits(limits), wants, &mut visit) {
+        Ok(()) => Ok(Read::Tree(entries)),
+        Err(error @ LocalError::TooLarge { .. }) => Ok(Read::TooLarge(error.to_string())),
+        Err(error) => Err(error.into()),
     }
+}
+
+/// A message as Git will keep it.
+fn message(repository: &LocalRepository, path: &Path) -> Result<String, Failure> {
+    let bytes = read_file(path)?;
+    Ok(repository.cleanup().apply(&String::from_utf8_lossy(&bytes)))
 }
 
 fn is_revision(what: &OsStr, objects: &ObjectDirs) -> bool {
@@ -320,12 +259,5 @@ fn bare() -> Failure {
     Failure::Usage {
         message: "a bare repository has no files and no index to check".to_owned(),
         hint: "name a revision, such as `headwater check HEAD`".to_owned(),
-    }
-}
-
-fn no_history() -> Failure {
-    Failure::Usage {
-        message: "`--against` needs the history of a whole repository".to_owned(),
-        hint: "leave it out, or check the top of a Git work tree".to_owned(),
     }
 }

@@ -9,12 +9,12 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use headwater_validators::Limits;
 use headwater_wire::{ConfigName, Finding};
 
+use super::judging::Judging;
 use super::memory::Memory;
+use super::seen::Seen;
 use super::show::{self, Format};
-use super::subject::Seen;
 use super::{Check, Checked};
 use crate::cli::Environment;
 use crate::cli::failure::{Exit, Failure};
@@ -31,21 +31,23 @@ const PAUSE_PER_LOOK: u32 = 20;
 /// Watches until the reader goes away.
 pub(super) fn run(
     check: &Check,
+    judging: Judging,
     environment: &Environment,
-    out: &mut Out<'_>,
-    err: &mut Out<'_>,
+    (out, err): (&mut Out<'_>, &mut Out<'_>),
 ) -> Result<Exit, Failure> {
     let mut memory = Memory::default();
     let mut watch = Watch {
         check,
-        limits: Limits::default(),
+        environment,
+        judging,
         last: None,
+        notes: Vec::new(),
         trouble: None,
     };
     loop {
         let started = Instant::now();
         let subject = check.subject(environment);
-        match subject.and_then(|subject| subject.see(&watch.limits, &mut memory)) {
+        match subject.and_then(|subject| subject.see(watch.judging.limits(), &mut memory)) {
             Ok(seen) => watch.tell(seen, out, err)?,
             // At first it is a mistake in the call; later a rebase, perhaps, which will have an end.
             Err(failure) if watch.last.is_some() => watch.tell_trouble(&failure, err)?,
@@ -63,9 +65,12 @@ fn pause(look: Duration) -> Duration {
 /// What is watched, and what the reader knows of it.
 struct Watch<'a> {
     check: &'a Check,
-    limits: Limits,
+    environment: &'a Environment,
+    judging: Judging,
     /// What was judged last, and what was found in it.
     last: Option<(Seen, Vec<Finding>)>,
+    /// What was said of how it was judged.
+    notes: Vec<String>,
     /// Why it could not be judged at the last look.
     trouble: Option<String>,
 }
@@ -77,7 +82,11 @@ impl Watch<'_> {
         if self.last.as_ref().is_some_and(|(last, _)| last.is_like(&seen)) {
             return Ok(());
         }
-        let checked = seen.judge(self.check.against.as_deref(), &self.limits)?;
+        let checked = self.check.judge(&seen, &mut self.judging, self.environment)?;
+        if checked.notes != self.notes {
+            checked.tell_notes(err)?;
+            self.notes.clone_from(&checked.notes);
+        }
         match (self.check.format, &self.last) {
             (Format::Json, _) => out.json_line(&checked.view)?,
             (_, None) => {
@@ -138,10 +147,11 @@ fn changes(before: &[Finding], checked: &Checked, out: &mut Out<'_>) -> Result<(
     out.line("")?;
     for gone in without(before, &checked.view.findings) {
         let word = paint.apply(Tone::Good, "gone:");
+        let place = gone.file().map(|path| format!(" in {}", clean(path)));
         out.line(format!(
-            "{word} {} in {}: {}",
+            "{word} {}{}: {}",
             clean(&gone.code),
-            clean(&gone.path),
+            place.unwrap_or_default(),
             clean(&gone.message)
         ))?;
     }

@@ -30,7 +30,7 @@ use crate::git::list::BranchWanted;
 use crate::git::upstream::Upstream;
 use crate::process::ProcessError;
 use crate::sandbox::Confinement;
-use crate::settings::{HOOK_GRACE, RepoSettings, Settings, WriteSettings};
+use crate::settings::{HOOK_GRACE, RepoSettings, Settings, VERDICT_DEADLINE, WriteSettings};
 use crate::telemetry::{self, LogFormat};
 use instances::Instances;
 use site::Site;
@@ -39,8 +39,6 @@ use site::Site;
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Nobody waits for a demo to end.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(1);
-/// Longest time for one verdict, as in a real set-up.
-const VERDICT_DEADLINE: Duration = Duration::from_secs(30);
 /// Only what a person must act on; the demo tells the rest in its own words.
 const LOG_FILTER: &str = "error";
 

@@ -590,6 +590,12 @@ fn check_explains_itself() {
           --against <REV>
               Commit taken for the one that is served now [default: HEAD; for a REV, its first parent]
 
+          --message-file <FILE>
+              File with the message of the commit, as the hook commit-msg has it: its trailers count
+
+          --deadline <DURATION>
+              Longest time for a verdict, such as 10s or 2m [default: 30s]
+
           --format <FORMAT>
               How to print the verdict: `text`, `json` as the API answers, `sarif`, `github` or `junit`
 
@@ -613,8 +619,9 @@ fn check_explains_itself() {
       --staged       what is staged, which is what the next commit will hold
 
     Symbolic links are never followed and filters of .gitattributes are not applied; --staged and REV
-    see exactly what Git has stored. Limits are those of a server without settings of its own. Exit
-    codes: 0 no error, 1 an error was found, 2 nothing could be checked.
+    see exactly what Git has stored. Limits are those of a server without settings of its own; what
+    takes too long or too much memory is an error, as it is there. Exit codes: 0 no error, 1 an error
+    was found, 2 nothing could be checked.
 
     Examples:
       headwater check

@@ -43,6 +43,8 @@ fn environment() -> Environment {
         variables: Vec::new(),
         git_index_file: None,
         git_objects: crate::git::quarantine::ObjectDirs::default(),
+        git_author_email: None,
+        verdict_program: None,
         out_paint: Paint::Plain,
         err_paint: Paint::Plain,
         now,
