@@ -45,6 +45,7 @@ mod notes;
 mod problems;
 mod proposals;
 mod proxies;
+mod readers;
 mod recovery;
 mod reload;
 mod rollback;

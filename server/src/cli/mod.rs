@@ -22,6 +22,7 @@ mod instances;
 mod log;
 mod options;
 mod out;
+mod reader;
 mod rollback;
 mod sample;
 mod schema;

@@ -1,5 +1,7 @@
 //! `headwater watch`: one line an event, for as long as it runs.
 
+use std::pin::pin;
+
 use clap::Args;
 use headwater_client::{Inline, Transport, WatchEvent, WatchRequest};
 use headwater_wire::{CommitId, ConfigName, InstanceId, Phase, StatusEvent, Timestamp, VersionEvent};
@@ -10,6 +12,7 @@ use super::failure::{Exit, Failure};
 use super::findings;
 use super::options::{Output, ServerOptions, Session, label};
 use super::out::{Out, Tone};
+use super::reader;
 use super::text::{clean, time_of_day};
 
 const EXAMPLES: &str = "\
@@ -73,7 +76,14 @@ impl Watch {
         };
         let mut watch = headwater_client::Watch::start(session.repo().await?, request);
         let (mut connected, mut versions) = (false, 0);
-        while let Some(event) = watch.next().await {
+        let mut gone = pin!(reader::gone());
+        loop {
+            // Cancel-safe: who is gone reads no event that is lost.
+            let event = tokio::select! {
+                event = watch.next() => event,
+                error = &mut gone => return Err(error.into()),
+            };
+            let Some(event) = event else { break };
             match event {
                 WatchEvent::Refused(error) => return Err(error.into()),
                 // Whoever typed the command is still there and can mend a wrong address.

@@ -6,7 +6,6 @@
 //! an end of its own; Ctrl-C ends it, and so does a reader that goes away.
 
 use std::collections::BTreeMap;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use headwater_wire::{ConfigName, Finding};
@@ -19,6 +18,7 @@ use super::{Check, Checked};
 use crate::cli::Environment;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::out::{Out, Tone};
+use crate::cli::reader;
 use crate::cli::text::clean;
 
 /// Shortest time between two looks, in which a person notices no delay.
@@ -53,7 +53,7 @@ pub(super) fn run(
             Err(failure) if watch.last.is_some() => watch.tell_trouble(&failure, err)?,
             Err(failure) => return Err(failure),
         }
-        thread::sleep(pause(started.elapsed()));
+        reader::wait(pause(started.elapsed()))?;
     }
 }
 
