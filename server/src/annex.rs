@@ -1,8 +1,8 @@
-//! The annex of a repository's mirror, for whatever is not publishing: its own thread, so that nothing done there can
-//! hold up the followed branch.
+//! An annex of a repository's mirror, for whatever is not publishing: its own thread, so that nothing done there can
+//! hold up the followed branch, nor what is done in another annex.
 //!
 //! Invariant: one piece of work at a time, under a deadline. The thread starts with the first of it, so a repository
-//! of which nothing is proposed and nothing noted has none.
+//! of which nothing is proposed, noted or pushed has none.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,24 +11,26 @@ use headwater_wire::CommitId;
 use tokio::sync::Mutex;
 
 use crate::git::Mirror;
-use crate::git::annex::{dir_of, limits_of};
+use crate::git::annex::{Wing, dir_of, limits_of};
 use crate::git::error::GitError;
 use crate::git::stop::Stop;
 use crate::pipeline::lane::{Lane, LaneError, Place};
 use crate::settings::RepoSettings;
 
-/// The annex of one repository.
+/// One annex of one repository.
 #[derive(Debug)]
 pub(crate) struct Annex {
+    wing: Wing,
     dir: PathBuf,
     lane: Mutex<Option<Lane>>,
 }
 
 impl Annex {
-    /// The annex of the mirror in a directory. Nothing is made yet.
-    pub(crate) fn of(mirror: &Path) -> Self {
+    /// An annex of the mirror in a directory. Nothing is made yet.
+    pub(crate) fn of(mirror: &Path, wing: Wing) -> Self {
         Self {
-            dir: dir_of(mirror),
+            wing,
+            dir: dir_of(mirror, wing),
             lane: Mutex::new(None),
         }
     }
@@ -66,6 +68,6 @@ impl Annex {
             limits: settings.mirror_limits,
         };
         // A thread that cannot be started now may be the next time.
-        Lane::start(&format!("{}-annex", settings.name), place).map_err(|_| LaneError::Ended)
+        Lane::start(&format!("{}-{}", settings.name, self.wing.name()), place).map_err(|_| LaneError::Ended)
     }
 }

@@ -281,7 +281,7 @@ impl Writer {
             Err(PushError::Upstream(error)) => Err(error),
             other => Ok(other),
         };
-        match self.repo.outward.annex.call(&repo, like, deadline, work).await {
+        match self.repo.outward.noted.call(&repo, like, deadline, work).await {
             Ok(Ok(_)) => Pushed::Well,
             Ok(Err(error)) => match error.remedy() {
                 Remedy::FixInput | Remedy::Reauthenticate | Remedy::Bug => Pushed::Refused(error),

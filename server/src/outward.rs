@@ -1,5 +1,5 @@
-//! What a repository has beside what it serves: the forge that holds it, what is proposed for it, notes on their way,
-//! and the annex for both.
+//! What a repository has beside what it serves: the forge that holds it, what is proposed for it, notes and commits on
+//! their way to the upstream, and an annex for each, so that none of them waits for another.
 //!
 //! Invariant: nothing here decides or publishes, and nothing that publishes waits for it.
 
@@ -10,14 +10,19 @@ use arc_swap::ArcSwapOption;
 
 use crate::annex::Annex;
 use crate::forge::ForgeApi;
+use crate::git::annex::Wing;
 use crate::notes::Notes;
 use crate::proposals::Proposals;
 
 /// The outward side of one repository.
 #[derive(Debug)]
 pub(crate) struct Outward {
-    /// Where what must not be served is kept.
-    pub annex: Annex,
+    /// Where what is proposed is kept and merged.
+    pub proposed: Annex,
+    /// Where notes are written, and pushed from.
+    pub noted: Annex,
+    /// From where commits of rollbacks are pushed.
+    pub pushed: Annex,
     forge: ArcSwapOption<ForgeApi>,
     /// What became of commits and is not noted yet.
     pub notes: Notes,
@@ -28,7 +33,9 @@ impl Outward {
     /// That of the repository whose mirror is in a directory.
     pub(crate) fn of(mirror: &Path) -> Self {
         Self {
-            annex: Annex::of(mirror),
+            proposed: Annex::of(mirror, Wing::Proposals),
+            noted: Annex::of(mirror, Wing::Notes),
+            pushed: Annex::of(mirror, Wing::Pushes),
             forge: ArcSwapOption::empty(),
             notes: Notes::default(),
             proposals: ArcSwapOption::empty(),

@@ -207,6 +207,23 @@ fn what_no_hook_told_of_is_found_by_the_forges_list() {
 // --- What is judged -----------------------------------------------------------------------------------------------
 
 #[test]
+fn what_is_proposed_is_judged_while_a_push_of_notes_hangs() {
+    let ((origin, first), spoken) = (origin(), Spoken::with(KINDS[0]));
+    origin.hook(
+        "pre-receive",
+        "touch reached; while [ ! -e go ]; do sleep 0.02; done",
+    );
+    let server = with_notes(told(&spoken, &origin), &origin);
+    let server = server.each(|repo| repo.mirror_limits.push = NEVER).start();
+    wait_until("a push of notes", || origin.path().join("reached").exists());
+    let head = change(&origin, &first, ("b.toml", "y = 1\n"));
+    open(&origin, &spoken, &server, (1, &head));
+    until_told(&spoken.forge, &head, "success");
+    std::fs::write(origin.path().join("go"), "").unwrap();
+    wait_until("the note", || shown(&origin, &first).is_some());
+}
+
+#[test]
 fn the_merge_result_is_judged_and_not_the_head_alone() {
     let (origin, first, spoken, server) = started();
     let head = change(&origin, &first, ("b.toml", "y = 1\n"));

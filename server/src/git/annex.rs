@@ -1,9 +1,10 @@
-//! The annex of a mirror: a second repository in its directory that borrows the mirror's objects, for what must never
-//! be served: what is only proposed, and notes that are written for the upstream.
+//! The annexes of a mirror: further repositories in its directory that borrow the mirror's objects, for what must never
+//! be served or may take long: what is only proposed, notes that are written for the upstream, and pushing.
 //!
-//! Invariant: nothing of the annex is in the mirror, whose readers do not know that it exists; so no question to the
+//! Invariant: nothing of an annex is in the mirror, whose readers do not know that it exists; so no question to the
 //! API can reach it. It has no ref, it is emptied when it has grown or is damaged, and deleting it is safe at any time.
-//! What is deliberately absent: maintenance, since emptying does more.
+//! Each has its own lock, so that none waits for another or holds up the mirror. What is deliberately absent:
+//! maintenance, since emptying does more.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,9 +23,31 @@ const FILES_MAX: usize = 5_000;
 /// Longest time of a fetch: what is proposed builds on what is here.
 const FETCH_DEADLINE: Duration = Duration::from_mins(2);
 
-/// Where the annex of the mirror in `dir` is.
-pub fn dir_of(dir: &Path) -> PathBuf {
-    dir.join("annex")
+/// What an annex is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wing {
+    /// What is proposed for the branch.
+    Proposals,
+    /// What became of commits.
+    Notes,
+    /// Commits of rollbacks, which are in the mirror, on their way to the upstream.
+    Pushes,
+}
+
+impl Wing {
+    /// The last part of its directory's name, and of its thread's.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Proposals => "annex",
+            Self::Notes => "annex-notes",
+            Self::Pushes => "annex-push",
+        }
+    }
+}
+
+/// Where an annex of the mirror in `dir` is.
+pub fn dir_of(dir: &Path, wing: Wing) -> PathBuf {
+    dir.join(wing.name())
 }
 
 /// The limits of an annex, from those of its mirror: what comes may be anybody's.

@@ -5,7 +5,7 @@
 //! The flow is `list` → `fetch` (objects only, checked) → judge → `adopt` (our own ref) → `reader`; deleting the
 //! mirror's directory is safe at any time the process is not running. Going back is `write_revert` (objects only) →
 //! `push` to the upstream; the commit then comes in by the same flow as any other. What is only proposed, and what is
-//! written for the upstream alone, stays out of the mirror: it is kept in its [`annex`].
+//! written for the upstream alone, stays out of the mirror: it is kept in an [`annex`], from where pushes start, too.
 //!
 //! Invariant: no ref of ours points to an incomplete commit, and no object that was published is dropped. What is
 //! deliberately absent: a work tree, the upstream's refs, and any ref of ours that a push moves.

@@ -1,8 +1,8 @@
 //! The directory of a mirror: its lock, its bare repository, what a crash left, and how a broken one is replaced.
 //!
 //! Layout: `lock` (held while a process owns the mirror), `repository.git`, `home` (an empty HOME for child programs),
-//! `tags` (names and commits), `broken` (the last repository that was set aside), `annex` (a directory of the same
-//! layout, which borrows the objects of this one). Invariant: deleting all of it is always safe, because the upstream
+//! `tags` (names and commits), `broken` (the last repository that was set aside), `annex`,
+//! `annex-notes` and `annex-push` (directories of the same layout, which borrow the objects of this one). Invariant: deleting all of it is always safe, because the upstream
 //! has everything. What is deliberately absent: a work tree.
 
 use std::fs::{self, File, TryLockError};

@@ -138,24 +138,14 @@ fn view(state: &RepoState, rollback: &Rollback) -> RollbackView {
         Undone::Revert { commit, .. } => (None, None, Some(commit.clone())),
     };
     let held = state.withheld.iter().filter(|(_, held)| held.id == rollback.id);
-    let (mut url, mut why, mut hint) = (None, None, None);
+    let (mut why, mut hint) = views::git_pending(rollback).unzip();
+    let mut url = None;
     let reached = match &rollback.state {
-        RollbackState::Effective => {
-            why = Some("the upstream has not answered yet".to_owned());
-            hint = Some("nothing: it is tried again by itself".to_owned());
-            RollbackStage::GitPending
-        }
+        RollbackState::Effective | RollbackState::GitPending { .. } => RollbackStage::GitPending,
         RollbackState::Pushed { .. } => RollbackStage::Pushed,
         RollbackState::Proposed { url: page, .. } => {
             url = Some(page.clone());
             RollbackStage::Proposed
-        }
-        RollbackState::GitPending {
-            why: reason,
-            hint: remedy,
-        } => {
-            (why, hint) = (Some(reason.clone()), Some(remedy.clone()));
-            RollbackStage::GitPending
         }
         RollbackState::Superseded { by } => {
             why = Some(format!("{by} was exposed before it came into Git"));

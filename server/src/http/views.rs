@@ -15,6 +15,7 @@ use crate::repo::Repo;
 pub(super) fn repo(repo: &Repo, published: &Published, now: Timestamp) -> RepoView {
     let (state, source) = (&published.state, &published.source);
     let rejected = state.head_state == HeadState::Rejected;
+    let going_back = going_back(published);
     RepoView {
         name: repo.name().clone(),
         url: repo.settings().upstream.url.to_string(),
@@ -33,7 +34,7 @@ pub(super) fn repo(repo: &Repo, published: &Published, now: Timestamp) -> RepoVi
             .error
             .clone()
             .or_else(|| rejected.then(|| rejection(published)))
-            .or_else(|| withheld(published)),
+            .or_else(|| going_back.as_ref().map(|(error, _)| error.clone())),
         hint: source
             .hint
             .clone()
@@ -43,11 +44,7 @@ pub(super) fn repo(repo: &Repo, published: &Published, now: Timestamp) -> RepoVi
                         .to_owned()
                 })
             })
-            .or_else(|| {
-                let is_held = !state.withheld.is_empty();
-                is_held
-                    .then(|| "`headwater holds` tells what is held back, why, and how that ends".to_owned())
-            }),
+            .or_else(|| going_back.map(|(_, hint)| hint)),
         hook_silence: repo.bell().silence(),
         findings: published
             .head_findings
@@ -69,6 +66,38 @@ fn rejection(published: &Published) -> String {
         "the head was rejected: {count} error finding{}",
         if count == 1 { "" } else { "s" }
     )
+}
+
+/// Why a rollback is not in Git yet, and what a person can do; `None` if it need not be brought there.
+pub(super) fn git_pending(rollback: &Rollback) -> Option<(String, String)> {
+    match &rollback.state {
+        RollbackState::Effective => Some((
+            "the upstream has not answered yet".to_owned(),
+            "nothing: it is tried again by itself".to_owned(),
+        )),
+        RollbackState::GitPending { why, hint } => Some((why.clone(), hint.clone())),
+        RollbackState::Pushed { .. }
+        | RollbackState::Proposed { .. }
+        | RollbackState::Superseded { .. }
+        | RollbackState::Released { .. } => None,
+    }
+}
+
+/// What rollbacks have left to do, and what a person can do, each in one line.
+fn going_back(published: &Published) -> Option<(String, String)> {
+    let holding = withheld(published).map(|error| {
+        let hint = "`headwater holds` tells what is held back, why, and how that ends";
+        (error, hint.to_owned())
+    });
+    let mut newest_first = published.state.rollbacks.iter().rev();
+    let pending = newest_first.find_map(|rollback| {
+        let (why, hint) = git_pending(rollback)?;
+        Some((format!("rollback {} is not in Git yet: {why}", rollback.id), hint))
+    });
+    let both = holding.into_iter().chain(pending);
+    both.reduce(|(error, hint), (other, its_hint)| {
+        (format!("{error}; {other}"), format!("{hint}; {its_hint}"))
+    })
 }
 
 /// What a rollback holds back, in one line.

@@ -1,7 +1,8 @@
 //! The one thread that may write a repository's mirror.
 //!
 //! Invariant: jobs run one after the other and each has a deadline; a job that is stuck holds up this repository
-//! alone. The mailbox is bounded: a full one is an answer, not a wait.
+//! alone, and a job that nobody waits for any more is told to end. The mailbox is bounded: a full one is an answer, not
+//! a wait. What is deliberately absent: pushing, which waits for hooks of the upstream; it has a thread of its own.
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -51,6 +52,15 @@ pub(crate) struct Lane {
     aim: (Upstream, MirrorLimits),
 }
 
+/// Whoever waits for a job. When he goes, with its result or without, the job is told to end.
+struct Wanted(Stop);
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
 /// The mirror, opened by the first job that needs it and dropped when it proves broken.
 struct Slot {
     place: Place,
@@ -82,40 +92,15 @@ impl Lane {
         })
     }
 
-    /// Runs `job` on the thread with the open mirror, and waits for its result at most `deadline` and some grace.
+    /// Runs `job` on the thread with the open mirror, and waits for its result at most `deadline` and some grace. If the
+    /// wait is given up, the job is told to end.
     pub(crate) async fn call<T: Send + 'static>(
         &self,
         deadline: Duration,
         job: impl FnOnce(&mut Mirror, &Stop) -> Result<T, GitError> + Send + 'static,
     ) -> Result<T, LaneError> {
-        self.call_under(self.stop.part(), deadline, job).await
-    }
-
-    /// The same, given up as soon as `urgent` completes, so that whoever may not wait finds the thread free.
-    pub(crate) async fn call_unless<T: Send + 'static>(
-        &self,
-        urgent: impl Future<Output = ()>,
-        deadline: Duration,
-        job: impl FnOnce(&mut Mirror, &Stop) -> Result<T, GitError> + Send + 'static,
-    ) -> Result<T, LaneError> {
         let stop = self.stop.part();
-        // Cancel-safe: a job that is told to end leaves a valid mirror, and nobody has acted on its result.
-        tokio::select! {
-            biased;
-            result = self.call_under(stop.clone(), deadline, job) => result,
-            () = urgent => {
-                stop.stop();
-                Err(LaneError::PutOff)
-            }
-        }
-    }
-
-    async fn call_under<T: Send + 'static>(
-        &self,
-        stop: Stop,
-        deadline: Duration,
-        job: impl FnOnce(&mut Mirror, &Stop) -> Result<T, GitError> + Send + 'static,
-    ) -> Result<T, LaneError> {
+        let _wanted = Wanted(stop.clone());
         let (reply, answer) = oneshot::channel();
         let span = Span::current();
         let job: Job = Box::new(move |slot| {
@@ -128,6 +113,21 @@ impl Lane {
             Ok(Ok(result)) => Ok(result?),
             Ok(Err(_)) => Err(LaneError::Ended),
             Err(_) => Err(LaneError::Stuck),
+        }
+    }
+
+    /// The same, given up as soon as `urgent` completes, so that whoever may not wait finds the thread free.
+    pub(crate) async fn call_unless<T: Send + 'static>(
+        &self,
+        urgent: impl Future<Output = ()>,
+        deadline: Duration,
+        job: impl FnOnce(&mut Mirror, &Stop) -> Result<T, GitError> + Send + 'static,
+    ) -> Result<T, LaneError> {
+        // Cancel-safe: a job that is told to end leaves a valid mirror, and nobody has acted on its result.
+        tokio::select! {
+            biased;
+            result = self.call(deadline, job) => result,
+            () = urgent => Err(LaneError::PutOff),
         }
     }
 

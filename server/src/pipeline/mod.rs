@@ -393,12 +393,13 @@ impl Pipeline {
             poll_at
         };
         loop {
+            self.recall();
             due = due.min(self.asked_for()).min(self.announced());
             let tick = Instant::now() + stale_check;
-            // Cancel-safe: receiving from a channel, looking whether a fence waits and sleeping lose nothing.
+            // Cancel-safe: receiving from channels, looking whether a fence waits and sleeping lose nothing.
             tokio::select! {
                 () = raise::due(&self.repo, &self.raises) => self.raise().await,
-                () = pusher::due(&self.pusher) => if self.push_due().await { return },
+                turn = pusher::turn(&mut self.pusher) => if self.take_turn(turn).await { return },
                 () = tokio::time::sleep_until(due.min(tick)) => {
                     if Instant::now() >= due { return }
                     self.mark_stale();

@@ -236,7 +236,7 @@ impl Work {
         Ok(self
             .repo
             .outward
-            .annex
+            .proposed
             .call(&settings, &base.commit, deadline, work)
             .await?)
     }

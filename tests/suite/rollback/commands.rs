@@ -6,7 +6,7 @@ use super::*;
 use crate::command::headwater;
 
 /// What a command says, with the id of the newest rollback as `ID`.
-fn said(server: &TestServer, args: &[&str]) -> String {
+pub(super) fn said(server: &TestServer, args: &[&str]) -> String {
     let (url, place) = (format!("http://{}", server.addr()), tempfile::tempdir().unwrap());
     let said = headwater(place.path(), &[args, &["--server", &url]].concat());
     let list = server.get(ROLLBACKS).json();
@@ -90,8 +90,8 @@ fn what_is_held_back_is_shown_and_released() {
     let status = said(&server, &["status"]);
     let (_, told) = status.split_once("  error").unwrap();
     insta::assert_snapshot!(told.trim_start(), @"
-    rollback ID holds 1 config at earlier content: it broke
-      hint     `headwater holds` tells what is held back, why, and how that ends
+    rollback ID holds 1 config at earlier content: it broke; rollback ID is not in Git yet: cannot push to `refs/heads/main`, a hook of the upstream refused: pre-receive hook declined: closed for the night
+      hint     `headwater holds` tells what is held back, why, and how that ends; do what the hook says, or ask its owner to let the service through
     ");
     let list = server.get(ROLLBACKS).json();
     let id = text(&list["rollbacks"][0]["id"]);

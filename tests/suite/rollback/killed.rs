@@ -8,16 +8,16 @@ use headwater_tests::served::Served;
 
 use super::*;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_served");
+pub(super) const PROGRAM: &str = env!("CARGO_BIN_EXE_served");
 /// A hook that says that it was reached, and goes on when it is told to.
-const WAITS: &str = "touch reached; while [ ! -e go ]; do sleep 0.02; done";
+pub(super) const WAITS: &str = "touch reached; while [ ! -e go ]; do sleep 0.02; done";
 
 /// A service that writes, as a process.
-fn served(origin: &TestOrigin, data: &tempfile::TempDir) -> Served {
+pub(super) fn served(origin: &TestOrigin, data: &tempfile::TempDir) -> Served {
     Served::start_writing(PROGRAM, &origin.path_url(), data.path(), &[])
 }
 
-fn value(served: &Served) -> Value {
+pub(super) fn value(served: &Served) -> Value {
     Ask::get("/v1/repos/default/configs/app")
         .send(served.addr())
         .expect(200)
@@ -26,7 +26,7 @@ fn value(served: &Served) -> Value {
 }
 
 /// Asks for a rollback of a process that may not live to answer.
-fn ask(served: &Served) -> std::thread::JoinHandle<()> {
+pub(super) fn ask(served: &Served) -> std::thread::JoinHandle<()> {
     let addr = served.addr();
     std::thread::spawn(move || {
         let body = to("HEAD~1").to_string();
@@ -35,7 +35,7 @@ fn ask(served: &Served) -> std::thread::JoinHandle<()> {
     })
 }
 
-fn until_served(process: &Served) {
+pub(super) fn until_served(process: &Served) {
     let ask = Ask::get("/v1/repos/default/configs/app");
     wait_until("served", || ask.send(process.addr()).status == 200);
 }

@@ -3,6 +3,7 @@
 mod branch;
 mod commands;
 mod effect;
+mod hanging;
 mod holds;
 mod killed;
 mod refused;

@@ -149,7 +149,10 @@ impl PushError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::LeaseLost { .. } => "look at what came in between, then ask again",
-            Self::Busy { .. } | Self::TimedOut { .. } => "it is tried again by itself",
+            Self::Busy { .. } => "it is tried again by itself",
+            Self::TimedOut { .. } => {
+                "look whether the upstream, or a proxy in between, answers; it is tried again by itself"
+            }
             Self::Protected { .. } => {
                 "open a pull request instead, or let the service's account bypass the rule"
             }
@@ -159,7 +162,9 @@ impl PushError {
             Self::Refused { .. } => "read what the upstream said; repeating the push does not help",
             Self::ReadOnly { .. } => "make the repository writable, or follow the one that is",
             Self::Unauthorized(_) => "set credentials for writing that may push to this branch",
-            Self::Unknown { .. } => "nothing: the upstream is asked before anything is repeated",
+            Self::Unknown { .. } => {
+                "look at the hooks of the upstream, and at a proxy in between; whether it arrived is looked at before it is tried again by itself"
+            }
             Self::TooLarge { .. } => "set the push method `git`, or make the change smaller",
             Self::WouldRewrite { .. } => "report this; history is never rewritten",
             Self::Upstream(error) => error.hint(),

@@ -48,16 +48,26 @@ impl Mirror {
         }
     }
 
-    /// Where `target` of the upstream is, as a commit that is in the mirror from now on; `None` if it does not exist.
-    pub fn tip_of(
-        &mut self,
+    /// Where `target` of the upstream is; `None` if it does not exist. Nothing is received.
+    pub fn target_at(
+        &self,
         access: &WriteAccess,
         target: &PushRef,
         stop: &Stop,
     ) -> Result<Option<CommitId>, PushError> {
         let tip = receive_pack::look(self, access, target, stop);
         let tip = tip.map_err(|error| PushError::before(target, error))?;
-        let Some(tip) = tip.map(to_commit_id) else {
+        Ok(tip.map(to_commit_id))
+    }
+
+    /// The same, as a commit that is in the mirror from now on.
+    fn tip_of(
+        &mut self,
+        access: &WriteAccess,
+        target: &PushRef,
+        stop: &Stop,
+    ) -> Result<Option<CommitId>, PushError> {
+        let Some(tip) = self.target_at(access, target, stop)? else {
             return Ok(None);
         };
         if self.reader.contains(&tip) {

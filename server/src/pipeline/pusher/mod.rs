@@ -3,16 +3,18 @@
 //! Invariant: every attempt begins by looking where the branch is and whether it has the commit already, so that no
 //! answer that got lost makes a second one. The branch is moved by compare-and-swap; a commit that was built on
 //! another head is built anew, only over what it is about, and pushed only if it changes nothing that is exposed.
-//! While it cannot be pushed the effect holds, and it is tried again, ever more rarely, also after a restart.
+//! While it cannot be pushed the effect holds, and it is tried again, ever more rarely, also after a restart. One
+//! attempt is under way at a time, beside the pipeline, which goes on following the branch meanwhile.
 
+mod courier;
 mod propose;
 mod refit;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use headwater_core::{Command, Rollback, RollbackState, Undone};
-use headwater_wire::{BranchName, CommitId, RollbackMode};
+use headwater_core::{Command, Rollback, RollbackState};
+use headwater_wire::CommitId;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -20,29 +22,23 @@ use super::Pipeline;
 use super::lane::LaneError;
 use super::rollback::RollbackError;
 use super::source::RoundError;
-use crate::git::Mirror;
-use crate::git::intent::IntentId;
-use crate::git::push::{PushError, PushRef, PushRequest, WriteAccess};
-use crate::git::revert::IntentSearch;
-use crate::git::stop::Stop;
+use crate::git::push::PushError;
+use courier::{Errand, Word};
 
 /// First pause after a failure, and the longest.
 const PAUSE_MIN: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_mins(5);
 /// The window of the cap on writes.
 const MINUTE: Duration = Duration::from_mins(1);
-/// How often a commit is built anew before a pause, when others push at the same time.
-const TRIES: u32 = 3;
-/// Commits looked through for one that fulfils an intent.
-const SEARCH_MAX: usize = 4_096;
-/// Pause after something urgent came in between.
-const PUT_OFF: Duration = Duration::from_millis(50);
 /// What is to be done where time will do it.
 const AGAIN: &str = "nothing: it is tried again by itself";
 
-/// When to push next.
-#[derive(Debug, Default)]
+/// What is under way, and when to push next.
+#[derive(Default)]
 pub(super) struct Pusher {
+    errand: Option<Errand>,
+    /// Rollbacks that are due, after the one that is under way.
+    queue: VecDeque<String>,
     due: Option<Instant>,
     failures: u32,
     written: VecDeque<Instant>,
@@ -62,11 +58,22 @@ impl Pusher {
         }
     }
 
-    fn fail(&mut self, now: Instant) {
+    /// Sets the next try after a failure. Gives the pause.
+    fn fail(&mut self, now: Instant) -> Duration {
         self.failures = self.failures.saturating_add(1);
         let doubled = PAUSE_MIN.saturating_mul(1 << self.failures.saturating_sub(1).min(16));
         let pause = doubled.min(PAUSE_MAX).mul_f64(0.75 + 0.5 * rand::random::<f64>());
         self.due = Some(now + pause);
+        pause
+    }
+
+    /// Sets the next try after one that came to nothing. Gives the pause.
+    fn put_off(&mut self, stop: &PushStop, now: Instant) -> Duration {
+        let PushStop::Later(at) = stop else {
+            return self.fail(now);
+        };
+        self.due = Some(*at);
+        at.saturating_duration_since(now)
     }
 
     /// Takes one of the writes of this minute, or says when there will be one.
@@ -85,18 +92,29 @@ impl Pusher {
     }
 }
 
-/// Waits until something is to be pushed. Cancel-safe.
-pub(super) async fn due(pusher: &Pusher) {
-    match pusher.due {
-        Some(due) => tokio::time::sleep_until(due).await,
-        None => std::future::pending().await,
-    }
+/// What the pipeline has to do for a push.
+pub(super) enum Turn {
+    /// It is time for those that are due.
+    Begin,
+    /// The next of them.
+    Next,
+    /// The attempt that is under way has a word.
+    Word(Word),
+    /// It ended without one, which is a fault of this program.
+    Lost,
 }
 
-/// What was found on the branch.
-struct Look {
-    tip: Option<CommitId>,
-    fulfilled: Option<CommitId>,
+/// Waits until there is something to do for a push. Cancel-safe.
+pub(super) async fn turn(pusher: &mut Pusher) -> Turn {
+    match (&mut pusher.errand, pusher.queue.is_empty(), pusher.due) {
+        (Some(errand), ..) => errand.words.recv().await.map_or(Turn::Lost, Turn::Word),
+        (None, false, _) => Turn::Next,
+        (None, true, Some(due)) => {
+            tokio::time::sleep_until(due).await;
+            Turn::Begin
+        }
+        (None, true, None) => std::future::pending().await,
+    }
 }
 
 impl Pipeline {
@@ -108,49 +126,113 @@ impl Pipeline {
         }
     }
 
-    /// Tries every rollback whose commit has to come to the branch. Says whether to list the branch now.
-    pub(super) async fn push_due(&mut self) -> bool {
-        self.pusher.due = None;
-        let state = self.repo.board.read().state.clone();
-        let mut is_news = false;
-        for rollback in state.rollbacks.iter().filter(|rollback| rollback.is_due()) {
-            let next = match self.bring(rollback).await {
-                Ok(next) => next,
-                Err(stop) if stop.is_put_off() => {
-                    self.pusher.due = Some(Instant::now() + PUT_OFF);
-                    return is_news;
-                }
-                // The listing that follows wakes the push again. If it sees another branch than the push, this waits.
-                Err(PushStop::Behind) => {
-                    self.pusher.fail(Instant::now());
-                    is_news = true;
-                    continue;
-                }
-                Err(stop) => {
-                    if let PushStop::Later(at) = stop {
-                        self.pusher.due = Some(at);
-                    } else {
-                        self.pusher.fail(Instant::now());
-                    }
-                    let (why, hint) = (stop.one_line(), stop.hint().to_owned());
-                    RollbackState::GitPending { why, hint }
-                }
-            };
-            is_news |= matches!(next, RollbackState::Pushed { .. });
-            if let Err(error) = self.note_push(rollback, next).await {
-                warn!(%error, "how a push went could not be kept: {error}");
-                self.pusher.fail(Instant::now());
+    /// Gives up an attempt for a rollback that was settled meanwhile, by another one, a person or the branch. What it
+    /// has sent may still arrive; then it is on the branch like any other commit.
+    pub(super) fn recall(&mut self) {
+        let Some(errand) = &self.pusher.errand else { return };
+        let published = self.repo.board.read();
+        let rollback = published.state.rollback(&errand.id);
+        if !rollback.is_some_and(Rollback::is_due) {
+            self.pusher.errand = None;
+        }
+    }
+
+    /// Does what a push needs of the pipeline; nothing here waits for the upstream. Says whether to list the branch now.
+    pub(super) async fn take_turn(&mut self, turn: Turn) -> bool {
+        match turn {
+            Turn::Begin => {
+                self.pusher.due = None;
+                let published = self.repo.board.read();
+                let due = published
+                    .state
+                    .rollbacks
+                    .iter()
+                    .filter(|rollback| rollback.is_due());
+                self.pusher.queue = due.map(|rollback| rollback.id.clone()).collect();
+                false
             }
+            Turn::Next => {
+                self.send_next();
+                false
+            }
+            Turn::Word(Word::Fit { id, tip, reply }) => {
+                // Whoever asked may have been recalled.
+                reply.send(self.fit(&id, &tip).await).ok();
+                false
+            }
+            Turn::Word(Word::Ended { id, result }) => {
+                self.pusher.errand = None;
+                self.conclude(id, *result).await
+            }
+            Turn::Lost => {
+                self.pusher.errand = None;
+                self.pusher.fail(Instant::now());
+                false
+            }
+        }
+    }
+
+    /// Starts the next attempt of those that are due.
+    fn send_next(&mut self) {
+        let published = self.repo.board.read();
+        let next = self.pusher.queue.pop_front();
+        let rollback = next.and_then(|id| published.state.rollback(&id));
+        if let Some(rollback) = rollback.filter(|rollback| rollback.is_due()) {
+            self.pusher.errand = Some(Errand::begin(self.repo.clone(), rollback));
+        }
+    }
+
+    /// The rollback with a commit that may be pushed on top of `tip` now.
+    async fn fit(&mut self, id: &str, tip: &CommitId) -> Result<Rollback, PushStop> {
+        let state = self.repo.board.read().state.clone();
+        let due = state.rollback(id).filter(|rollback| rollback.is_due());
+        let ready = self.fitted(due.ok_or(PushStop::Settled)?, &state, tip).await?;
+        let per_minute = self.repo.settings().write.per_minute;
+        let taken = self.pusher.take(Instant::now(), per_minute);
+        taken.map_err(PushStop::Later)?;
+        Ok(ready)
+    }
+
+    /// Keeps how an attempt ended, and says when the next one is.
+    async fn conclude(&mut self, id: String, result: Result<RollbackState, PushStop>) -> bool {
+        let next = match result {
+            Ok(next) => next,
+            Err(PushStop::Settled) => return false,
+            // The listing that follows wakes the push again. If it sees another branch than the push, this waits.
+            Err(PushStop::Behind) => {
+                self.pusher.fail(Instant::now());
+                return true;
+            }
+            Err(stop) => {
+                let pause = self.pusher.put_off(&stop, Instant::now());
+                let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+                let (why, hint) = (stop.one_line(), stop.hint().to_owned());
+                warn!(
+                    rollback = id,
+                    hint,
+                    pause_ms,
+                    "rollback {id} is in effect, and not in Git yet, which is tried again: {why}"
+                );
+                RollbackState::GitPending { why, hint }
+            }
+        };
+        let is_news = matches!(next, RollbackState::Pushed { .. });
+        if let Err(error) = self.note_push(id, next).await {
+            warn!(%error, "how a push went could not be kept: {error}");
+            self.pusher.fail(Instant::now());
         }
         is_news
     }
 
-    /// Keeps how an attempt ended.
-    async fn note_push(&mut self, rollback: &Rollback, next: RollbackState) -> Result<(), RoundError> {
-        if rollback.state == next {
+    async fn note_push(&mut self, id: String, next: RollbackState) -> Result<(), RoundError> {
+        let published = self.repo.board.read();
+        if published
+            .state
+            .rollback(&id)
+            .is_some_and(|rollback| rollback.state == next)
+        {
             return Ok(());
         }
-        let id = rollback.id.clone();
         match &next {
             RollbackState::Pushed { commit } => {
                 info!(rollback = id, commit.id = %commit, "rollback {id} is on the branch as {}", commit.short());
@@ -158,130 +240,25 @@ impl Pipeline {
             RollbackState::Proposed { url, .. } => {
                 info!(rollback = id, url, "rollback {id} waits as a pull request: {url}");
             }
-            RollbackState::GitPending { why, hint } => {
-                warn!(
-                    rollback = id,
-                    hint, "rollback {id} is in effect, and not in Git yet: {why}"
-                );
-            }
-            RollbackState::Effective | RollbackState::Superseded { .. } | RollbackState::Released { .. } => {}
+            RollbackState::Effective
+            | RollbackState::GitPending { .. }
+            | RollbackState::Superseded { .. }
+            | RollbackState::Released { .. } => {}
         }
         self.apply(Command::Settle { id, state: next }).await?;
         Ok(())
     }
-
-    /// One attempt: gives where the rollback stands afterwards.
-    async fn bring(&mut self, rollback: &Rollback) -> Result<RollbackState, PushStop> {
-        let (write, branch) = {
-            let (settings, published) = (self.repo.settings(), self.repo.board.read());
-            (settings.write.clone(), published.state.branch.clone())
-        };
-        let Some(branch) = branch.filter(|_| write.allowed) else {
-            let why = "writing is not allowed any more".to_owned();
-            return Err(PushStop::Stuck(why, "start the service with `--allow-write`"));
-        };
-        for _ in 0..TRIES {
-            let look = self.look(rollback, &branch, &write.access).await?;
-            if let Some(commit) = look.fulfilled {
-                return Ok(RollbackState::Pushed { commit });
-            }
-            let Some(tip) = look.tip else {
-                let hint = "push the branch again, or follow another one";
-                return Err(PushStop::Stuck("the branch is gone".to_owned(), hint));
-            };
-            let state = self.repo.board.read().state.clone();
-            let current = state.rollback(&rollback.id).ok_or(PushStop::Behind)?;
-            let ready = self.fitted(current, &state, &tip).await?;
-            self.pusher
-                .take(Instant::now(), write.per_minute)
-                .map_err(PushStop::Later)?;
-            if rollback.mode == RollbackMode::Propose {
-                return self.propose(&ready, &branch, &write.access).await;
-            }
-            let (target, expected) = (PushRef::Branch(branch.clone()), Some(ready.parent.clone()));
-            match self.send(&write.access, request(target, &ready, expected)).await {
-                Ok(()) => return Ok(RollbackState::Pushed { commit: ready.commit }),
-                // Whether it arrived, and where the branch is, is looked at again.
-                Err(PushStop::Push(PushError::LeaseLost { .. } | PushError::Unknown { .. })) => {}
-                Err(PushStop::Push(error)) if is_forbidden(&error) && self.repo.outward.forge().is_some() => {
-                    return self.propose(&ready, &branch, &write.access).await;
-                }
-                Err(stop) => return Err(stop),
-            }
-        }
-        let why = "others push at the same time".to_owned();
-        Err(PushStop::Stuck(why, AGAIN))
-    }
-
-    /// Looks where the branch is and whether it has the commit. What it has is in the mirror from then on.
-    async fn look(
-        &self,
-        rollback: &Rollback,
-        branch: &BranchName,
-        access: &WriteAccess,
-    ) -> Result<Look, PushStop> {
-        let (target, access) = (PushRef::Branch(branch.clone()), access.clone());
-        let (id, base) = (rollback.id.parse::<IntentId>(), rollback.base.clone());
-        let deadline = self.repo.settings().mirror_limits.fetch;
-        let job = move |mirror: &mut Mirror, stop: &Stop| {
-            let tip = match mirror.tip_of(&access, &target, stop) {
-                Ok(tip) => tip,
-                Err(error) => return Ok(Err(error)),
-            };
-            let reader = mirror.reader();
-            let found = match (&tip, id) {
-                (Some(tip), Ok(id)) => reader.find_intent(&id, tip, &base, SEARCH_MAX)?,
-                (None, _) | (_, Err(_)) => IntentSearch::Absent,
-            };
-            let fulfilled = match found {
-                IntentSearch::Found(commit) => Some(commit),
-                IntentSearch::Absent | IntentSearch::GaveUp { .. } => None,
-            };
-            Ok(Ok((Look { tip, fulfilled }, reader)))
-        };
-        let urgent = self.repo.urgent.any();
-        let (look, reader) = self.lane.call_unless(urgent, deadline, job).await??;
-        self.repo.set_reader(reader);
-        Ok(look)
-    }
-
-    async fn send(&self, access: &WriteAccess, request: PushRequest) -> Result<(), PushStop> {
-        let (access, deadline) = (access.clone(), self.repo.settings().mirror_limits.push);
-        let job = move |mirror: &mut Mirror, stop: &Stop| Ok(mirror.push(&access, &request, stop));
-        self.lane
-            .call_unless(self.repo.urgent.any(), deadline, job)
-            .await??;
-        Ok(())
-    }
-}
-
-fn request(target: PushRef, rollback: &Rollback, expected: Option<CommitId>) -> PushRequest {
-    let source = match &rollback.undone {
-        Undone::Restore { target, .. } => target,
-        Undone::Revert { commit, .. } => commit,
-    };
-    PushRequest {
-        target,
-        commit: rollback.commit.clone(),
-        expected,
-        sources: vec![source.clone(), rollback.base.clone()],
-    }
-}
-
-/// Whether a pull request may be taken where a push is not.
-fn is_forbidden(error: &PushError) -> bool {
-    matches!(
-        error,
-        PushError::Protected { .. } | PushError::RefusedByHook { .. } | PushError::Refused { .. }
-    )
 }
 
 /// Why an attempt ended without the commit on its way.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum PushStop {
+pub(in crate::pipeline) enum PushStop {
     /// The branch has moved to what was not decided about yet.
     #[error("the branch has moved")]
     Behind,
+    /// The rollback was settled otherwise.
+    #[error("the rollback was settled meanwhile")]
+    Settled,
     /// Too many writes within a minute.
     #[error("all writes of this minute are used up")]
     Later(Instant),
@@ -299,19 +276,17 @@ pub(super) enum PushStop {
 }
 
 impl PushStop {
-    fn is_put_off(&self) -> bool {
-        matches!(
-            self,
-            Self::Lane(LaneError::PutOff) | Self::Round(RoundError::Lane(LaneError::PutOff))
-        )
-    }
-
     fn hint(&self) -> &'static str {
         match self {
             Self::Stuck(_, hint) => hint,
             Self::Push(error) => error.hint(),
             Self::Write(RollbackError::Revert(error)) => error.hint(),
-            Self::Behind | Self::Later(_) | Self::Lane(_) | Self::Write(_) | Self::Round(_) => AGAIN,
+            Self::Behind
+            | Self::Settled
+            | Self::Later(_)
+            | Self::Lane(_)
+            | Self::Write(_)
+            | Self::Round(_) => AGAIN,
         }
     }
 
@@ -321,6 +296,7 @@ impl PushStop {
             Self::Lane(LaneError::Git(error)) => error.one_line(),
             Self::Stuck(..)
             | Self::Behind
+            | Self::Settled
             | Self::Later(_)
             | Self::Lane(_)
             | Self::Write(_)

@@ -5,13 +5,13 @@
 use headwater_core::{Rollback, RollbackState};
 use headwater_wire::BranchName;
 
-use super::super::Pipeline;
-use super::super::source::RoundError;
-use super::{PushStop, request};
+use super::PushStop;
+use super::courier::{Courier, request};
 use crate::forge::PullRequestDraft;
 use crate::git::push::{PushError, PushRef, WriteAccess};
+use crate::pipeline::source::RoundError;
 
-impl Pipeline {
+impl Courier {
     /// Pushes the commit to a branch of its own and opens a pull request.
     pub(super) async fn propose(
         &self,

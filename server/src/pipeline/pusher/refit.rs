@@ -1,7 +1,8 @@
 //! The commit of a rollback when the branch has moved since it was written.
 //!
-//! Invariant: what others have brought to the branch stays. A commit that is built anew goes back only over what the
-//! rollback is about, is judged like the first, and has for every config what instances are told to hold.
+//! Invariant: what others have brought to the branch stays; what earlier rollbacks brought is the service's own, and
+//! the later one counts. A commit that is built anew goes back only over what the rollback is about, is judged like the
+//! first, and has for every config what instances are told to hold.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +21,8 @@ use crate::git::intent::{Scope, Undo};
 
 /// Paths that a reason names.
 const PATHS_SHOWN: usize = 3;
+/// Commits looked through for those of earlier rollbacks.
+const COMMITS_MAX: usize = 4_096;
 /// What a person can do about a branch that went another way.
 const LOOK: &str = "look at what came in, then roll back again or release the hold";
 
@@ -49,10 +52,11 @@ impl Pipeline {
         if state.head.as_ref() != Some(tip) {
             return Err(PushStop::Behind);
         }
-        let undo = if rollback.base == *tip {
+        let base = self.own_base(rollback, state, tip).await?;
+        let undo = if base == *tip {
             undo(&rollback.undone)
         } else {
-            self.narrowed(rollback, tip).await?
+            self.narrowed(rollback, base, tip).await?
         };
         let commit = self.write(rollback, undo, tip).await?.commit;
         if !self.changes_nothing_exposed(rollback, state, &commit).await? {
@@ -72,19 +76,52 @@ impl Pipeline {
         })
     }
 
+    /// The head that a rollback was decided on, or the last of the earlier rollbacks' commits right on top of it: pushes
+    /// that were under way then.
+    async fn own_base(
+        &self,
+        rollback: &Rollback,
+        state: &RepoState,
+        tip: &CommitId,
+    ) -> Result<CommitId, PushStop> {
+        let earlier = state.rollbacks.iter().take_while(|other| other.id != rollback.id);
+        let ours: BTreeSet<CommitId> = earlier
+            .flat_map(|other| [other.exposed.clone(), other.commit.clone()])
+            .collect();
+        let (base, tip) = (rollback.base.clone(), tip.clone());
+        let read = self.repo.read(move |reader| {
+            let since = reader.first_parents(&tip, Some(&base), COMMITS_MAX)?;
+            let oldest_first = since.into_iter().rev();
+            let mut own = base;
+            for commit in oldest_first.take_while(|commit| ours.contains(commit)) {
+                if reader.commit(&commit)?.parents.first() == Some(&own) {
+                    own = commit;
+                }
+            }
+            Ok(own)
+        });
+        Ok(read.await.map_err(RoundError::from)?)
+    }
+
     /// What a rollback does to a branch that has moved: only the paths go back that it was about, if nobody else
-    /// has changed them since.
-    async fn narrowed(&self, rollback: &Rollback, tip: &CommitId) -> Result<Undo, PushStop> {
+    /// has changed them since `base`.
+    async fn narrowed(&self, rollback: &Rollback, base: CommitId, tip: &CommitId) -> Result<Undo, PushStop> {
         let Undone::Restore { target, .. } = &rollback.undone else {
             return Ok(undo(&rollback.undone));
         };
-        let (base, exposed, tip) = (rollback.base.clone(), rollback.exposed.clone(), tip.clone());
+        // All of the tree goes back from where earlier ones have brought it, and one config from where it was.
+        let about = if rollback.undone.is_everything() {
+            (base.clone(), target.clone())
+        } else {
+            (rollback.base.clone(), rollback.exposed.clone())
+        };
+        let tip = tip.clone();
         let read = self.repo.read(move |reader| {
-            let paths = |to: &CommitId| -> Result<BTreeSet<Vec<u8>>, GitError> {
-                let changed = reader.changed(Some(&base), to)?;
+            let paths = |from: &CommitId, to: &CommitId| -> Result<BTreeSet<Vec<u8>>, GitError> {
+                let changed = reader.changed(Some(from), to)?;
                 Ok(changed.into_iter().map(|entry| entry.path).collect())
             };
-            Ok((paths(&exposed)?, paths(&tip)?))
+            Ok((paths(&about.0, &about.1)?, paths(&base, &tip)?))
         });
         let (ours, theirs) = read.await.map_err(RoundError::from)?;
         let both = ours.intersection(&theirs).take(PATHS_SHOWN);
