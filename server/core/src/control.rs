@@ -78,6 +78,14 @@ pub struct Target {
 }
 
 impl Target {
+    /// Its content.
+    pub fn facts(&self) -> ConfigFacts {
+        ConfigFacts {
+            version: self.version.clone(),
+            content: self.content.clone(),
+        }
+    }
+
     /// Whether this target has the content of a version that is older than `held`, or was decided to undo it.
     pub fn restores(&self, held: &CommitId) -> bool {
         if self.undoes.as_ref() == Some(held) {
@@ -329,7 +337,7 @@ impl RepoState {
 }
 
 /// The target after `old`: the same one if the version is the same, else a new one that remembers it.
-fn next_target(old: Option<Target>, facts: ConfigFacts, generation: Generation) -> Target {
+pub(crate) fn next_target(old: Option<Target>, facts: ConfigFacts, generation: Generation) -> Target {
     let Some(old) = old else {
         return Target {
             version: facts.version,

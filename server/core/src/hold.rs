@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::{Effect, Refusal};
 use crate::content::{Content, is_same};
-use crate::control::{ConfigFacts, RepoState};
+use crate::control::{ConfigFacts, RepoState, Target};
 use crate::rollback::{Rollback, RollbackState};
 
 /// Contents of one config that are held back at most. Whoever went back oftener without ever reaching the branch may see
@@ -50,10 +50,7 @@ impl RepoState {
         if let Some(withheld) = self.withheld.get(config) {
             return withheld.tip.clone();
         }
-        self.targets.get(config).map(|target| ConfigFacts {
-            version: target.version.clone(),
-            content: target.content.clone(),
-        })
+        self.targets.get(config).map(Target::facts)
     }
 
     /// Everything the tip has.

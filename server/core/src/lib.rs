@@ -11,6 +11,7 @@ mod control;
 mod fleet;
 mod hold;
 mod rollback;
+pub mod rollout;
 mod token;
 mod version;
 

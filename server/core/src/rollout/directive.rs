@@ -1,0 +1,116 @@
+//! What one instance should hold.
+//!
+//! Invariant: the fence number that one instance is told never falls while its labels stay the same, and under one
+//! number it is never told two contents.
+
+use std::collections::BTreeMap;
+
+use headwater_wire::{Generation, InstanceId, Phase};
+
+use super::membership::{Selector, rank};
+use super::state::{Opened, Rollout, State};
+
+/// What one instance should hold, and under which fence number it is told so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Directive {
+    /// The content from before the rollout.
+    Baseline(Generation),
+    /// The content from before the rollout, and be ready for the target.
+    Prepare(Generation),
+    /// The target.
+    Target(Generation),
+}
+
+impl Directive {
+    /// Its fence number.
+    pub fn generation(self) -> Generation {
+        match self {
+            Self::Baseline(generation) | Self::Prepare(generation) | Self::Target(generation) => generation,
+        }
+    }
+}
+
+impl Rollout {
+    /// What an instance should hold.
+    pub fn directive(&self, instance: &InstanceId, labels: &BTreeMap<String, String>) -> Directive {
+        let directives = Directives::of(self);
+        let stage = directives.stage_of(directives.rank(instance), labels);
+        directives.one(instance, stage)
+    }
+
+    /// What a client should hold that does not say who it is: it comes last.
+    pub fn anonymous(&self) -> Directive {
+        match (&self.state, self.opened.last()) {
+            (State::Done, Some(last)) => Directive::Target(last.generation),
+            _ => Directive::Baseline(self.baseline_generation),
+        }
+    }
+}
+
+/// The directives of many instances of one rollout.
+#[derive(Debug)]
+pub(super) struct Directives<'a> {
+    rollout: &'a Rollout,
+    selectors: Vec<Selector>,
+}
+
+impl<'a> Directives<'a> {
+    pub(super) fn of(rollout: &'a Rollout) -> Self {
+        let stages = rollout.policy.stages.iter();
+        Self {
+            rollout,
+            selectors: stages.map(Selector::of).collect(),
+        }
+    }
+
+    /// Position of an instance in the order of the rollout.
+    pub(super) fn rank(&self, instance: &InstanceId) -> u64 {
+        rank(&self.rollout.id, instance)
+    }
+
+    /// The first open stage that an instance is in.
+    pub(super) fn stage_of(&self, rank: u64, labels: &BTreeMap<String, String>) -> Option<&'a Opened> {
+        let mut open = self.rollout.opened.iter().zip(&self.selectors);
+        let found = open.find(|(opened, selector)| opened.threshold.takes(rank) && selector.takes(labels));
+        found.map(|(opened, _)| opened)
+    }
+
+    /// Whether the labels of an instance that is in no open stage fit a stage.
+    pub(super) fn may_join(&self, stage: usize, labels: &BTreeMap<String, String>) -> bool {
+        let selector = self.selectors.get(stage);
+        selector.is_some_and(|selector| selector.takes(labels))
+    }
+
+    /// What an instance should hold, from the open stage that it is in.
+    pub(super) fn one(&self, instance: &InstanceId, stage: Option<&Opened>) -> Directive {
+        let rollout = self.rollout;
+        let baseline = Directive::Baseline(rollout.baseline_generation);
+        if rollout.state.is_back() {
+            return baseline;
+        }
+        match stage {
+            None => rollout.anonymous(),
+            Some(opened) if opened.phase == Phase::Active => Directive::Target(opened.generation),
+            // Who came after it began keeps the baseline until it is decided.
+            Some(opened) if requires(&rollout.state, instance) => Directive::Prepare(opened.generation),
+            Some(_) => baseline,
+        }
+    }
+}
+
+/// Whether an instance is one of those that must be ready.
+fn requires(state: &State, instance: &InstanceId) -> bool {
+    match state {
+        State::Preparing { required, .. } => required.contains(instance),
+        State::Paused { from } | State::Halted { from, .. } => requires(from, instance),
+        State::Due { .. }
+        | State::Exposing { .. }
+        | State::Baking { .. }
+        | State::RollingBack { .. }
+        | State::Done
+        | State::RolledBack { .. }
+        | State::Incomplete { .. }
+        | State::Aborted { .. }
+        | State::Superseded => false,
+    }
+}

@@ -1,0 +1,253 @@
+//! How a rollout goes: who comes when, how long it stays quiet, what stops it.
+//!
+//! Invariant: a policy has at least one stage, and its last stage takes everyone: a rollout that ends has reached the
+//! whole fleet, never a part of it for good.
+
+use std::collections::BTreeMap;
+
+use headwater_validators::{RolloutKind, RolloutPolicy, Stage};
+use headwater_wire::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::freeze::{Freeze, frozen_until};
+use super::signal::SignalPolicy;
+
+const MINUTE_MS: u64 = 60_000;
+
+/// How the instances of one config are moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Whether instances get ready before any of them switches.
+    pub activation: Activation,
+    /// Who comes when; never empty, and the last takes everyone.
+    pub stages: Vec<StagePolicy>,
+    /// How much may go wrong.
+    pub budget: Budget,
+    /// How long things may take.
+    pub deadlines: Deadlines,
+    /// How many of the required instances must be ready before any of them switches.
+    pub quorum: Quorum,
+    /// What becomes of a rollout that was halted.
+    pub on_halt: OnHalt,
+    /// Shortest quiet time of a stage, in ms: what crashes a while after it was taken must have the time to.
+    #[serde(default)]
+    pub bake_min_ms: u64,
+    /// Instances that must run it before quiet proves anything; of a smaller fleet, all.
+    #[serde(default)]
+    pub sample_min: u64,
+    /// Signals that a stage must have the consent of.
+    #[serde(default)]
+    pub signals: Vec<SignalPolicy>,
+    /// Times in which nothing new is exposed.
+    #[serde(default)]
+    pub freezes: Vec<Freeze>,
+    /// What becomes of content that was stable here before.
+    #[serde(default)]
+    pub known: Known,
+}
+
+/// Whether instances get ready before any of them switches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// An instance switches when it is ready.
+    Single,
+    /// The instances of a stage switch when they are ready together.
+    TwoPhase,
+}
+
+/// One stage.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StagePolicy {
+    /// Labels an instance must have, each a glob.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// How many of those that have them.
+    #[serde(default)]
+    pub share: Share,
+    /// Quiet time before the next stage, in ms.
+    #[serde(default)]
+    pub bake_ms: u64,
+    /// Whether a person must let it begin.
+    #[serde(default)]
+    pub approval: bool,
+}
+
+/// How many of the instances that a stage may take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Share {
+    /// All, also those that come later.
+    #[default]
+    Everyone,
+    /// So many of a hundred, at least one.
+    Percent(u8),
+    /// So many.
+    Count(u32),
+}
+
+/// How much may go wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    /// Instances that must fail to stop the rollout, at least 1.
+    pub failed: u64,
+    /// Silence after which an instance counts as failed, in ms. Without, it is waited for until the deadline.
+    pub unknown_after_ms: Option<u64>,
+    /// Restarts within its probation after which an instance counts as failed.
+    pub restarts: u32,
+}
+
+/// How long things may take, in ms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deadlines {
+    /// For the instances of a stage to get ready.
+    pub prepare_ms: u64,
+    /// For the instances of a stage to run it.
+    pub expose_ms: u64,
+    /// For instances to go back.
+    pub roll_back_ms: u64,
+}
+
+/// How many of the required instances must be ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quorum {
+    /// All of them.
+    All,
+    /// So many of a hundred, once the deadline has passed; before it, all.
+    Percent(u8),
+}
+
+/// What becomes of a rollout that was halted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnHalt {
+    /// After so long, in ms, it goes back by itself.
+    RollBackAfter(u64),
+    /// It stays as it is until a person decides.
+    Stay,
+}
+
+/// What becomes of content that was stable here before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Known {
+    /// It goes through all stages, like new content.
+    #[default]
+    AsNew,
+    /// It has proved itself: everybody gets it in one stage.
+    AtOnce,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            failed: 1,
+            unknown_after_ms: None,
+            restarts: 2,
+        }
+    }
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            prepare_ms: 5 * MINUTE_MS,
+            expose_ms: 15 * MINUTE_MS,
+            roll_back_ms: 15 * MINUTE_MS,
+        }
+    }
+}
+
+impl Policy {
+    /// Everyone at once.
+    pub fn immediate() -> Self {
+        Self {
+            activation: Activation::Single,
+            stages: vec![StagePolicy::default()],
+            budget: Budget::default(),
+            deadlines: Deadlines::default(),
+            quorum: Quorum::All,
+            on_halt: OnHalt::Stay,
+            bake_min_ms: 0,
+            sample_min: 0,
+            signals: Vec::new(),
+            freezes: Vec::new(),
+            known: Known::AsNew,
+        }
+    }
+
+    /// As a manifest says it.
+    pub fn of(manifest: &RolloutPolicy) -> Self {
+        let mut stages: Vec<StagePolicy> = manifest.stages.iter().map(StagePolicy::of).collect();
+        if !stages.last().is_some_and(StagePolicy::takes_everyone) {
+            stages.push(StagePolicy::default());
+        }
+        let kind = manifest.kind;
+        Self {
+            activation: if kind == RolloutKind::TwoPhase {
+                Activation::TwoPhase
+            } else {
+                Activation::Single
+            },
+            stages,
+            budget: Budget {
+                failed: u64::from(manifest.abort_failed.unwrap_or(1)).max(1),
+                unknown_after_ms: manifest.abort_unknown_after_ms,
+                ..Budget::default()
+            },
+            on_halt: if kind == RolloutKind::Immediate {
+                OnHalt::Stay
+            } else {
+                OnHalt::RollBackAfter(10 * MINUTE_MS)
+            },
+            bake_min_ms: if kind == RolloutKind::Immediate {
+                0
+            } else {
+                MINUTE_MS
+            },
+            ..Self::immediate()
+        }
+    }
+
+    /// When something new may be exposed again, if it may not be at `now`.
+    pub fn frozen_until(&self, now: Timestamp) -> Option<Timestamp> {
+        frozen_until(&self.freezes, now)
+    }
+
+    /// How long a stage must stay quiet, in ms.
+    pub fn quiet_ms(&self, stage: usize) -> u64 {
+        let stage = self.stages.get(stage);
+        stage.map_or(0, |stage| stage.bake_ms).max(self.bake_min_ms)
+    }
+
+    /// The same in one stage.
+    #[must_use]
+    pub fn at_once(self) -> Self {
+        Self {
+            stages: vec![StagePolicy::default()],
+            ..self
+        }
+    }
+}
+
+impl StagePolicy {
+    fn of(stage: &Stage) -> Self {
+        let share = match (stage.count, stage.percent) {
+            (Some(count), _) => Share::Count(count),
+            (None, Some(percent)) if percent < 100 => Share::Percent(percent),
+            (None, Some(_) | None) => Share::Everyone,
+        };
+        Self {
+            labels: stage.labels.clone(),
+            share,
+            bake_ms: stage.bake_time_ms.unwrap_or(0),
+            approval: false,
+        }
+    }
+
+    /// Whether no instance can be outside of it.
+    pub fn takes_everyone(&self) -> bool {
+        self.labels.is_empty() && self.share == Share::Everyone
+    }
+}

@@ -1,0 +1,126 @@
+//! What people order, and what becomes of a rollout that has stopped.
+
+use headwater_core::rollout::{OnHalt, Order, OrderRefused, Policy, State, Step, Why};
+use headwater_wire::ReportState;
+
+use crate::fleet::Fleet;
+use crate::stages::{goes_well, in_two};
+
+const MINUTE_MS: u64 = 60_000;
+
+#[test]
+fn a_stage_that_needs_approval_waits_for_a_person() {
+    let mut fleet = Fleet::of(4);
+    let mut policy = in_two();
+    policy.stages[1].approval = true;
+    fleet.offer(2, &policy);
+    goes_well(&mut fleet);
+    fleet.pass(1_000 * MINUTE_MS);
+    assert_eq!(fleet.step(), None);
+    fleet.order(Order::Promote).unwrap();
+    goes_well(&mut fleet);
+    assert_eq!(*fleet.state(), State::Done);
+}
+
+#[test]
+fn a_person_need_not_wait_for_the_end_of_a_bake() {
+    let mut fleet = Fleet::of(4);
+    fleet.offer(2, &in_two());
+    fleet.step();
+    fleet.obey(ReportState::Applied);
+    fleet.step();
+    fleet.order(Order::Promote).unwrap();
+    assert!(matches!(fleet.step(), Some(Step::Expose { members: 2, .. })));
+}
+
+#[test]
+fn a_pause_freezes_exposure_and_a_bake_begins_anew_after_it() {
+    let mut fleet = Fleet::of(4);
+    fleet.offer(2, &in_two());
+    fleet.step();
+    fleet.obey(ReportState::Applied);
+    fleet.step();
+    fleet.pass(MINUTE_MS - 1);
+    fleet.order(Order::Pause).unwrap();
+    fleet.pass(1_000 * MINUTE_MS);
+    assert_eq!(fleet.step(), None);
+    assert_eq!(fleet.order(Order::Pause), Err(OrderRefused::Stopped));
+    fleet.order(Order::Resume).unwrap();
+    assert_eq!(fleet.step(), Some(Step::Bake));
+    assert_eq!(fleet.step(), None);
+    assert_eq!(fleet.order(Order::Resume), Err(OrderRefused::NotStopped));
+}
+
+#[test]
+fn a_halted_rollout_goes_back_by_itself_after_its_time() {
+    let mut fleet = Fleet::of(6);
+    fleet.offer(2, &in_two());
+    fleet.step();
+    let told = fleet.told(2);
+    fleet.obey(ReportState::Applied);
+    fleet.refuses(told[0]);
+    fleet.step();
+    fleet.pass(10 * MINUTE_MS - 1);
+    assert_eq!(fleet.step(), None);
+    assert_eq!(fleet.told(2), told, "both versions go on");
+    fleet.pass(1);
+    assert!(matches!(fleet.step(), Some(Step::RollBack(Why::Failed { .. }))));
+    assert_eq!(fleet.told(1).len(), 6);
+    assert_eq!(fleet.step(), None, "who runs the other one is waited for");
+    fleet.obey(ReportState::Applied);
+    assert_eq!(fleet.step(), Some(Step::Settle));
+    assert!(matches!(fleet.state(), State::RolledBack { .. }));
+}
+
+#[test]
+fn going_back_waits_for_nobody_for_ever_and_says_who_is_left() {
+    let mut fleet = Fleet::of(4);
+    fleet.offer(2, &in_two());
+    fleet.step();
+    fleet.obey(ReportState::Applied);
+    fleet
+        .order(Order::Abort {
+            reason: "bad".to_owned(),
+        })
+        .unwrap();
+    fleet.pass(fleet.rollout().policy.deadlines.roll_back_ms);
+    assert_eq!(fleet.step(), Some(Step::GiveUp { left: 2 }));
+    assert!(matches!(fleet.state(), State::Incomplete { left: 2, .. }));
+}
+
+#[test]
+fn a_rollout_that_may_stay_halted_waits_for_a_person() {
+    let mut fleet = Fleet::of(4);
+    let policy = Policy {
+        on_halt: OnHalt::Stay,
+        ..in_two()
+    };
+    fleet.offer(2, &policy);
+    fleet.step();
+    fleet.refuses(fleet.told(2)[0]);
+    fleet.step();
+    fleet.pass(1_000 * MINUTE_MS);
+    assert_eq!(fleet.step(), None);
+    fleet
+        .order(Order::Abort {
+            reason: "bad".to_owned(),
+        })
+        .unwrap();
+    assert_eq!(fleet.told(1).len(), 4);
+}
+
+#[test]
+fn what_nobody_was_told_is_aborted_at_once() {
+    let mut fleet = Fleet::of(4);
+    fleet.offer(2, &in_two());
+    fleet
+        .order(Order::Abort {
+            reason: "no".to_owned(),
+        })
+        .unwrap();
+    let why = Why::Asked {
+        reason: "no".to_owned(),
+    };
+    assert_eq!(*fleet.state(), State::Aborted { why });
+    assert_eq!(fleet.order(Order::Resume), Err(OrderRefused::Over));
+}

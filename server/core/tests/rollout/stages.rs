@@ -1,0 +1,403 @@
+//! Stages: who comes when, how long it stays quiet, and what stops it.
+
+use headwater_core::rollout::{
+    Liveness, OnHalt, Order, Policy, RollCall, Share, StagePolicy, State, Step, Why,
+};
+use headwater_wire::{Generation, ReportState};
+
+use crate::fleet::Fleet;
+
+const MINUTE_MS: u64 = 60_000;
+
+/// In stages of these shares, each quiet for a minute.
+pub(crate) fn staged(shares: &[Share]) -> Policy {
+    let stage = |share: &Share| StagePolicy {
+        share: *share,
+        bake_ms: MINUTE_MS,
+        ..StagePolicy::default()
+    };
+    Policy {
+        stages: shares.iter().map(stage).collect(),
+        on_halt: OnHalt::RollBackAfter(10 * MINUTE_MS),
+        ..Policy::immediate()
+    }
+}
+
+pub(crate) fn in_two() -> Policy {
+    staged(&[Share::Count(2), Share::Everyone])
+}
+
+/// A stage goes as it should: it opens, everybody runs it, it stays quiet.
+pub(crate) fn goes_well(fleet: &mut Fleet) {
+    assert!(matches!(fleet.step(), Some(Step::Expose { .. })));
+    fleet.obey(ReportState::Applied);
+    assert_eq!(fleet.step(), Some(Step::Bake));
+    fleet.obey(ReportState::Confirmed);
+    fleet.pass(MINUTE_MS);
+    assert_eq!(fleet.step(), Some(Step::Advance));
+}
+
+#[test]
+fn a_count_takes_so_many_and_the_last_stage_takes_the_rest() {
+    let mut fleet = Fleet::of(10);
+    fleet.offer(2, &in_two());
+    assert_eq!(fleet.told(2), [0; 0]);
+    goes_well(&mut fleet);
+    assert_eq!(fleet.told(2).len(), 2);
+    goes_well(&mut fleet);
+    assert_eq!(fleet.told(2).len(), 10);
+    assert_eq!(*fleet.state(), State::Done);
+}
+
+#[test]
+fn a_percentage_counts_those_whom_earlier_stages_have_taken() {
+    let mut fleet = Fleet::of(20);
+    fleet.offer(
+        2,
+        &staged(&[Share::Percent(10), Share::Percent(25), Share::Everyone]),
+    );
+    goes_well(&mut fleet);
+    let first = fleet.told(2);
+    assert_eq!(first.len(), 2);
+    goes_well(&mut fleet);
+    let second = fleet.told(2);
+    assert_eq!(second.len(), 5);
+    assert!(
+        first.iter().all(|number| second.contains(number)),
+        "who is in stays in"
+    );
+}
+
+#[test]
+fn a_small_percentage_takes_at_least_one() {
+    let mut fleet = Fleet::of(3);
+    fleet.offer(2, &staged(&[Share::Percent(1), Share::Everyone]));
+    fleet.step();
+    assert_eq!(fleet.told(2).len(), 1);
+}
+
+#[test]
+fn labels_take_those_that_have_them_and_globs_are_understood() {
+    let mut fleet = Fleet::of(6)
+        .labelled(&[1, 4], ("region", "eu-west"))
+        .labelled(&[2], ("region", "us-east"));
+    let mut policy = staged(&[Share::Everyone, Share::Everyone]);
+    policy.stages[0].labels = [("region".to_owned(), "eu-*".to_owned())].into();
+    fleet.offer(2, &policy);
+    fleet.step();
+    assert_eq!(fleet.told(2), [1, 4]);
+}
+
+#[test]
+fn a_stage_that_takes_nobody_proves_nothing_and_stops() {
+    let mut fleet = Fleet::of(3);
+    let mut policy = staged(&[Share::Everyone, Share::Everyone]);
+    policy.stages[0].labels = [("canary".to_owned(), "true".to_owned())].into();
+    fleet.offer(2, &policy);
+    assert_eq!(fleet.step(), Some(Step::Halt(Why::NobodyInStage { stage: 0 })));
+}
+
+#[test]
+fn who_comes_later_is_in_exactly_if_its_rank_lies_in_the_open_share() {
+    let mut fleet = Fleet::of(4);
+    fleet.offer(2, &staged(&[Share::Percent(50), Share::Everyone]));
+    fleet.step();
+    let before = fleet.told(2);
+    for number in 4..40 {
+        fleet.joins(number);
+    }
+    let after = fleet.told(2);
+    assert!(before.iter().all(|number| after.contains(number)));
+    assert!(
+        (5..35).contains(&after.len()),
+        "a share of those who came: {}",
+        after.len()
+    );
+}
+
+#[test]
+fn two_rollouts_do_not_begin_with_the_same_instances() {
+    let mut fleet = Fleet::of(40);
+    let policy = staged(&[Share::Count(5), Share::Everyone]);
+    fleet.offer(2, &policy);
+    fleet.step();
+    let first = fleet.told(2);
+    fleet
+        .order(Order::Abort {
+            reason: "again".to_owned(),
+        })
+        .unwrap();
+    fleet.obey(ReportState::Confirmed);
+    fleet.step();
+    fleet.offer(3, &policy);
+    fleet.step();
+    assert_ne!(fleet.told(3), first);
+}
+
+#[test]
+fn nobody_is_chosen_before_everybody_has_had_time_to_report() {
+    let mut fleet = Fleet::of(10);
+    fleet.roll_call = RollCall::Running;
+    fleet.offer(2, &in_two());
+    assert_eq!(fleet.step(), None);
+    fleet.roll_call = RollCall::Over;
+    assert!(matches!(fleet.step(), Some(Step::Expose { members: 2, .. })));
+}
+
+#[test]
+fn where_everybody_is_taken_nobody_waits_for_the_roll_call() {
+    let mut fleet = Fleet::of(10);
+    fleet.roll_call = RollCall::Running;
+    fleet.offer(2, &Policy::immediate());
+    assert!(matches!(fleet.step(), Some(Step::Expose { members: 10, .. })));
+    assert_eq!(fleet.told(2).len(), 10);
+}
+
+#[test]
+fn a_stage_bakes_for_its_time_and_no_shorter_than_the_policy_says() {
+    let mut fleet = Fleet::of(4);
+    let policy = Policy {
+        bake_min_ms: 3 * MINUTE_MS,
+        ..in_two()
+    };
+    fleet.offer(2, &policy);
+    fleet.step();
+    fleet.obey(ReportState::Applied);
+    assert_eq!(fleet.step(), Some(Step::Bake));
+    fleet.pass(3 * MINUTE_MS - 1);
+    assert_eq!(fleet.step(), None);
+    fleet.pass(1);
+    assert_eq!(fleet.step(), Some(Step::Advance));
+}
+
+#[test]
+fn who_does_not_take_it_in_time_stops_the_rollout() {
+    let mut fleet = Fleet::of(4);
+    fleet.offer(2, &in_two());
+    fleet.step();
+    let slow = fleet.told(2)[0];
+    fleet.obey(ReportState::Applied);
+    fleet.says(slow).report.state = ReportState::Pending;
+    assert_eq!(fleet.step(), None);
+    fleet.pass(fleet.rollout().policy.deadlines.expose_ms);
+    assert_eq!(
+        fleet.step(),
+        Some(Step::Halt(Why::Late {
+            pending: 1,
+            members: 2
+        }))
+    );
+}
+
+#[test]
+fn one_refusal_stops_the_rollout_and_nobody_else_is_told() {
+    let mut fleet = Fleet::of(10);
+    fleet.offer(2, &in_two());
+    fleet.step();
+    let told = fleet.told(2);
+    fleet.obey(ReportState::Applied);
+    fleet.refuses(told[0]);
+    let why = Why::Failed {
+        failed: 1,
+        members: 2,
+        allowed: 1,
+    };
+    assert_eq!(fleet.step(), Some(Step::Halt(why)));
+    assert_eq!(
+        fleet.tally().failed_names,
+        [format!("i-{}", told[0]).parse().unwrap()]
+    );
+    fleet.pass(MINUTE_MS);
+    assert_eq!(fleet.step(), None);
+    assert_eq!(fleet.told(2), told);
+}
+
+#[test]
+fn as_many_may_fail_as_the_budget_says() {
+    let mut fleet = Fleet::of(10);
+    let mut policy = staged(&[Share::Count(5), Share::Everyone]);
+    policy.budget.failed = 2;
+    fleet.offer(2, &policy);
+    fleet.step();
+    let told = fleet.told(2);
+    fleet.obey(ReportState::Applied);
+    fleet.refuses(told[0]);
+    assert_eq!(fleet.step(), Some(Step::Bake));
+    fleet.refuses(told[1]);
+    assert!(matches!(
+        fleet.step(),
+        Some(Step::Halt(Why::Failed { failed: 2, .. }))
+    ));
+}
+
+#[test]
+fn a_refusal_of_an_earlier_word_does_not_count() {
+    let mut fleet = Fleet::of(4);
+    fleet.offer(2, &in_two());
+    fleet.step();
+    let told = fleet.told(2);
+    fleet.refuses(told[0]);
+    fleet.says(told[0]).report.generation = Generation(1);
+    assert_eq!(fleet.tally().failed, 0);
+}
+
+#[test]
+fn silence_is_never_success() {
+    let mut fleet = Fleet::of(4);
+    fleet.offer(2, &in_two());
+    fleet.step();
+    let told = fleet.told(2);
+    fleet.obey(ReportState::Applied);
+    fleet.falls_silent(told[0], Liveness::Stale, 100_000);
+    let tally = fleet.tally();
+    assert_eq!((tally.applied, tally.unknown, tally.failed), (1, 1, 0));
+    assert_eq!(fleet.step(), None, "it is waited for");
+    fleet.pass(fleet.rollout().policy.deadlines.expose_ms);
+    assert!(matches!(
+        fleet.step(),
+        Some(Step::Halt(Why::Late { pending: 1, .. }))
+    ));
+}
+
+#[test]
+fn who_is_silent_for_longer_than_the_policy_allows_has_failed() {
+    let mut fleet = Fleet::of(4);
+    let mut policy = in_two();
+    policy.budget.unknown_after_ms = Some(2 * MINUTE_MS);
+    fleet.offer(2, &policy);
+    fleet.step();
+    let told = fleet.told(2);
+    fleet.obey(ReportState::Applied);
+    fleet.falls_silent(told[0], Liveness::Stale, 2 * MINUTE_MS - 1);
+    assert_eq!(fleet.tally().failed, 0);
+    fleet.falls_silent(told[0], Liveness::Stale, 2 * MINUTE_MS);
+    assert!(matches!(
+        fleet.step(),
+        Some(Step::Halt(Why::Failed { failed: 1, .. }))
+    ));
+}
+
+#[test]
+fn who_is_lost_on_probation_has_failed_although_it_said_that_all_was_well() {
+    let mut fleet = Fleet::of(4);
+    fleet.offer(2, &in_two());
+    fleet.step();
+    let told = fleet.told(2);
+    fleet.obey(ReportState::Applied);
+    assert_eq!(fleet.step(), Some(Step::Bake));
+    fleet.pass(MINUTE_MS);
+    fleet.falls_silent(told[0], Liveness::Lost, MINUTE_MS - 1);
+    assert!(matches!(
+        fleet.step(),
+        Some(Step::Halt(Why::Failed { failed: 1, .. }))
+    ));
+}
+
+#[test]
+fn who_is_lost_after_its_probation_was_only_stopped() {
+    let mut fleet = Fleet::of(4);
+    fleet.offer(2, &in_two());
+    fleet.step();
+    let told = fleet.told(2);
+    fleet.obey(ReportState::Confirmed);
+    fleet.step();
+    fleet.pass(MINUTE_MS);
+    fleet.falls_silent(told[0], Liveness::Lost, MINUTE_MS - 1);
+    assert_eq!(fleet.step(), Some(Step::Advance));
+}
+
+#[test]
+fn who_was_gone_before_its_stage_began_is_not_waited_for() {
+    let mut fleet = Fleet::of(3);
+    fleet.falls_silent(2, Liveness::Lost, 60 * MINUTE_MS);
+    fleet.offer(2, &staged(&[Share::Everyone]));
+    fleet.step();
+    fleet.obey(ReportState::Applied);
+    assert_eq!(fleet.step(), Some(Step::Bake));
+}
+
+#[test]
+fn an_instance_that_restarts_again_and_again_has_failed() {
+    let mut fleet = Fleet::of(4);
+    fleet.offer(2, &in_two());
+    fleet.step();
+    let told = fleet.told(2);
+    fleet.obey(ReportState::Applied);
+    fleet.says(told[0]).restarts = 1;
+    assert_eq!(fleet.tally().failed, 0);
+    fleet.says(told[0]).restarts = 2;
+    assert!(matches!(fleet.step(), Some(Step::Halt(Why::Failed { .. }))));
+}
+
+#[test]
+fn too_few_instances_prove_nothing() {
+    let mut fleet = Fleet::of(10);
+    let policy = Policy {
+        sample_min: 3,
+        ..in_two()
+    };
+    fleet.offer(2, &policy);
+    fleet.step();
+    fleet.obey(ReportState::Applied);
+    fleet.step();
+    fleet.pass(MINUTE_MS);
+    assert_eq!(fleet.step(), None);
+    fleet.pass(policy.deadlines.expose_ms);
+    assert_eq!(fleet.step(), Some(Step::Halt(Why::TooFew { ran: 2, wanted: 3 })));
+}
+
+#[test]
+fn of_a_fleet_smaller_than_the_sample_all_are_enough() {
+    let mut fleet = Fleet::of(2);
+    let policy = Policy {
+        sample_min: 50,
+        ..staged(&[Share::Everyone])
+    };
+    fleet.offer(2, &policy);
+    goes_well(&mut fleet);
+    assert_eq!(*fleet.state(), State::Done);
+}
+
+#[test]
+fn a_planner_that_is_asked_twice_says_the_same() {
+    let mut fleet = Fleet::of(4);
+    fleet.offer(2, &in_two());
+    for _ in 0..20 {
+        assert_eq!(fleet.plan(), fleet.plan());
+        fleet.step();
+        fleet.obey(ReportState::Confirmed);
+        fleet.pass(MINUTE_MS / 2);
+    }
+    assert_eq!(*fleet.state(), State::Done);
+}
+
+#[test]
+fn a_step_that_does_not_fit_changes_nothing() {
+    let mut fleet = Fleet::of(4);
+    fleet.offer(2, &in_two());
+    let before = fleet.rollout().clone();
+    let steps = [
+        Step::Activate,
+        Step::Bake,
+        Step::Advance,
+        Step::Resume,
+        Step::Settle,
+        Step::GiveUp { left: 1 },
+    ];
+    for step in steps {
+        let rollout = fleet.course.rollout.as_mut().unwrap();
+        assert!(!rollout.apply(step, Generation(99)));
+        assert_eq!(*rollout, before);
+    }
+}
+
+#[test]
+fn a_client_that_does_not_say_who_it_is_comes_last() {
+    let mut fleet = Fleet::of(4);
+    fleet.offer(2, &in_two());
+    goes_well(&mut fleet);
+    let baseline = fleet.rollout().baseline_generation;
+    assert_eq!(fleet.rollout().anonymous().generation(), baseline);
+    goes_well(&mut fleet);
+    assert!(fleet.rollout().anonymous().generation() > baseline);
+}
