@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use headwater_validators::{RolloutKind, RolloutPolicy, Stage};
+use headwater_validators::{Config, RolloutKind, RolloutPolicy, Stage, ValidTree};
 use headwater_wire::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -175,6 +175,13 @@ impl Policy {
             freezes: Vec::new(),
             known: Known::AsNew,
         }
+    }
+
+    /// Of one config, as the commit says that has it. A config that names none is moved at once; what the settings
+    /// insist on was judged with the commit.
+    pub fn of_config(tree: &ValidTree, config: &Config) -> Self {
+        let named = config.rollout().and_then(|name| tree.rollouts().get(name));
+        named.map_or_else(Self::immediate, Self::of)
     }
 
     /// As a manifest says it.

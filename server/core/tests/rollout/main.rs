@@ -19,6 +19,7 @@ mod world;
 mod course;
 mod gates;
 mod orders;
+mod policy;
 mod stages;
 mod two_phase;
 
