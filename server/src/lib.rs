@@ -25,7 +25,7 @@ mod repo;
 pub mod sandbox;
 pub mod secret;
 pub mod settings;
-mod store;
+pub mod store;
 mod supervisor;
 mod task;
 pub mod telemetry;

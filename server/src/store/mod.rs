@@ -4,34 +4,35 @@
 //! acceptances can be worked out again from Git, so a file that cannot be read is set aside and never stops a start.
 //! What is deliberately absent: configuration content, which lives in Git alone, and anything a client reports.
 
+mod disk;
+mod file;
+pub mod hard;
+pub mod memory;
+
+#[cfg(test)]
+mod contract;
+
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use headwater_core::RepoState;
 use headwater_wire::{CommitId, Finding, RepoName, Timestamp, VerdictState};
-use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
+use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 use serde::{Deserialize, Serialize};
 use tracing::{error, warn};
 
+use self::disk::DiskStore;
+use self::file::FORMAT;
+use self::hard::{Change, Effect, HardStore, OpId, Regression};
 use crate::task::BlockingError;
-
-/// Layout of the records. A file of a newer layout is refused: an older program would lose what it does not know.
-const FORMAT: u64 = 1;
 
 /// Verdicts kept per data directory; older ones are worked out again when asked for.
 const VERDICTS_MAX: u64 = 20_000;
-
-/// How often and how long to wait for the lock of the file.
-const LOCK_TRIES: u32 = 20;
-const LOCK_RETRY: Duration = Duration::from_millis(25);
 
 /// Raised when the validators may say something else about the same bytes, so that kept verdicts are not used.
 pub(crate) const VALIDATOR_EPOCH: u32 = 2;
 
 const FILE: &str = "decisions.redb";
 
-const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
-const REPOS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("repos");
 const VERDICTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("verdicts");
 const VERDICT_ORDER: TableDefinition<'_, u64, &str> = TableDefinition::new("verdict_order");
 
@@ -52,6 +53,9 @@ pub enum StoreError {
     /// The file system refused, for example because it is full.
     #[error("cannot use the store")]
     Storage(#[source] Box<redb::Error>),
+    /// The store is an older copy of itself, and takes nothing before somebody says that it goes on.
+    #[error("the store is at revision {}, and was at {}", .0.found.0, .0.seen.0)]
+    Regressed(Regression),
     /// A record is not what this release writes.
     #[error("a record of the store cannot be read")]
     Record(#[source] serde_json::Error),
@@ -76,6 +80,9 @@ impl StoreError {
             Self::Newer { .. } => "start the release that wrote it, or give this one its own --data-dir",
             Self::Storage(_) => {
                 "free space on the disk of the data directory and check that it can be written"
+            }
+            Self::Regressed(_) => {
+                "put the newest copy of the data directory back, or begin anew from this one"
             }
             Self::Record(_) => "move the data directory away; it is rebuilt from the upstream",
         }
@@ -107,79 +114,30 @@ pub(crate) struct VerdictRecord {
 /// The open store. All calls block on the disk; a commit includes an fsync.
 #[derive(Debug)]
 pub(crate) struct Store {
-    database: Database,
+    disk: DiskStore,
 }
 
 impl Store {
     /// Opens or creates the store of a data directory.
     pub(crate) fn open(data_dir: &Path) -> Result<Self, StoreError> {
-        let path = data_dir.join(FILE);
-        match Self::open_whole(&path) {
-            Err(StoreError::Storage(source)) if is_damage(&source) => {
-                set_aside(&path, &source);
-                Self::open_file(&path)
-            }
-            other => other,
+        let disk = DiskStore::open(&data_dir.join(FILE))?;
+        if let Some(Regression { seen, found }) = disk.regression() {
+            error!(
+                seen = seen.0,
+                found = found.0,
+                "the store is an older copy of itself; rollbacks, acceptances and releases since then must be repeated"
+            );
+            disk.refound()?;
         }
-    }
-
-    /// Opens the file and reads all of it once, so that damage shows now and not in the middle of a decision. The
-    /// database answers some kinds of damage by a panic, which says the same.
-    fn open_whole(path: &Path) -> Result<Self, StoreError> {
-        let opened = std::panic::catch_unwind(|| {
-            let mut store = Self::open_file(path)?;
-            store.database.check_integrity()?;
-            Ok(store)
-        });
-        opened.unwrap_or_else(|_| {
-            let error = redb::Error::Corrupted("reading it ended in a panic".to_owned());
-            Err(StoreError::Storage(Box::new(error)))
-        })
-    }
-
-    /// A child that is just being started holds every lock of its parent until it runs its own program: that is a
-    /// moment, and no other service.
-    fn own(path: &Path) -> Result<Database, StoreError> {
-        for _ in 0..LOCK_TRIES {
-            match Database::create(path) {
-                Err(redb::DatabaseError::DatabaseAlreadyOpen) => std::thread::sleep(LOCK_RETRY),
-                opened => return Ok(opened?),
-            }
-        }
-        Err(StoreError::InUse(path.to_owned()))
-    }
-
-    fn open_file(path: &Path) -> Result<Self, StoreError> {
-        let database = Self::own(path)?;
-        let write = database.begin_write()?;
-        {
-            let mut meta = write.open_table(META)?;
-            let found = meta.get("format")?.map(|value| value.value());
-            match found {
-                Some(found) if found > FORMAT => {
-                    return Err(StoreError::Newer {
-                        path: path.to_owned(),
-                        found,
-                    });
-                }
-                Some(_) => {}
-                None => drop(meta.insert("format", FORMAT)?),
-            }
-            write.open_table(REPOS)?;
-            write.open_table(VERDICTS)?;
-            write.open_table(VERDICT_ORDER)?;
-        }
-        write.commit()?;
-        Ok(Self { database })
+        Ok(Self { disk })
     }
 
     /// State of a repository, if there is one.
     pub(crate) fn repo(&self, repo: &RepoName) -> Result<Option<RepoState>, StoreError> {
-        let table = self.database.begin_read()?.open_table(REPOS)?;
-        let Some(bytes) = table.get(repo.as_str())? else {
+        let Some(record) = self.disk.get(&repo_key(repo.as_str()))? else {
             return Ok(None);
         };
-        match serde_json::from_slice(bytes.value()) {
+        match serde_json::from_slice(&record.value) {
             Ok(state) => Ok(Some(state)),
             Err(error) => {
                 warn!(repo = %repo, %error, "the kept state of {repo} cannot be read; it is worked out again from Git");
@@ -188,12 +146,15 @@ impl Store {
         }
     }
 
-    /// Keeps the state of a repository; on disk when this returns.
+    /// Keeps the state of a repository; on disk when this returns. It is whole, and its repository has one writer, so
+    /// nothing need be so before.
     pub(crate) fn save_repo(&self, repo: &RepoName, state: &RepoState) -> Result<(), StoreError> {
         let bytes = serde_json::to_vec(state).map_err(StoreError::Record)?;
-        let write = self.database.begin_write()?;
-        write.open_table(REPOS)?.insert(repo.as_str(), bytes.as_slice())?;
-        write.commit()?;
+        self.disk.commit(&Change {
+            op: OpId::random(),
+            preconditions: Vec::new(),
+            effects: vec![Effect::Put(repo_key(repo.as_str()), bytes)],
+        })?;
         Ok(())
     }
 
@@ -203,7 +164,7 @@ impl Store {
         repo: &RepoName,
         commit: &CommitId,
     ) -> Result<Option<VerdictRecord>, StoreError> {
-        let table = self.database.begin_read()?.open_table(VERDICTS)?;
+        let table = self.disk.database().begin_read()?.open_table(VERDICTS)?;
         let Some(bytes) = table.get(verdict_key(repo, commit).as_str())? else {
             return Ok(None);
         };
@@ -220,7 +181,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let key = verdict_key(repo, commit);
         let bytes = serde_json::to_vec(record).map_err(StoreError::Record)?;
-        let write = self.database.begin_write()?;
+        let write = self.disk.database().begin_write()?;
         {
             let mut verdicts = write.open_table(VERDICTS)?;
             let mut order = write.open_table(VERDICT_ORDER)?;
@@ -245,30 +206,9 @@ fn verdict_key(repo: &RepoName, commit: &CommitId) -> String {
     format!("{repo}/{commit}")
 }
 
-/// Whether the file itself is broken, as opposed to the disk being full or not writable.
-fn is_damage(error: &redb::Error) -> bool {
-    if let redb::Error::Io(io) = error {
-        return matches!(
-            io.kind(),
-            std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof
-        );
-    }
-    matches!(
-        error,
-        redb::Error::Corrupted(_) | redb::Error::UpgradeRequired(_) | redb::Error::RepairAborted
-    )
-}
-
-/// Renames a broken file, so that a person can look at it and the service can start.
-fn set_aside(path: &Path, reason: &redb::Error) {
-    let aside = path.with_extension("redb.broken");
-    error!(
-        path = %path.display(), aside = %aside.display(), error = %reason,
-        "the store is broken and was set aside; decisions are worked out again from Git, acceptances must be repeated"
-    );
-    if let Err(error) = std::fs::rename(path, &aside) {
-        error!(%error, "the broken store could not be set aside");
-    }
+/// Key of the record of a repository's state.
+fn repo_key(repo: &str) -> String {
+    format!("repo/{repo}")
 }
 
 #[cfg(test)]
@@ -336,9 +276,9 @@ mod tests {
     fn a_newer_format_is_refused_and_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
-        let write = store.database.begin_write().unwrap();
+        let write = store.disk.database().begin_write().unwrap();
         write
-            .open_table(META)
+            .open_table(file::META)
             .unwrap()
             .insert("format", FORMAT + 1)
             .unwrap();
@@ -346,7 +286,7 @@ mod tests {
         drop(store);
         assert!(matches!(
             Store::open(dir.path()),
-            Err(StoreError::Newer { found: 2, .. })
+            Err(StoreError::Newer { found: 3, .. })
         ));
     }
 
@@ -362,5 +302,54 @@ mod tests {
         assert_eq!(store.verdict(&repo(), &commit(1)).unwrap(), None);
         store.save_verdict(&repo(), &commit(1), &record()).unwrap();
         assert_eq!(store.verdict(&repo(), &commit(1)).unwrap(), Some(record()));
+    }
+
+    #[test]
+    fn repositories_of_the_layout_before_are_taken_over() {
+        const REPOS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("repos");
+        let dir = tempfile::tempdir().unwrap();
+        let state = RepoState {
+            tip: Some(commit(7)),
+            ..RepoState::default()
+        };
+        let database = redb::Database::create(dir.path().join(FILE)).unwrap();
+        let write = database.begin_write().unwrap();
+        write.open_table(file::META).unwrap().insert("format", 1).unwrap();
+        let bytes = serde_json::to_vec(&state).unwrap();
+        let insert = |name: &str| {
+            let mut table = write.open_table(REPOS).unwrap();
+            drop(table.insert(name, bytes.as_slice()).unwrap());
+        };
+        insert("default");
+        write.commit().unwrap();
+        drop(database);
+        for _ in 0..2 {
+            let store = Store::open(dir.path()).unwrap();
+            assert_eq!(store.repo(&repo()).unwrap(), Some(state.clone()));
+        }
+    }
+
+    #[test]
+    fn an_older_copy_goes_on_above_everything_that_was_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, copy) = (dir.path().join(FILE), dir.path().join("copy"));
+        Store::open(dir.path())
+            .unwrap()
+            .save_repo(&repo(), &RepoState::default())
+            .unwrap();
+        std::fs::copy(&file, &copy).unwrap();
+        let state = RepoState {
+            tip: Some(commit(7)),
+            ..RepoState::default()
+        };
+        Store::open(dir.path())
+            .unwrap()
+            .save_repo(&repo(), &state)
+            .unwrap();
+        std::fs::rename(&copy, &file).unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        assert_eq!(store.repo(&repo()).unwrap(), Some(RepoState::default()));
+        store.save_repo(&repo(), &state).unwrap();
+        assert!(store.disk.get(&repo_key("default")).unwrap().unwrap().revision > hard::Revision(2));
     }
 }
