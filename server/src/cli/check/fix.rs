@@ -24,7 +24,8 @@ pub(super) fn run(root: &Path, judging: &Judging, err: &mut Out<'_>) -> Result<(
         Err(source) => return Err(Failure::File { path, source }),
     };
     let migrated = aside(judging.deadline(), move || {
-        let bytes = bytes.as_deref().unwrap_or_default();
+        // What is no file, or too large for one, is not rewritten.
+        let bytes = bytes.as_deref().ok_or(None)?;
         migrate(bytes).ok_or_else(|| unknown_format(bytes))
     })?;
     let migrated = migrated.map_err(|error| Failure::Verdict(Cause::chain(&error, &[])))?;
