@@ -92,6 +92,8 @@ problem_codes! {
     WriteNotAllowed = "write_not_allowed", 403, "this service may not write";
     /// The tip named is not the tip of the branch.
     TipMoved = "tip_moved", 409, "the tip is another one now";
+    /// A revision that is counted from somewhere names what a rollback went away from.
+    RolledBack = "rolled_back", 409, "a rollback went away from that commit";
     /// What is to be taken back was changed again since, or cannot be separated from other content.
     RevertConflict = "revert_conflict", 409, "it cannot be taken back alone";
     /// The branch has that content already.

@@ -225,6 +225,9 @@ impl From<RollbackError> for Answer {
                 ))
                 .actual(head)
                 .into(),
+            RollbackError::RolledBack { .. } => Problem::new(ProblemCode::RolledBack, detail)
+                .hint("choose an earlier commit, or name this one by its hash if its content is to come back")
+                .into(),
             RollbackError::TipMoved(actual) => Problem::new(ProblemCode::TipMoved, detail)
                 .hint("look at what came in between, then ask again")
                 .actual(actual)

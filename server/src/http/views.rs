@@ -15,7 +15,16 @@ use crate::repo::Repo;
 pub(super) fn repo(repo: &Repo, published: &Published, now: Timestamp) -> RepoView {
     let (state, source) = (&published.state, &published.source);
     let rejected = state.head_state == HeadState::Rejected;
-    let going_back = going_back(published);
+    let rejected_why = rejected.then(|| {
+        let hint = "mend what the findings name and push again; the last good commit keeps serving";
+        (rejection(published), Some(hint.to_owned()))
+    });
+    let unwell = source.error.clone().map(|error| (error, source.hint.clone()));
+    let faults = unwell
+        .into_iter()
+        .chain(rejected_why)
+        .chain(going_back(published));
+    let (error, hint) = faults.reduce(together).unzip();
     RepoView {
         name: repo.name().clone(),
         url: repo.settings().upstream.url.to_string(),
@@ -30,21 +39,8 @@ pub(super) fn repo(repo: &Repo, published: &Published, now: Timestamp) -> RepoVi
             .snapshot
             .as_ref()
             .map_or(0, |snapshot| snapshot.configs.len()),
-        error: source
-            .error
-            .clone()
-            .or_else(|| rejected.then(|| rejection(published)))
-            .or_else(|| going_back.as_ref().map(|(error, _)| error.clone())),
-        hint: source
-            .hint
-            .clone()
-            .or_else(|| {
-                rejected.then(|| {
-                    "mend what the findings name and push again; the last good commit keeps serving"
-                        .to_owned()
-                })
-            })
-            .or_else(|| going_back.map(|(_, hint)| hint)),
+        error,
+        hint: hint.flatten(),
         hook_silence: repo.bell().silence(),
         findings: published
             .head_findings
@@ -73,7 +69,7 @@ pub(super) fn git_pending(rollback: &Rollback) -> Option<(String, String)> {
     match &rollback.state {
         RollbackState::Effective => Some((
             "the upstream has not answered yet".to_owned(),
-            "nothing: it is tried again by itself".to_owned(),
+            "it is tried again by itself".to_owned(),
         )),
         RollbackState::GitPending { why, hint } => Some((why.clone(), hint.clone())),
         RollbackState::Pushed { .. }
@@ -83,21 +79,29 @@ pub(super) fn git_pending(rollback: &Rollback) -> Option<(String, String)> {
     }
 }
 
+/// What is wrong, and what a person can do about it.
+type Fault = (String, Option<String>);
+
+/// One fault hides no other: a rollback matters most where the upstream is gone.
+fn together((error, hint): Fault, (other, its_hint): Fault) -> Fault {
+    let hints: Vec<String> = hint.into_iter().chain(its_hint).collect();
+    let hint = (!hints.is_empty()).then(|| hints.join("; "));
+    (format!("{error}; {other}"), hint)
+}
+
 /// What rollbacks have left to do, and what a person can do, each in one line.
-fn going_back(published: &Published) -> Option<(String, String)> {
+fn going_back(published: &Published) -> Option<Fault> {
     let holding = withheld(published).map(|error| {
         let hint = "`headwater holds` tells what is held back, why, and how that ends";
-        (error, hint.to_owned())
+        (error, Some(hint.to_owned()))
     });
     let mut newest_first = published.state.rollbacks.iter().rev();
     let pending = newest_first.find_map(|rollback| {
         let (why, hint) = git_pending(rollback)?;
-        Some((format!("rollback {} is not in Git yet: {why}", rollback.id), hint))
+        let error = format!("rollback {} is not in Git yet: {why}", rollback.id);
+        Some((error, Some(hint)))
     });
-    let both = holding.into_iter().chain(pending);
-    both.reduce(|(error, hint), (other, its_hint)| {
-        (format!("{error}; {other}"), format!("{hint}; {its_hint}"))
-    })
+    holding.into_iter().chain(pending).reduce(together)
 }
 
 /// What a rollback holds back, in one line.

@@ -54,6 +54,7 @@ pub(super) async fn look_up(repo: &Arc<Repo>, request: &RollbackRequest) -> Resu
                 mainline: request.mainline,
             },
         },
+        rev: rev.to_owned(),
         subject,
         sight,
         reason,
@@ -109,13 +110,16 @@ fn requested_by(request: &RollbackRequest) -> Result<Option<String>> {
     };
     let (name, address) = match text.split_once('<') {
         Some((name, rest)) => (name.trim(), rest.strip_suffix('>').unwrap_or_default().trim()),
-        None => (text, text),
+        // The service's own address stands in the commit then.
+        None => (text, "-"),
     };
+    // Git strips both silently, and an audit must name who was told.
+    let is_odd = address.contains(char::is_whitespace) || !name.contains(char::is_alphanumeric);
     let fault = if text.len() > REQUESTED_BY_BYTES_MAX {
         "too long"
     } else if printable(text) != text {
         "no plain line of text"
-    } else if name.is_empty() || address.is_empty() || [name, address].concat().contains(['<', '>']) {
+    } else if is_odd || address.is_empty() || [name, address].concat().contains(['<', '>']) {
         "nobody's name"
     } else {
         return Ok(Some(text.to_owned()));

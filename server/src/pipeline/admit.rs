@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use headwater_core::{
-    Admission, AdmissionPolicy, Candidate, Command, ConfigFacts, Content, Descent, RepoState, VerdictKind,
-    decide,
+    Admission, AdmissionPolicy, Candidate, Command, ConfigFacts, Content, Descent, RepoState, RollbackState,
+    VerdictKind, decide,
 };
 use headwater_validators::{Limits, ValidTree};
 use headwater_wire::{BranchName, CommitId, ConfigName, Finding, HeadState, VerdictState};
@@ -215,11 +215,25 @@ impl Pipeline {
             info!(rollback = id, commit.id = %commit, "the branch has rollback {id} as {}", commit.short());
             state.apply(Command::Land { id, commit }).ok();
         }
+        let before: BTreeSet<String> = state.withheld.values().map(|held| held.id.clone()).collect();
         let effects = state.apply(Command::Admit {
             commit: commit.clone(),
             depth: facts.depth,
             configs: facts.configs,
         });
+        for rollback in state
+            .rollbacks
+            .iter()
+            .filter(|rollback| before.contains(&rollback.id))
+        {
+            if matches!(&rollback.state, RollbackState::Superseded { by } if *by == commit) {
+                warn!(
+                    rollback = rollback.id, commit.id = %commit, reason = rollback.reason,
+                    "{} has other content for what rollback {} held back, which is exposed again with it",
+                    commit.short(), rollback.id
+                );
+            }
+        }
         let sources = self.sources(reader, &state).await?;
         self.repo.keep_state(&state).await?;
         let snapshot = Arc::new(snapshot(&self.repo, &state, judged.clone(), &sources));

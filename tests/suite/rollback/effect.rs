@@ -68,7 +68,15 @@ fn with_the_upstream_gone_the_effect_is_at_once_and_the_commit_follows() {
     let reply = server.config("app", Some(&token)).expect(200);
     assert_eq!(reply.must("headwater-change"), "rollback");
     assert_eq!(reply.json()["document"]["v"], 1);
-    assert_eq!(server.repo()["head_state"], "held");
+    let repo = server.repo();
+    assert_eq!(repo["head_state"], "held");
+    // That the upstream is gone hides nothing of it.
+    let error = text(&repo["error"]);
+    assert!(error.contains("holds 1 config at earlier content"), "{error}");
+    assert!(
+        error.contains(&format!("rollback {id} is not in Git yet")),
+        "{error}"
+    );
     let held = holds(&server);
     assert_eq!(
         (held.len(), &held[0]["kind"], &held[0]["configs"]),

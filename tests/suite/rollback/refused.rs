@@ -30,6 +30,51 @@ fn a_revert_that_conflicts_names_the_paths_and_does_nothing() {
 }
 
 #[test]
+fn a_second_person_who_goes_back_by_counting_does_not_bring_back_what_was_bad() {
+    let origin = TestOrigin::new();
+    let commits = history(&origin, 3);
+    let server = writing(&origin).start();
+    server.until_tip(&commits[2]);
+    let back = json!({"to": "HEAD~1", "reason": "the first to see it"});
+    assert_eq!(roll_back(&server, &back)["state"], "pushed");
+    assert_serves(&server, 2);
+    for rev in ["HEAD~1", "main~1", "HEAD^"] {
+        let again = json!({"to": rev, "reason": "the second to see it"});
+        let refused = server.post(ROLLBACKS, &again).expect(409);
+        assert_eq!(refused.code(), "rolled_back");
+        assert!(
+            refused.json()["detail"]
+                .as_str()
+                .unwrap()
+                .ends_with("went away from: the first to see it"),
+            "{}",
+            refused.json()
+        );
+        assert_serves(&server, 2);
+    }
+    // The same request is the same rollback, though its revision names something else by now.
+    assert_eq!(roll_back(&server, &back)["state"], "pushed");
+    // What is counted past it was not left by anybody, and a hash names on purpose what was.
+    roll_back(&server, &json!({"to": "HEAD~3", "reason": "further"}));
+    assert_serves(&server, 1);
+    roll_back(&server, &to(commits[2].as_str()));
+    assert_serves(&server, 3);
+}
+
+#[test]
+fn a_revert_left_behind_is_not_brought_back_by_counting_either() {
+    let origin = TestOrigin::new();
+    let commits = history(&origin, 3);
+    let server = writing(&origin).start();
+    server.until_tip(&commits[2]);
+    roll_back(&server, &json!({"revert": "HEAD", "reason": "it broke"}));
+    let refused = server.post(ROLLBACKS, &to("HEAD~1")).expect(409);
+    assert_eq!(refused.code(), "rolled_back");
+    roll_back(&server, &to("HEAD~3"));
+    assert_serves(&server, 1);
+}
+
+#[test]
 fn content_that_does_not_validate_is_refused_with_its_findings() {
     let origin = TestOrigin::new();
     let manifest = "format = 1\n[[config]]\nname = \"app\"\nlayers = [\"app.toml\"]\n";
@@ -129,6 +174,9 @@ fn who_asks_is_named_in_one_plain_line_or_the_member_is_named() {
         "Ada <",
         "Ada <a> b",
         "Ada <a<b>>",
+        "Ada <a b>",
+        ". ",
+        "'' <ada@example.test>",
         "a>",
         long.as_str(),
     ] {

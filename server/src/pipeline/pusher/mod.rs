@@ -31,7 +31,7 @@ const PAUSE_MAX: Duration = Duration::from_mins(5);
 /// The window of the cap on writes.
 const MINUTE: Duration = Duration::from_mins(1);
 /// What is to be done where time will do it.
-const AGAIN: &str = "nothing: it is tried again by itself";
+const AGAIN: &str = "it is tried again by itself";
 
 /// What is under way, and when to push next.
 #[derive(Default)]

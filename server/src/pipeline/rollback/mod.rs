@@ -19,6 +19,7 @@ use super::lane::LaneError;
 use super::source::RoundError;
 use crate::clock;
 use crate::git::error::GitError;
+use crate::git::read::Reader;
 use crate::git::revert::RevertError;
 use crate::judge::{Judged, Purpose, judge};
 use crate::repo::RepoError;
@@ -31,6 +32,8 @@ pub(crate) struct Wish {
     pub request: String,
     /// What shall be undone; paths are found here.
     pub undone: Undone,
+    /// The revision that was named, as a person typed it.
+    pub rev: String,
     /// First line of the message of the commit that it names.
     pub subject: String,
     /// How the branch was known when that was looked up.
@@ -56,6 +59,18 @@ pub(crate) enum RollbackError {
     /// A rewritten history waits for a person, so nobody knows what the branch is.
     #[error("the history was rewritten, and its head is held back: {0}")]
     HistoryHeld(CommitId),
+    /// A revision that is counted from somewhere has come to stand for what was gone away from.
+    #[error("`{rev}` is {}, which rollback {id} went away from: {reason}", .commit.short())]
+    RolledBack {
+        /// The revision.
+        rev: String,
+        /// The commit that it names now.
+        commit: CommitId,
+        /// The rollback.
+        id: String,
+        /// Why it went back.
+        reason: String,
+    },
     /// Another tip than the person has seen.
     #[error("the tip of the branch is {0}")]
     TipMoved(CommitId),
@@ -98,6 +113,7 @@ impl Pipeline {
         if let Some(same) = state.same_request(&wish.request) {
             return Ok(same.clone());
         }
+        self.refuse_what_was_left(&state, &wish).await?;
         let base = base(&state, wish.expected_tip.as_ref())?;
         let mut rollback = begin(wish, &base);
         let written = self.draft(&mut rollback, &base).await?;
@@ -109,6 +125,28 @@ impl Pipeline {
         self.decide_rollback(state, decision).await?;
         self.pusher.wake();
         Ok(rollback)
+    }
+
+    /// After a rollback `HEAD~1` is what it went away from. Whoever says the same again, or did not know of the first
+    /// one, would bring back what was bad; who wants that names the commit itself.
+    async fn refuse_what_was_left(&self, state: &RepoState, wish: &Wish) -> Result<(), RollbackError> {
+        let Undone::Restore { target, config, .. } = &wish.undone else {
+            return Ok(());
+        };
+        if target.as_str().starts_with(&wish.rev) {
+            return Ok(());
+        }
+        let (rollbacks, commit, config) = (state.rollbacks.clone(), target.clone(), config.clone());
+        let look = move |reader: &Reader| Ok(left_by(reader, &rollbacks, &commit, config.as_ref())?.cloned());
+        match self.repo.read(look).await? {
+            None => Ok(()),
+            Some(rollback) => Err(RollbackError::RolledBack {
+                rev: wish.rev.clone(),
+                commit: target.clone(),
+                id: rollback.id,
+                reason: rollback.reason,
+            }),
+        }
     }
 
     /// Lifts what a rollback holds back: instances get what the tip has.
@@ -215,6 +253,35 @@ fn base(state: &RepoState, expected: Option<&CommitId>) -> Result<CommitId, Roll
         Some(expected) if *expected != base => Err(RollbackError::TipMoved(base)),
         Some(_) | None => Ok(base),
     }
+}
+
+/// The newest rollback that counts and went away from the content of a commit, of one config or of all.
+fn left_by<'a>(
+    reader: &Reader,
+    rollbacks: &'a [Rollback],
+    commit: &CommitId,
+    config: Option<&ConfigName>,
+) -> Result<Option<&'a Rollback>, GitError> {
+    for rollback in rollbacks.iter().rev() {
+        let counts = !matches!(
+            rollback.state,
+            RollbackState::Released { .. } | RollbackState::Superseded { .. }
+        );
+        if !counts || !reader.contains(&rollback.base) || !reader.is_ancestor(commit, &rollback.base)? {
+            continue;
+        }
+        let is_left = match &rollback.undone {
+            Undone::Restore {
+                config: Some(other), ..
+            } if config.is_some_and(|config| config != other) => false,
+            Undone::Restore { target, .. } => !reader.is_ancestor(commit, target)?,
+            Undone::Revert { commit: undone, .. } => reader.is_ancestor(undone, commit)?,
+        };
+        if is_left {
+            return Ok(Some(rollback));
+        }
+    }
+    Ok(None)
 }
 
 fn begin(wish: Wish, base: &CommitId) -> Rollback {
