@@ -7,15 +7,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_core::VerdictKind;
-use headwater_validators::{Floor, Inputs, Limits, ValidTree, Verdict};
+use headwater_validators::{
+    ConfigTree, Floor, Inputs, Limits, ValidTree, Verdict, tolerate_after, validate_after,
+};
 use headwater_wire::{CheckView, CommitId, ConfigName, Finding, Severity, Timestamp, VerdictState};
 use tracing::debug;
 
+use crate::earlier::{Earlier, Rehearsal};
 use crate::git::error::GitError;
 use crate::git::read::Reader;
 use crate::measure::{Measure, Measured};
 use crate::repo::RepoError;
-use crate::sandbox::{self, End, Program, SandboxError};
+use crate::sandbox::{self, End, Program, Queue, SandboxError, Turn};
 use crate::store::{VALIDATOR_EPOCH, VerdictRecord};
 use crate::task::{self, BlockingError};
 use crate::tree::{self, Contents, RawEntry};
@@ -112,6 +115,10 @@ pub(crate) struct Rules {
     pub program: Option<Program>,
     /// What the verdict is for.
     pub purpose: Purpose,
+    /// Where children wait for their turn.
+    pub queue: Queue,
+    /// Whose turn it is.
+    pub turn: Turn,
 }
 
 /// Why a commit is judged, which decides what becomes of errors. That a person goes back is no purpose: it follows from
@@ -140,7 +147,14 @@ impl Rules {
             questions: Questions::Put,
             program: None,
             purpose: Purpose::Documents,
+            queue: self.queue.clone(),
+            turn: self.turn,
         }
+    }
+
+    /// The same rules in another turn.
+    pub(crate) fn in_turn(&self, turn: Turn) -> Self {
+        Self { turn, ..self.clone() }
     }
 
     /// The same rules for another purpose.
@@ -155,6 +169,7 @@ impl Rules {
     pub(crate) fn for_proposals(&self) -> Self {
         Self {
             questions: Questions::Left,
+            turn: Turn::Later,
             ..self.clone()
         }
     }
@@ -202,19 +217,41 @@ pub(crate) async fn judge(
     rules: &Rules,
     measure: Measure,
 ) -> Result<Judged, RepoError> {
+    Ok(read_and_judge(reader, commit, rules, measure).await?.0)
+}
+
+/// The same, with what the next verdict may take something over from, if it is a good one.
+pub(crate) async fn judge_to_keep(
+    reader: &Reader,
+    commit: &CommitId,
+    rules: &Rules,
+    measure: Measure,
+) -> Result<(Judged, Option<Earlier>), RepoError> {
+    let (judged, entries) = read_and_judge(reader, commit, rules, measure).await?;
+    let kept = judged.valid.as_ref().zip(entries);
+    let earlier = kept.map(|(valid, entries)| Earlier::new(commit.clone(), &entries, valid.clone()));
+    Ok((judged, earlier))
+}
+
+/// The verdict, and the entries that it is about.
+async fn read_and_judge(
+    reader: &Reader,
+    commit: &CommitId,
+    rules: &Rules,
+    measure: Measure,
+) -> Result<(Judged, Option<Arc<[RawEntry]>>), RepoError> {
     let (reader, wanted, limits) = (reader.clone(), commit.clone(), rules.limits.clone());
-    let before = measure.before.clone();
-    let read = move || {
-        let entries = tree::read_raw(&reader, &wanted, &limits, Contents::Configs)?;
-        let before = match before {
-            Some(before) => tree::read_before(&reader, &before, &limits, &entries)?,
-            None => None,
-        };
-        Ok((entries, before))
-    };
-    let outcome = match task::blocking(READ_DEADLINE, read).await? {
-        Ok((entries, before)) => judge_entries(entries, rules, Measured { measure, before }).await?,
-        Err(error @ GitError::TooLarge { .. }) => Outcome::refused(too_large(error.to_string())),
+    let facts = measure.clone();
+    let read = move || read(&reader, &wanted, &limits, &facts);
+    let (outcome, entries) = match task::blocking(READ_DEADLINE, read).await? {
+        Ok((entries, before)) => {
+            let measured = Measured { measure, before };
+            (
+                judge_shared(Arc::clone(&entries), rules, measured).await?,
+                Some(entries),
+            )
+        }
+        Err(error @ GitError::TooLarge { .. }) => (Outcome::refused(too_large(error.to_string())), None),
         Err(error) => return Err(error.into()),
     };
     let Outcome {
@@ -222,12 +259,32 @@ pub(crate) async fn judge(
         valid,
         declared,
     } = outcome;
-    Ok(Judged {
+    let judged = Judged {
         commit: commit.clone(),
         findings,
         valid,
         declared,
-    })
+    };
+    Ok((judged, entries))
+}
+
+/// The entries of a commit, and those of what it is measured against.
+type Read = (Arc<[RawEntry]>, Option<Arc<[RawEntry]>>);
+
+fn read(reader: &Reader, commit: &CommitId, limits: &Limits, measure: &Measure) -> Result<Read, GitError> {
+    let earlier = measure.earlier.as_deref();
+    let entries = match earlier {
+        Some(earlier) => tree::read_after(reader, commit, limits, earlier)?,
+        None => tree::read_raw(reader, commit, limits, Contents::Configs)?,
+    };
+    let before = match &measure.before {
+        Some(before) => match earlier.filter(|earlier| earlier.commit == *before) {
+            Some(earlier) => Some(Arc::clone(&earlier.files)),
+            None => tree::read_before(reader, before, limits, &entries)?.map(Arc::from),
+        },
+        None => None,
+    };
+    Ok((entries.into(), before))
 }
 
 /// What the validators said of some files.
@@ -247,29 +304,31 @@ pub(crate) async fn judge_entries(
     rules: &Rules,
     measured: Measured,
 ) -> Result<Outcome, RepoError> {
-    let mut said = None;
-    if let Some(program) = &rules.program {
-        match sandbox::judge(program, &entries, (rules, &measured)).await {
-            Ok(view) if view.verdict == VerdictState::Admitted || rules.purpose == Purpose::Documents => {}
-            Ok(view) => said = Some(view.findings),
-            Err(SandboxError::Ended(end)) => return Ok(Outcome::refused(end.finding())),
-            Err(error @ (SandboxError::Start(_) | SandboxError::Unconfined(_))) => return Err(error.into()),
-        }
-    }
+    judge_shared(entries.into(), rules, measured).await
+}
+
+async fn judge_shared(
+    entries: Arc<[RawEntry]>,
+    rules: &Rules,
+    measured: Measured,
+) -> Result<Outcome, RepoError> {
+    let said = match try_out(&entries, rules, &measured).await? {
+        Tried::EndsWell => None,
+        Tried::Refused(findings) => Some(findings),
+        Tried::Ended(end) => return Ok(Outcome::refused(end.finding())),
+    };
     let (of_work, facts) = (rules.clone(), measured.measure.clone());
     let work = move || {
         let tree = tree::assemble(&entries);
-        let declared = headwater_validators::declare(&tree, &of_work.limits);
         // What made the child refuse is not tried again here.
-        let verdict = if let Some(findings) = said {
-            Err(findings)
-        } else {
-            let before = measured.tree();
-            let context = measured.context(&of_work, before.as_ref());
-            Ok(match of_work.purpose {
-                Purpose::Verdict => headwater_validators::validate(&tree, &context),
-                Purpose::Documents => headwater_validators::tolerate(&tree, &context),
-            })
+        let verdict = match said {
+            Some(findings) => Err(findings),
+            None => Ok(work_out(&tree, &of_work, &measured)),
+        };
+        let declared = match &verdict {
+            // These were worked out as part of it.
+            Ok(Verdict::Valid(valid)) if valid.has_manifest() => Some(inputs(valid)),
+            Ok(_) | Err(_) => headwater_validators::declare(&tree, &of_work.limits),
         };
         (verdict, declared)
     };
@@ -285,6 +344,75 @@ pub(crate) async fn judge_entries(
             Ok(Outcome::refused(End::Crashed(error.to_string()).finding()))
         }
     }
+}
+
+/// The verdict, worked out in this process; of what the earlier tree settled, nothing is worked out again.
+fn work_out(tree: &ConfigTree, rules: &Rules, measured: &Measured) -> Verdict {
+    let before = measured.tree();
+    let context = measured.context(rules, before.as_ref());
+    match (rules.purpose, measured.measure.earlier.as_deref()) {
+        (Purpose::Verdict, None) => headwater_validators::validate(tree, &context),
+        (Purpose::Verdict, Some(earlier)) => validate_after(tree, &context, &earlier.valid),
+        (Purpose::Documents, None) => headwater_validators::tolerate(tree, &context),
+        (Purpose::Documents, Some(earlier)) => tolerate_after(tree, &context, &earlier.valid),
+    }
+}
+
+fn inputs(valid: &ValidTree) -> BTreeMap<ConfigName, Inputs> {
+    let configs = valid.configs().iter();
+    configs
+        .map(|(name, config)| (name.clone(), config.inputs().clone()))
+        .collect()
+}
+
+/// What a child made of some files.
+enum Tried {
+    /// Working out the verdict ends, and what it is is found out here.
+    EndsWell,
+    /// They are refused for these findings.
+    Refused(Vec<Finding>),
+    /// It ended without an answer.
+    Ended(End),
+}
+
+/// Lets a child work out the verdict, or that part of it which the earlier tree does not settle. Where something is wrong
+/// with that part, all of the findings are wanted, so everything is judged.
+async fn try_out(entries: &Arc<[RawEntry]>, rules: &Rules, measured: &Measured) -> Result<Tried, RepoError> {
+    let Some(program) = &rules.program else {
+        return Ok(Tried::EndsWell);
+    };
+    if let Some(rehearsal) = rehearsal(entries, rules, measured).await {
+        match Box::pin(sandbox::rehearse(program, &rehearsal, rules)).await {
+            Ok(is_well) if is_well || rules.purpose == Purpose::Documents => return Ok(Tried::EndsWell),
+            Ok(_) => {}
+            Err(SandboxError::Ended(end)) => return Ok(Tried::Ended(end)),
+            Err(error) => return Err(not_begun(error)),
+        }
+    }
+    match Box::pin(sandbox::judge(program, entries, (rules, measured))).await {
+        Ok(view) if view.verdict == VerdictState::Admitted || rules.purpose == Purpose::Documents => {
+            Ok(Tried::EndsWell)
+        }
+        Ok(view) => Ok(Tried::Refused(view.findings)),
+        Err(SandboxError::Ended(end)) => Ok(Tried::Ended(end)),
+        Err(error) => Err(not_begun(error)),
+    }
+}
+
+/// Why no child said anything; nothing of it is the commit's doing.
+fn not_begun(error: SandboxError) -> RepoError {
+    match error {
+        SandboxError::Crowded(_) => RepoError::Overloaded,
+        SandboxError::Ended(_) | SandboxError::Start(_) | SandboxError::Unconfined(_) => error.into(),
+    }
+}
+
+/// What is to be tried in a child instead of everything, if an earlier tree settles the rest.
+async fn rehearsal(entries: &Arc<[RawEntry]>, rules: &Rules, measured: &Measured) -> Option<Rehearsal> {
+    measured.measure.earlier.as_ref()?;
+    let (entries, measured, limits) = (Arc::clone(entries), measured.clone(), rules.limits.clone());
+    let work = move || Rehearsal::of(&entries, &measured, &limits);
+    task::blocking(rules.deadline, work).await.ok()?
 }
 
 /// The verdict once the webhooks that it asks for have answered.

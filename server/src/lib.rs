@@ -7,6 +7,7 @@ mod annex;
 mod cache;
 pub mod cli;
 pub mod clock;
+mod earlier;
 mod fence;
 pub mod forge;
 pub mod git;

@@ -5,10 +5,12 @@
 //! a commit counts as a way back as far as its content is that of a commit that was admitted.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use headwater_validators::{Allowance, CommitFacts, ConfigTree, Context, Extent, Restored, allowances};
 use headwater_wire::{CommitId, ConfigName, VerdictState};
 
+use crate::earlier::Earlier;
 use crate::git::error::GitError;
 use crate::git::intent::{intent_of, trailers};
 use crate::git::read::Reader;
@@ -34,6 +36,8 @@ pub(crate) struct Measure {
     pub restored: Option<Restored>,
     /// What it says of itself, and what people allowed.
     pub facts: CommitFacts,
+    /// A tree of which some may hold for this one. It changes no verdict, only what one costs.
+    pub earlier: Option<Arc<Earlier>>,
 }
 
 /// What is known of the past of a commit that is to be judged.
@@ -53,13 +57,20 @@ pub(crate) struct Measured {
     /// Names of configs, facts and way back.
     pub measure: Measure,
     /// The old tree.
-    pub before: Option<Vec<RawEntry>>,
+    pub before: Option<Arc<[RawEntry]>>,
 }
 
 impl Measured {
     /// The old tree, assembled.
     pub(crate) fn tree(&self) -> Option<ConfigTree> {
-        self.before.as_deref().map(assemble)
+        let before = self.before.as_deref()?;
+        let measure = &self.measure;
+        let earlier = measure.earlier.as_ref();
+        let is_it = |earlier: &&Arc<Earlier>| measure.before.as_ref() == Some(&earlier.commit);
+        Some(match earlier.filter(is_it) {
+            Some(earlier) => earlier.valid.tree().clone(),
+            None => assemble(before),
+        })
     }
 
     /// As the validators take it; `tree` is [`Measured::tree`].
@@ -128,6 +139,7 @@ impl Repo {
             before,
             restored,
             facts,
+            earlier: self.earlier(),
         })
     }
 
@@ -147,7 +159,7 @@ impl Repo {
                 before: Some(snapshot.commit.clone()),
                 ..Measure::default()
             },
-            before: Some(tree::by_content(before)),
+            before: Some(tree::by_content(before).into()),
         })
     }
 

@@ -19,6 +19,7 @@ use tracing::warn;
 
 use crate::cache::Cache;
 use crate::clock;
+use crate::earlier::Earlier;
 use crate::fence::Fences;
 use crate::git::error::GitError;
 use crate::git::read::{ReadError, Reader};
@@ -29,7 +30,7 @@ use crate::pipeline::bell::Bell;
 use crate::pipeline::urgent::Urgent;
 use crate::pipeline::{Force, Fresh, Request, versions};
 use crate::publish::{Board, Exposed, Published};
-use crate::sandbox::SandboxError;
+use crate::sandbox::{SandboxError, Turn};
 use crate::settings::RepoSettings;
 use crate::store::{Store, StoreFailure, VerdictRecord};
 use crate::task::{self, BlockingError};
@@ -68,7 +69,7 @@ pub(crate) enum RepoError {
     /// A deadline passed, or the work failed.
     #[error(transparent)]
     Blocking(#[from] BlockingError),
-    /// The pipeline's mailbox is full.
+    /// The pipeline's mailbox is full, or too many verdicts wait.
     #[error("too many requests wait for this repository")]
     Overloaded,
     /// The pipeline has ended: the process is stopping.
@@ -100,6 +101,8 @@ pub(crate) struct Repo {
     requests: mpsc::Sender<Request>,
     bell: Bell,
     judged: Cache<CommitId, Arc<Judged>>,
+    /// The newest valid tree of the branch.
+    earlier: ArcSwapOption<Earlier>,
     declared: Cache<CommitId, Declared>,
     versions: Cache<CommitId, Arc<BTreeMap<ConfigName, CommitId>>>,
     reachable: Cache<CommitId, ()>,
@@ -132,6 +135,7 @@ impl Repo {
             requests,
             bell: Bell::default(),
             judged: Cache::new(JUDGED_MAX),
+            earlier: ArcSwapOption::empty(),
             declared: Cache::new(DECLARED_MAX),
             versions: Cache::new(DECLARED_MAX),
             reachable: Cache::new(REACHABLE_MAX),
@@ -333,6 +337,7 @@ impl Repo {
             (false, true) => self.rules.clone(),
             (false, false) => self.rules.without_floor(),
         };
+        let rules = rules.in_turn(Turn::Later);
         let judged = judge(&self.reader()?, commit, &rules, measure).await?;
         if !was_admitted
             && !is_new
@@ -341,6 +346,16 @@ impl Repo {
             warn!(%error, "a verdict could not be kept: {error}");
         }
         Ok(judged)
+    }
+
+    /// The tree that verdicts may take something over from.
+    pub(crate) fn earlier(&self) -> Option<Arc<Earlier>> {
+        self.earlier.load_full()
+    }
+
+    /// Replaces it.
+    pub(crate) fn set_earlier(&self, earlier: Earlier) {
+        self.earlier.store(Some(Arc::new(earlier)));
     }
 
     /// Remembers what the pipeline judged.

@@ -12,6 +12,7 @@ mod confine;
 mod end;
 mod filter;
 mod frames;
+mod queue;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -19,8 +20,8 @@ use std::process::{ExitCode, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use headwater_validators::validate;
-use headwater_wire::CheckView;
+use headwater_validators::{rehearse as rehearse_configs, validate};
+use headwater_wire::{CheckView, VerdictState};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter};
 use tokio::process::{Child, Command};
 use tracing::debug;
@@ -29,6 +30,9 @@ use self::confine::Terms;
 pub use self::confine::{Confinement, FilterNeed, MemoryBytes};
 pub(crate) use self::end::End;
 use self::frames::Input;
+use self::queue::Crowded;
+pub(crate) use self::queue::{Queue, Turn};
+use crate::earlier::Rehearsal;
 use crate::judge::Rules;
 use crate::measure::Measured;
 use crate::process::THREAD_STACK_BYTES;
@@ -76,6 +80,9 @@ pub(crate) enum SandboxError {
     /// It could not be confined; this says nothing about the commit.
     #[error("the verdict process could not be confined: {0}")]
     Unconfined(String),
+    /// It was not started, since too many others wait.
+    #[error(transparent)]
+    Crowded(#[from] Crowded),
 }
 
 /// What a child said.
@@ -91,11 +98,31 @@ pub(crate) async fn judge(
     entries: &[RawEntry],
     (rules, measured): (&Rules, &Measured),
 ) -> Result<CheckView, SandboxError> {
-    let deadline = rules.deadline;
-    let input = Input::new(entries, (rules, measured)).map_err(SandboxError::Start)?;
-    let answer = match attempt(program, &input, deadline).await {
+    let input = Input::new(entries, (rules, measured), None).map_err(SandboxError::Start)?;
+    in_turn(program, &input, rules).await
+}
+
+/// Tries in a child what has to be worked out of a commit. Whether nothing is wrong with it.
+pub(crate) async fn rehearse(
+    program: &Program,
+    rehearsal: &Rehearsal,
+    rules: &Rules,
+) -> Result<bool, SandboxError> {
+    let Rehearsal {
+        entries,
+        measured,
+        work,
+    } = rehearsal;
+    let input = Input::new(entries, (rules, measured), Some(&work.configs)).map_err(SandboxError::Start)?;
+    let view = in_turn(program, &input, rules).await?;
+    Ok(view.verdict == VerdictState::Admitted)
+}
+
+async fn in_turn(program: &Program, input: &Input<'_>, rules: &Rules) -> Result<CheckView, SandboxError> {
+    let _place = rules.queue.enter(rules.turn).await?;
+    let answer = match attempt(program, input, rules.deadline).await {
         // It was not the service, so it may have been meant for somebody else: once more, and no oftener.
-        Err(SandboxError::Ended(end)) if end.is_passing() => attempt(program, &input, deadline).await,
+        Err(SandboxError::Ended(end)) if end.is_passing() => attempt(program, input, rules.deadline).await,
         answer => answer,
     };
     Ok(answer?.view)
@@ -104,7 +131,7 @@ pub(crate) async fn judge(
 /// Judges nothing at all in a child. Gives the reason if system calls of verdicts cannot be filtered here.
 pub(crate) async fn probe(program: &Program, rules: &Rules) -> Result<Option<String>, SandboxError> {
     let nothing = Measured::default();
-    let input = Input::new(&[], (rules, &nothing)).map_err(SandboxError::Start)?;
+    let input = Input::new(&[], (rules, &nothing), None).map_err(SandboxError::Start)?;
     let said = attempt(program, &input, rules.deadline).await?.said;
     Ok((!said.is_empty()).then_some(said))
 }
@@ -202,8 +229,23 @@ pub fn child_that(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> Exi
 fn judge_input() -> io::Result<()> {
     let mut stdin = io::stdin().lock();
     let received = frames::receive(&mut stdin)?;
-    let verdict = validate(&received.tree, &received.context());
+    let view = match received.only() {
+        None => validate(&received.tree, &received.context()).view(),
+        Some(only) if rehearse_configs(&received.tree, &received.context(), only) => {
+            rehearsed(VerdictState::Admitted)
+        }
+        Some(_) => rehearsed(VerdictState::Rejected),
+    };
     let mut stdout = io::stdout().lock();
-    serde_json::to_writer(&mut stdout, &verdict.view())?;
+    serde_json::to_writer(&mut stdout, &view)?;
     stdout.flush()
+}
+
+/// A rehearsal has no findings: whoever wants them has everything judged.
+fn rehearsed(verdict: VerdictState) -> CheckView {
+    CheckView {
+        version: 1,
+        verdict,
+        findings: Vec::new(),
+    }
 }

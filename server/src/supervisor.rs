@@ -27,7 +27,7 @@ use crate::pipeline::Pipeline;
 use crate::pipeline::lane::{Lane, Place};
 use crate::publish::{Board, Published};
 use crate::repo::{REQUESTS_MAX, Repo};
-use crate::sandbox::{self, FilterNeed, Program};
+use crate::sandbox::{self, FilterNeed, Program, Queue, Turn};
 use crate::settings::{RepoSettings, Settings};
 use crate::store::{Store, StoreError};
 use crate::webhooks::Webhooks;
@@ -105,6 +105,7 @@ pub async fn run_with_reloads(
     );
     let mut house = House {
         settings,
+        queue: Queue::default(),
         store,
         app,
         draining,
@@ -138,8 +139,10 @@ pub async fn run_with_reloads(
 }
 
 /// What verdicts are worked out under, without what only a repository has.
-fn rules(settings: &Settings) -> Rules {
+fn rules(settings: &Settings, queue: &Queue) -> Rules {
     Rules {
+        queue: queue.clone(),
+        turn: Turn::default(),
         limits: settings.limits.clone(),
         deadline: settings.verdict_deadline,
         floor: settings.floor.clone(),
@@ -155,7 +158,7 @@ fn rules(settings: &Settings) -> Rules {
 
 /// Says once how far verdicts are confined on this machine, and does not start if that is not enough.
 async fn probe(settings: &Settings) -> Result<(), StartError> {
-    let rules = rules(settings);
+    let rules = rules(settings, &Queue::default());
     let Some(program) = &rules.program else {
         return Ok(());
     };
@@ -177,6 +180,8 @@ async fn probe(settings: &Settings) -> Result<(), StartError> {
 /// What runs, and from which settings.
 struct House {
     settings: Settings,
+    /// Where the verdicts of all repositories wait for their turn.
+    queue: Queue,
     store: Arc<Store>,
     app: App,
     draining: CancellationToken,
@@ -304,7 +309,7 @@ impl House {
         let webhooks = Webhooks::new(repo.name.clone(), &self.settings.webhooks);
         let rules = Rules {
             webhooks: Some(Arc::new(webhooks)),
-            ..rules(&self.settings)
+            ..rules(&self.settings, &self.queue)
         };
         let state = kept_state(&self.store, &repo.name, &rules)?;
         let place = Place {

@@ -6,6 +6,7 @@ use headwater_validators::{ConfigTree, ContentId, Entry, File, Limits, wants};
 use headwater_wire::{CommitId, RepoPath};
 use sha2::{Digest, Sha256};
 
+use crate::earlier::Earlier;
 use crate::git::error::GitError;
 use crate::git::limits::ReadLimits;
 use crate::git::read::{Found, Reader};
@@ -60,6 +61,38 @@ pub(crate) fn read_raw(
         &mut push,
     )?;
     Ok(entries)
+}
+
+/// Reads the entries of `commit`; a file that an earlier tree has too is taken from there.
+pub(crate) fn read_after(
+    reader: &Reader,
+    commit: &CommitId,
+    limits: &Limits,
+    earlier: &Earlier,
+) -> Result<Vec<RawEntry>, GitError> {
+    let mut entries = Vec::new();
+    let mut push = |path: &[u8], found| entries.push((path.to_vec(), entry_of(found)));
+    let known = |path: &[u8], id: &gix::oid| {
+        let file = earlier.file(path)?;
+        // Other limits may have been in force, under which more was read, or less.
+        let is_as_read = file.size <= limits.file_bytes && (file.bytes.is_some() || !is_wanted(path));
+        let is_same =
+            is_as_read && gix::ObjectId::from_hex(file.id.as_str().as_bytes()).is_ok_and(|known| known == id);
+        is_same.then(|| (file.size, file.bytes.clone()))
+    };
+    reader.walk_after(
+        commit,
+        &read_limits(limits),
+        (&|path| Contents::Configs.wants(path), &known),
+        &mut push,
+    )?;
+    Ok(entries)
+}
+
+fn is_wanted(path: &[u8]) -> bool {
+    let text = std::str::from_utf8(path).ok();
+    text.and_then(|text| text.parse().ok())
+        .is_some_and(|path| Contents::Configs.wants(&path))
 }
 
 /// Reads the entries of an older commit, without those bytes that `newer` has already. Nothing if neither has a

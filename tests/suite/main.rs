@@ -48,6 +48,7 @@ mod proxies;
 mod readers;
 mod recovery;
 mod reload;
+mod reuse;
 mod rollback;
 mod sample_repo;
 mod sandbox;

@@ -54,6 +54,11 @@ impl Collector {
         self.errors
     }
 
+    /// How much was found, kept or not.
+    pub(crate) fn count(&self) -> usize {
+        self.findings.len() + self.dropped
+    }
+
     /// Whether more errors would only be counted, so that nobody need explain them.
     pub(crate) fn is_full_of_errors(&self) -> bool {
         self.errors >= KEPT_MAX

@@ -56,6 +56,14 @@ impl Inputs {
         }
     }
 
+    /// The same files and names with other content.
+    pub(crate) fn with_digest_of(&self, canonical: &str) -> Self {
+        Self {
+            digest: headwater_render::digest(canonical),
+            ..self.clone()
+        }
+    }
+
     /// The digest.
     pub fn digest(&self) -> &Digest {
         &self.digest

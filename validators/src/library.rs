@@ -2,7 +2,7 @@
 //!
 //! Invariant: a file that cannot be read is said to be so once, however many configs need it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use headwater_wire::{Finding, RepoPath, Severity, Span};
@@ -25,6 +25,8 @@ pub(crate) struct Library<'a> {
     no_file: Severity,
     mask: Mask,
     read: BTreeMap<RepoPath, Option<Arc<Source>>>,
+    /// Files that were needed and not read, since what they say was known.
+    needed: BTreeSet<RepoPath>,
 }
 
 impl<'a> Library<'a> {
@@ -42,7 +44,22 @@ impl<'a> Library<'a> {
             no_file,
             mask: plan.mask.clone(),
             read: BTreeMap::new(),
+            needed: BTreeSet::new(),
         }
+    }
+
+    /// Takes files that were read of an earlier tree and are the same in this one.
+    pub(crate) fn put(&mut self, sources: &[Arc<Source>]) {
+        for source in sources {
+            if !self.read.contains_key(&source.path) {
+                self.read.insert(source.path.clone(), Some(Arc::clone(source)));
+            }
+        }
+    }
+
+    /// Takes note that files are needed whose content is known.
+    pub(crate) fn need<'p>(&mut self, paths: impl Iterator<Item = &'p RepoPath>) {
+        self.needed.extend(paths.cloned());
     }
 
     /// The document at `path`; `None` if it cannot be read, which `found` is told of the first time.
@@ -61,7 +78,7 @@ impl<'a> Library<'a> {
 
     /// Whether somebody needed the file.
     pub(crate) fn has_read(&self, path: &RepoPath) -> bool {
-        self.read.contains_key(path)
+        self.read.contains_key(path) || self.needed.contains(path)
     }
 
     /// As [`Library::source`], for whoever can do without; nothing is remembered.

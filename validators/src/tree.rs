@@ -94,7 +94,8 @@ impl Entry {
 /// The entries of one commit, sorted by path, and what is wrong with their names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConfigTree {
-    entries: BTreeMap<RepoPath, Entry>,
+    /// Shared by those who keep a tree beside the next one.
+    entries: Arc<BTreeMap<RepoPath, Entry>>,
     hostile: Vec<Finding>,
     odd: Vec<Finding>,
 }
@@ -116,7 +117,7 @@ impl ConfigTree {
                 ));
             }
             Ok(path) => {
-                self.entries.insert(path, entry);
+                Arc::make_mut(&mut self.entries).insert(path, entry);
             }
             Err(Refused::Hostile(reason)) => self.hostile.push(name_finding(path, &reason)),
             Err(Refused::Odd(reason)) => self.odd.push(name_finding(path, &reason)),
@@ -141,6 +142,34 @@ impl ConfigTree {
     /// Whether there is no entry.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// Files that have other content than in a tree of the same names and kinds of entries; `None` if it has others.
+    pub(crate) fn edited_since(&self, earlier: &Self) -> Option<Vec<&RepoPath>> {
+        if Arc::ptr_eq(&self.entries, &earlier.entries) {
+            return Some(Vec::new());
+        }
+        if self.entries.len() != earlier.entries.len() {
+            return None;
+        }
+        let mut edited = Vec::new();
+        for ((path, entry), (old_path, old)) in self.entries.iter().zip(earlier.entries.iter()) {
+            let is_same = path == old_path
+                && match (entry, old) {
+                    (Entry::File(file), Entry::File(old)) => {
+                        if file.id != old.id {
+                            edited.push(path);
+                        }
+                        true
+                    }
+                    (Entry::Symlink, Entry::Symlink) | (Entry::Submodule, Entry::Submodule) => true,
+                    _ => false,
+                };
+            if !is_same {
+                return None;
+            }
+        }
+        Some(edited)
     }
 
     /// The entry under a path spelled as text.

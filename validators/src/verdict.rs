@@ -13,8 +13,12 @@ use serde_json::json;
 
 use crate::effective::Effective;
 use crate::inputs::Inputs;
+use crate::judge::notes::Noted;
+use crate::judge::settled::Settled;
 use crate::manifest::rollout::RolloutPolicy;
 use crate::rules::question::{Outcome, Question};
+use crate::schema::Hidden;
+use crate::tree::ConfigTree;
 
 /// Whether a tree may be served, and what was found in it.
 #[derive(Debug, Clone)]
@@ -117,6 +121,7 @@ pub(crate) struct Tree {
     pub(crate) rollouts: BTreeMap<String, RolloutPolicy>,
     pub(crate) has_manifest: bool,
     pub(crate) questions: Vec<Question>,
+    pub(crate) settled: Arc<Settled>,
 }
 
 impl ValidTree {
@@ -150,6 +155,16 @@ impl ValidTree {
         &self.0.questions
     }
 
+    /// The tree that it was made of. Cheap to clone.
+    pub fn tree(&self) -> &ConfigTree {
+        &self.0.settled.tree
+    }
+
+    /// What need not be worked out again of the next tree.
+    pub(crate) fn settled(&self) -> &Settled {
+        &self.0.settled
+    }
+
     /// Whether the tree has a manifest.
     pub fn has_manifest(&self) -> bool {
         self.0.has_manifest
@@ -169,11 +184,39 @@ pub(crate) struct ConfigParts {
     pub(crate) owners: Vec<String>,
     pub(crate) base: Effective,
     pub(crate) variants: Vec<Variant>,
+    /// What was found of it, if it had no mistake; then it need not be worked out again.
+    pub(crate) judged: Option<JudgedConfig>,
+}
+
+/// What was found of a config without a mistake, besides its documents.
+#[derive(Debug, Clone)]
+pub(crate) struct JudgedConfig {
+    /// The schema that it was checked against.
+    pub(crate) schema: Option<RepoPath>,
+    /// What its layers do that their authors may not have meant.
+    pub(crate) noted: Vec<Noted>,
+    /// What its layers have wrong that no document shows.
+    pub(crate) hidden: Vec<Hidden>,
+}
+
+impl JudgedConfig {
+    /// Of which nothing was found yet.
+    pub(crate) fn of(schema: Option<RepoPath>) -> Self {
+        Self {
+            schema,
+            noted: Vec::new(),
+            hidden: Vec::new(),
+        }
+    }
 }
 
 impl Config {
     pub(crate) fn new(parts: ConfigParts) -> Self {
         Self(Arc::new(parts))
+    }
+
+    pub(crate) fn parts(&self) -> &ConfigParts {
+        &self.0
     }
 
     /// Name.

@@ -56,6 +56,9 @@ pub enum Found {
     },
 }
 
+/// What a caller of [`Reader::walk_after`] knows: size and bytes of the file with this path and content.
+pub(crate) type Known<'a> = dyn Fn(&[u8], &gix::oid) -> Option<(u64, Option<Arc<[u8]>>)> + 'a;
+
 /// Why a file could not be read.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ReadError {
@@ -127,6 +130,18 @@ impl Reader {
         wants: &dyn Fn(&RepoPath) -> bool,
         visit: &mut dyn FnMut(&[u8], Found),
     ) -> Result<(), GitError> {
+        self.walk_after(commit, limits, (wants, &|_, _| None), visit)
+    }
+
+    /// The same, where the caller may know a file by its path and the name of its content: then no object is touched. He
+    /// must give what would be read.
+    pub(crate) fn walk_after(
+        &self,
+        commit: &CommitId,
+        limits: &ReadLimits,
+        (wants, known): (&dyn Fn(&RepoPath) -> bool, &Known<'_>),
+        visit: &mut dyn FnMut(&[u8], Found),
+    ) -> Result<(), GitError> {
         let repo = self.local();
         let tree = self.tree_of(&repo, commit)?;
         Walk {
@@ -137,6 +152,7 @@ impl Reader {
             entries: 0,
             bytes: 0,
             wants,
+            known,
             visit,
         }
         .run(tree)
@@ -291,6 +307,7 @@ struct Walk<'a> {
     entries: u64,
     bytes: u64,
     wants: &'a dyn Fn(&RepoPath) -> bool,
+    known: &'a Known<'a>,
     visit: &'a mut dyn FnMut(&[u8], Found),
 }
 
@@ -330,6 +347,16 @@ impl Walk<'_> {
     }
 
     fn file(&mut self, path: &[u8], id: gix::ObjectId) -> Result<Found, GitError> {
+        if let Some((size, bytes)) = (self.known)(path, &id) {
+            if bytes.is_some() {
+                self.count(size)?;
+            }
+            return Ok(Found::File {
+                id: id.into(),
+                size,
+                bytes,
+            });
+        }
         let size = self
             .repo
             .find_header(id)
@@ -341,10 +368,7 @@ impl Walk<'_> {
         let wanted = size <= self.limits.file_bytes_max && parsed.is_some_and(|path| (self.wants)(&path));
         let mut bytes = None;
         if wanted {
-            self.bytes = self.bytes.saturating_add(size);
-            if self.bytes > self.limits.total_bytes_max {
-                return Err(self.too_large("bytes", self.limits.total_bytes_max));
-            }
+            self.count(size)?;
             let mut blob = self
                 .repo
                 .find_blob(id)
@@ -356,6 +380,15 @@ impl Walk<'_> {
             size,
             bytes,
         })
+    }
+
+    /// Counts bytes against the limit of all files.
+    fn count(&mut self, size: u64) -> Result<(), GitError> {
+        self.bytes = self.bytes.saturating_add(size);
+        if self.bytes > self.limits.total_bytes_max {
+            return Err(self.too_large("bytes", self.limits.total_bytes_max));
+        }
+        Ok(())
     }
 
     fn too_large(&self, what: &'static str, max: u64) -> GitError {

@@ -19,7 +19,7 @@ use super::{Pipeline, RoundError, versions};
 use crate::clock;
 use crate::git::error::GitError;
 use crate::git::read::Reader;
-use crate::judge::{Judged, judge};
+use crate::judge::{Judged, judge_to_keep};
 use crate::measure::{Against, Measure, new_commits};
 use crate::publish::{Exposed, Published, Snapshot};
 use crate::repo::Repo;
@@ -177,7 +177,13 @@ impl Pipeline {
             )
         };
         let span = info_span!("validate", commit.id = %commit);
-        let judged = Arc::new(judge(reader, commit, &rules, measure).instrument(span).await?);
+        let (judged, earlier) = judge_to_keep(reader, commit, &rules, measure)
+            .instrument(span)
+            .await?;
+        if let Some(earlier) = earlier {
+            self.repo.set_earlier(earlier);
+        }
+        let judged = Arc::new(judged);
         if !was_admitted {
             self.repo.keep_verdict(&judged, clock::now()).await?;
             self.repo.note_verdict(&judged);

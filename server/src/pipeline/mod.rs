@@ -186,7 +186,8 @@ impl Pipeline {
             }
             self.lane.interrupt();
         };
-        serve.instrument(span).await;
+        // Boxed: what all of it needs together is too much for a stack.
+        Box::pin(serve.instrument(span)).await;
     }
 
     /// One round, and what it means for the state of the source.

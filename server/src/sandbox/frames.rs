@@ -30,6 +30,8 @@ struct Header {
     entries: usize,
     /// Entries of the old tree, which follow.
     before: Option<usize>,
+    /// The configs that are tried, if it is no verdict that is wanted.
+    only: Option<BTreeSet<ConfigName>>,
 }
 
 /// What is sent.
@@ -45,6 +47,7 @@ impl<'a> Input<'a> {
     pub(super) fn new(
         entries: &'a [RawEntry],
         (rules, measured): (&Rules, &'a Measured),
+        only: Option<&BTreeSet<ConfigName>>,
     ) -> io::Result<Self> {
         let measure = &measured.measure;
         let header = Header {
@@ -54,7 +57,8 @@ impl<'a> Input<'a> {
             restored: measure.restored.clone(),
             commit: measure.facts.clone(),
             entries: entries.len(),
-            before: measured.before.as_ref().map(Vec::len),
+            before: measured.before.as_deref().map(<[RawEntry]>::len),
+            only: only.cloned(),
         };
         let mut framed = Vec::new();
         put(&mut framed, &serde_json::to_vec(&header)?);
@@ -105,6 +109,11 @@ pub(super) struct Received {
 }
 
 impl Received {
+    /// The configs that are to be tried, if that is all.
+    pub(super) fn only(&self) -> Option<&BTreeSet<ConfigName>> {
+        self.header.only.as_ref()
+    }
+
     pub(super) fn context(&self) -> Context<'_> {
         Context {
             limits: &self.header.limits,
@@ -241,10 +250,7 @@ mod tests {
             (b"sub".to_vec(), Entry::Submodule),
         ];
         let measured = Measured {
-            before: Some(vec![
-                entries[0].clone(),
-                (b"old.toml".to_vec(), file(Some(b"b = 1"))),
-            ]),
+            before: Some([entries[0].clone(), (b"old.toml".to_vec(), file(Some(b"b = 1")))].into()),
             ..Measured::default()
         };
         let rules = Rules {
@@ -255,8 +261,10 @@ mod tests {
             questions: crate::judge::Questions::Put,
             program: None,
             purpose: crate::judge::Purpose::default(),
+            queue: crate::sandbox::Queue::default(),
+            turn: crate::sandbox::Turn::default(),
         };
-        let sent: Vec<u8> = Input::new(&entries, (&rules, &measured))
+        let sent: Vec<u8> = Input::new(&entries, (&rules, &measured), None)
             .unwrap()
             .frames()
             .flatten()

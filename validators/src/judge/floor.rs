@@ -3,6 +3,8 @@
 //! Invariant: every finding here has a code that begins with `floor/`, so that a rejection is known to be outlived
 //! once the settings are others.
 
+use std::sync::Arc;
+
 use headwater_wire::{ConfigName, Finding, RepoPath, Severity, Span};
 
 use crate::context::Context;
@@ -83,7 +85,7 @@ fn rollouts(plan: &Plan, context: &Context<'_>, index: &LineIndex<'_>) -> Vec<Fi
         policy.map_or(RolloutKind::Immediate, |policy| policy.kind)
     };
     let careless = plan.configs.iter().filter(|(_, planned)| kind(planned) < least);
-    let finding = |(name, planned): (&ConfigName, &Planned)| {
+    let finding = |(name, planned): (&ConfigName, &Arc<Planned>)| {
         let message = format!(
             "the server's settings ask for a more careful rollout: `{}`",
             least.as_str()

@@ -3,11 +3,14 @@
 //! Invariant: a step runs only on what the step before let through, so nobody reads ten findings for one mistake. An
 //! invalid manifest ends it: half-judged files would say more about the manifest than about themselves.
 
+mod documents;
 mod entries;
 mod floor;
 mod loosened;
-mod notes;
+pub(crate) mod notes;
 mod protect;
+pub(crate) mod rehearsal;
+pub(crate) mod settled;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,7 +24,6 @@ use crate::inputs::Inputs;
 use crate::library::Library;
 use crate::limits::Limits;
 use crate::manifest;
-use crate::merge::Merged;
 use crate::plan::{Plan, Planned, Terms};
 use crate::rules::before::Before;
 use crate::rules::cel::budget::Budget;
@@ -29,10 +31,10 @@ use crate::rules::checker::{self, Checker};
 use crate::rules::reference::World;
 use crate::schema::Schemas;
 use crate::secrets;
-use crate::source::{Resolver, Source};
 use crate::tree::ConfigTree;
-use crate::verdict::{Config, ConfigParts, Rejection, Tree, ValidTree, Variant, Verdict};
+use crate::verdict::{Config, Rejection, Tree, ValidTree, Verdict};
 use notes::Notes;
+use settled::Settled;
 
 /// What becomes of errors that leave every config with a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +45,13 @@ pub(crate) enum Tolerance {
     Errors,
 }
 
-/// See [`crate::validate`] and [`crate::tolerate`].
-pub(crate) fn judge(tree: &ConfigTree, context: &Context<'_>, tolerance: Tolerance) -> Verdict {
+/// See [`crate::validate`] and [`crate::tolerate`]. What an earlier tree settled is not worked out again.
+pub(crate) fn judge(
+    tree: &ConfigTree,
+    context: &Context<'_>,
+    tolerance: Tolerance,
+    earlier: Option<&ValidTree>,
+) -> Verdict {
     let mut found = Collector::default();
     found.extend(tree.hostile().iter().cloned());
     // With a manifest every name counts. Without one, whatever a repository holds beside its configs is its own affair.
@@ -62,7 +69,7 @@ pub(crate) fn judge(tree: &ConfigTree, context: &Context<'_>, tolerance: Toleran
         found.push(too_many_files(tree.len(), context.limits.files, hint));
         return rejected(found, context.limits);
     }
-    let mut plan = Plan::of(tree, context.limits);
+    let plan = settled::plan(tree, context.limits, earlier);
     if tree.len() > plan.limits.files {
         let most = context.limits.files;
         let hint = format!(
@@ -76,30 +83,44 @@ pub(crate) fn judge(tree: &ConfigTree, context: &Context<'_>, tolerance: Toleran
     if must_reject {
         return rejected(found, &plan.limits);
     }
-    let mut before = before(context, &mut found);
-    if let Some(before) = &before {
-        plan.mask = plan.mask.and(&before.plan.mask);
-    }
+    let mut before = before(context, earlier, &mut found);
+    let plan = match &before {
+        Some(before) => before.hiding(plan),
+        None => plan,
+    };
     let errors = found.errors();
     guard_manifest(tree, &plan, (before.as_ref(), context), &mut found);
+    let guard_errors = found.errors() - errors;
     let judging = Judging {
-        tree,
-        library: Library::new(tree, &plan),
-        schemas: Schemas::new(tree, &plan),
-        notes: Notes::default(),
-        merged_bytes: 0,
-        guard_errors: found.errors() - errors,
+        guard_errors,
         found,
-        plan,
-        context,
         tolerance,
+        ..Judging::new((tree, context), plan, earlier)
     };
     judging.configs(before.as_mut())
 }
 
+/// See [`crate::rehearse`].
+pub(crate) fn rehearse(tree: &ConfigTree, context: &Context<'_>, only: &BTreeSet<ConfigName>) -> bool {
+    let mut plan = Plan::of(tree, context.limits);
+    plan.configs.retain(|name, _| only.contains(name));
+    let is_whole = plan.configs.len() == only.len();
+    let mut before = context.before.map(|before| {
+        let plan = Plan::of(before, context.limits);
+        Before::of(before, Arc::new(plan))
+    });
+    let judging = Judging::new((tree, context), Arc::new(plan), None);
+    judging.rehearse(before.as_mut()) && is_whole
+}
+
 /// What is exposed now. Its manifest was valid once; if it is not any more, its guards cannot hold.
-fn before<'a>(context: &Context<'a>, found: &mut Collector) -> Option<Before<'a>> {
-    let before = Before::of(context.before?, context.limits);
+fn before<'a>(
+    context: &Context<'a>,
+    earlier: Option<&ValidTree>,
+    found: &mut Collector,
+) -> Option<Before<'a>> {
+    let tree = context.before?;
+    let before = Before::of(tree, settled::plan(tree, context.limits, earlier));
     if before.plan.is_valid() {
         return Some(before);
     }
@@ -136,9 +157,9 @@ fn restores_all(context: &Context<'_>) -> bool {
 pub(crate) fn declare(tree: &ConfigTree, limits: &Limits) -> Option<BTreeMap<ConfigName, Inputs>> {
     let plan = Plan::of(tree, limits);
     plan.is_valid().then(|| {
-        plan.configs
-            .into_iter()
-            .map(|(name, planned)| (name, planned.inputs))
+        let configs = plan.configs.iter();
+        configs
+            .map(|(name, planned)| (name.clone(), planned.inputs.clone()))
             .collect()
     })
 }
@@ -159,6 +180,8 @@ fn too_many_files(files: usize, limit: usize, hint: impl Into<String>) -> Findin
 /// The work on the documents of one tree.
 struct Judging<'a> {
     tree: &'a ConfigTree,
+    /// A tree under the same manifest, of which some may still hold.
+    earlier: Option<&'a ValidTree>,
     library: Library<'a>,
     schemas: Schemas<'a>,
     notes: Notes,
@@ -166,52 +189,59 @@ struct Judging<'a> {
     /// Errors of guards and rules. They reject without a manifest too: the exposed one's may still hold.
     guard_errors: usize,
     found: Collector,
-    plan: Plan,
+    plan: Arc<Plan>,
     context: &'a Context<'a>,
     tolerance: Tolerance,
 }
 
-impl Judging<'_> {
-    fn configs(mut self, mut before: Option<&mut Before<'_>>) -> Verdict {
-        let planned = std::mem::take(&mut self.plan.configs);
-        let declared = planned.len();
-        let mut tree = Tree {
-            has_manifest: self.plan.has_manifest,
-            ..Tree::default()
-        };
-        let mut sound = BTreeMap::new();
-        for (name, mut planned) in planned {
-            if self.merged_bytes > self.plan.limits.merged_bytes {
-                self.found
-                    .push(too_much_merged(&planned, self.plan.limits.merged_bytes));
-                return rejected(self.found, &self.plan.limits);
-            }
-            let first = planned.layers.first().cloned();
-            let terms = std::mem::take(&mut planned.terms);
-            let errors = self.found.errors();
-            match (self.config(&name, planned), first) {
-                (Some(config), _) => {
-                    if self.found.errors() == errors {
-                        sound.insert(name.clone(), terms);
-                    }
-                    tree.configs.insert(name, config);
-                }
-                (None, Some(path)) => {
-                    tree.unreadable.insert(name, path);
-                }
-                (None, None) => {}
-            }
+impl<'a> Judging<'a> {
+    fn new(
+        (tree, context): (&'a ConfigTree, &'a Context<'a>),
+        plan: Arc<Plan>,
+        earlier: Option<&'a ValidTree>,
+    ) -> Self {
+        let earlier = settled::usable(earlier, tree, &plan);
+        Self {
+            tree,
+            earlier,
+            library: Library::new(tree, &plan),
+            schemas: Schemas::new(tree, &plan, earlier.map(|earlier| &earlier.settled().schemas)),
+            notes: Notes::default(),
+            merged_bytes: 0,
+            guard_errors: 0,
+            found: Collector::default(),
+            plan,
+            context,
+            tolerance: Tolerance::Nothing,
         }
-        let blocked = std::mem::take(&mut self.plan.blocked);
-        tree.unreadable.extend(blocked);
+    }
+
+    fn configs(mut self, mut before: Option<&mut Before<'_>>) -> Verdict {
+        let declared = self.plan.configs.len();
+        let Some((mut tree, sound)) = self.work_out() else {
+            return rejected(self.found, &self.plan.limits);
+        };
+        let errors = self.rules(&mut tree, (&sound, declared), before.as_deref_mut());
+        self.guard_errors += errors;
+        self.finish(tree, before.as_deref())
+    }
+
+    /// Whether nothing is wrong. What rules say does not count: most of what they look at may be missing here.
+    fn rehearse(mut self, mut before: Option<&mut Before<'_>>) -> bool {
+        let declared = self.plan.configs.len();
+        let Some((mut tree, sound)) = self.work_out() else {
+            return false;
+        };
+        let found = std::mem::take(&mut self.found);
         self.rules(&mut tree, (&sound, declared), before.as_deref_mut());
-        let secrets = self.secrets(&tree, before.as_deref());
-        self.finish(tree, secrets)
+        self.found = found;
+        self.finish(tree, before.as_deref()).is_valid()
     }
 
     /// Secrets by the tree's own manifest, and by the exposed one in what differs from what is exposed.
-    fn secrets(&self, tree: &Tree, before: Option<&Before<'_>>) -> Vec<Finding> {
-        let mut found = secrets::check(self.tree, &self.plan, &self.library);
+    fn secrets(&self, tree: &Tree, before: Option<&Before<'_>>) -> (Vec<Finding>, secrets::Settled) {
+        let known = self.earlier.map(|earlier| &earlier.settled().files);
+        let (mut found, settled) = secrets::check(self.tree, &self.plan, (&self.library, known));
         if let Some(before) = before.filter(|_| !restores_all(self.context)) {
             let restored = self.restored_files(tree);
             let differs =
@@ -223,7 +253,7 @@ impl Judging<'_> {
             let still = secrets::check_still(paths, (&self.plan, &before.plan), &self.library, &found);
             found.extend(still);
         }
-        found
+        (found, settled)
     }
 
     /// The files of configs that are as they were in an admitted commit.
@@ -240,13 +270,49 @@ impl Judging<'_> {
             .collect()
     }
 
+    /// All configs, and what the manifest says of those without a mistake; `None` if they are too much.
+    fn work_out(&mut self) -> Option<(Tree, BTreeMap<ConfigName, Arc<Terms>>)> {
+        let plan = Arc::clone(&self.plan);
+        let mut tree = Tree {
+            has_manifest: self.plan.has_manifest,
+            ..Tree::default()
+        };
+        let mut sound = BTreeMap::new();
+        for (name, planned) in &plan.configs {
+            if self.merged_bytes > self.plan.limits.merged_bytes {
+                self.found
+                    .push(too_much_merged(planned, self.plan.limits.merged_bytes));
+                return None;
+            }
+            let first = planned.layers.first().cloned();
+            let errors = self.found.errors();
+            match (self.config(name, planned), first) {
+                (Some(config), _) => {
+                    if self.found.errors() == errors {
+                        sound.insert(name.clone(), Arc::clone(&planned.terms));
+                    }
+                    tree.configs.insert(name.clone(), config);
+                }
+                (None, Some(path)) => {
+                    tree.unreadable.insert(name.clone(), path);
+                }
+                (None, None) => {}
+            }
+        }
+        let blocked = plan.blocked.iter();
+        tree.unreadable
+            .extend(blocked.map(|(name, path)| (name.clone(), path.clone())));
+        Some((tree, sound))
+    }
+
     /// A document with a mistake is not held against rules: they would only say in other words what is wrong with it.
+    /// How many errors there are by rules.
     fn rules(
         &mut self,
         tree: &mut Tree,
-        (sound, declared): (&BTreeMap<ConfigName, Terms>, usize),
+        (sound, declared): (&BTreeMap<ConfigName, Arc<Terms>>, usize),
         before: Option<&mut Before<'_>>,
-    ) {
+    ) -> usize {
         let errors = self.found.errors();
         let (before, old) = match before {
             Some(before) => {
@@ -277,24 +343,31 @@ impl Judging<'_> {
             },
         };
         tree.questions = checker.run();
-        self.guard_errors += self.found.errors() - errors;
+        self.found.errors() - errors
     }
 
     /// With a manifest every error rejects. Without one a file that never was a good config is tolerated; a secret is
     /// not, since that file is served as raw bytes.
-    fn finish(mut self, mut tree: Tree, secrets: Vec<Finding>) -> Verdict {
-        self.found.extend(std::mem::take(&mut self.notes).into_findings());
+    fn finish(mut self, mut tree: Tree, before: Option<&Before<'_>>) -> Verdict {
+        let notes = std::mem::take(&mut self.notes);
+        self.found
+            .extend(notes.into_findings(|| documents::merges(&tree)));
         let is_config = |path: &RepoPath| {
             tree.configs
                 .values()
                 .any(|config| config.base().sources().contains(path))
         };
-        self.found.extend(self.schemas.finish(is_config));
+        let schemas = self
+            .schemas
+            .finish((&mut self.library, &mut self.found), is_config, || {
+                documents::documents(&tree)
+            });
         let lost: Vec<_> = tree
             .unreadable
             .iter()
             .filter(|(name, _)| self.context.exposed.contains(*name))
             .collect();
+        let (secrets, files) = self.secrets(&tree, before);
         let has_secret = secrets.iter().any(Finding::is_error);
         self.found.extend(secrets);
         let (must_reject, is_readable) = if self.plan.has_manifest {
@@ -325,99 +398,9 @@ impl Judging<'_> {
             self.found.soften();
         }
         tree.findings = self.found.finish(self.plan.limits.findings);
-        tree.rollouts = self.plan.rollouts;
+        tree.settled = Arc::new(Settled::new((self.tree, &self.plan), schemas, files));
+        tree.rollouts.clone_from(&self.plan.rollouts);
         Verdict::Valid(ValidTree::new(tree))
-    }
-
-    /// `None` if a file cannot be read; the findings are with the file.
-    fn config(&mut self, name: &ConfigName, planned: Planned) -> Option<Config> {
-        let layers = self.sources(&planned.layers)?;
-        let merged = self.merge(name, &layers);
-        let schema = planned.schema.as_ref();
-        let base = self.effective((name, None), merged.clone(), layers.clone(), schema);
-        let mut variants = Vec::new();
-        for variant in planned.variants {
-            let mut all = layers.clone();
-            all.extend(self.sources(&variant.layers)?);
-            let merged = self.patch(name, merged.clone(), &all, layers.len());
-            let effective = self.effective((name, Some(&variant.name)), merged, all, schema);
-            let (name, when, matchers) = (variant.name, variant.when, variant.matchers);
-            variants.push(Variant {
-                name,
-                when,
-                matchers,
-                effective,
-            });
-        }
-        let Planned {
-            inputs,
-            rollout,
-            owners,
-            ..
-        } = planned;
-        Some(Config::new(ConfigParts {
-            name: name.clone(),
-            inputs,
-            rollout,
-            owners,
-            base,
-            variants,
-        }))
-    }
-
-    /// All of the documents, or none; every one is tried, so that all faults are found.
-    fn sources(&mut self, paths: &[RepoPath]) -> Option<Vec<Arc<Source>>> {
-        let found = &mut self.found;
-        let sources: Vec<_> = paths
-            .iter()
-            .map(|path| self.library.source(path, found))
-            .collect();
-        sources.into_iter().collect()
-    }
-
-    fn merge(&mut self, name: &ConfigName, layers: &[Arc<Source>]) -> Merged {
-        let Some((lowest, _)) = layers.split_first() else {
-            return Merged::empty();
-        };
-        self.notes.used(&lowest.path);
-        self.patch(name, Merged::document(&lowest.root), layers, 1)
-    }
-
-    /// Puts the layers from index `from` on top.
-    fn patch(
-        &mut self,
-        name: &ConfigName,
-        mut merged: Merged,
-        layers: &[Arc<Source>],
-        from: usize,
-    ) -> Merged {
-        let resolver = Resolver::new(layers);
-        for (index, layer) in layers.iter().enumerate().skip(from) {
-            self.notes.used(&layer.path);
-            for note in merged.apply(&layer.root, index, self.plan.defaults.nulls) {
-                self.notes.add(name, &resolver, &note);
-            }
-        }
-        merged
-    }
-
-    fn effective(
-        &mut self,
-        (name, variant): (&ConfigName, Option<&str>),
-        merged: Merged,
-        layers: Vec<Arc<Source>>,
-        schema: Option<&RepoPath>,
-    ) -> Effective {
-        let mask = self.plan.mask.clone();
-        let effective = Effective::new(variant.map(str::to_owned), merged, layers, mask);
-        self.merged_bytes = self.merged_bytes.saturating_add(effective.canonical().len());
-        if let Some(schema) = schema {
-            self.schemas
-                .check(&mut self.library, schema, (name, &effective), &mut self.found);
-        } else {
-            self.schemas.unchecked(&effective);
-        }
-        effective
     }
 }
 

@@ -7,42 +7,55 @@ use std::collections::BTreeMap;
 
 use headwater_wire::{ConfigName, Finding, RepoPath, Severity, Span};
 
+use crate::effective::Effective;
 use crate::merge::{Note, NoteKind};
 use crate::source::Resolver;
+
+/// A note on one document of a config, counted from its base document.
+#[derive(Debug, Clone)]
+pub(crate) struct Noted {
+    pub(super) document: usize,
+    pub(super) note: Note,
+}
 
 /// Notes of all merges of one tree.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
-    /// How often each file was part of a merge.
-    uses: BTreeMap<RepoPath, usize>,
     /// How often each was noted, with the first finding.
     noted: BTreeMap<(RepoPath, String, NoteKind), (usize, Finding)>,
 }
 
 impl Notes {
-    /// A file is part of a merge.
-    pub(super) fn used(&mut self, path: &RepoPath) {
-        *self.uses.entry(path.clone()).or_default() += 1;
-    }
-
-    pub(super) fn add(&mut self, config: &ConfigName, resolver: &Resolver<'_>, note: &Note) {
-        let Some(path) = resolver.path(note.at.layer) else {
+    /// Counts what was noted of a config.
+    pub(super) fn count(&mut self, config: &ConfigName, documents: &[&Effective], noted: &[Noted]) {
+        if noted.is_empty() {
             return;
-        };
-        let key = (path.clone(), note.pointer.clone(), note.kind);
-        if let Some((times, _)) = self.noted.get_mut(&key) {
-            *times += 1;
-        } else {
-            self.noted.insert(key, (1, finding(config, resolver, note)));
+        }
+        let resolvers: Vec<_> = documents.iter().map(|effective| effective.resolver()).collect();
+        for Noted { document, note } in noted {
+            let Some(resolver) = resolvers.get(*document) else {
+                continue;
+            };
+            let Some(path) = resolver.path(note.at.layer) else {
+                continue;
+            };
+            let key = (path.clone(), note.pointer.clone(), note.kind);
+            let first = || (0, finding(config, resolver, note));
+            self.noted.entry(key).or_insert_with(first).0 += 1;
         }
     }
 
-    pub(super) fn into_findings(self) -> Vec<Finding> {
-        let Self { uses, noted } = self;
+    /// `merges` says how often each file was part of a merge.
+    pub(super) fn into_findings(self, merges: impl FnOnce() -> BTreeMap<RepoPath, usize>) -> Vec<Finding> {
+        if self.noted.is_empty() {
+            return Vec::new();
+        }
+        let merges = merges();
         let holds = |path: &RepoPath, kind: NoteKind, times: usize| {
-            kind == NoteKind::ChangesType || uses.get(path).is_none_or(|uses| times >= *uses)
+            kind == NoteKind::ChangesType || merges.get(path).is_none_or(|merges| times >= *merges)
         };
-        let kept = noted
+        let kept = self
+            .noted
             .into_iter()
             .filter(|((path, _, kind), (times, _))| holds(path, *kind, *times));
         kept.map(|(_, (_, finding))| finding).collect()

@@ -167,13 +167,13 @@ impl Planner<'_> {
             owners,
             rollout: entry.rollout.clone(),
             inputs,
-            terms: Terms {
+            terms: Arc::new(Terms {
                 declared: Some(entry.range),
                 rules: entry.rules.iter().map(|id| id.value.clone()).collect(),
                 bindings: bindings.clone(),
-            },
+            }),
         };
-        self.plan.configs.insert(name, planned);
+        self.plan.configs.insert(name, Arc::new(planned));
     }
 
     /// The name, if it is one and nobody has it.

@@ -36,13 +36,15 @@ const SUGGESTED_FINDINGS: usize = 200;
 const SUGGESTED_FROM: usize = 1_000;
 
 /// What is to be parsed, merged and checked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Plan {
-    pub(crate) configs: BTreeMap<ConfigName, Planned>,
+    pub(crate) configs: BTreeMap<ConfigName, Arc<Planned>>,
     /// Names that a file stands for and that cannot be a config; only without manifest.
     pub(crate) blocked: BTreeMap<ConfigName, RepoPath>,
     pub(crate) defaults: Defaults,
     pub(crate) limits: Limits,
+    /// The server's limits, which the manifest may have lowered.
+    server: Limits,
     pub(crate) rollouts: BTreeMap<String, RolloutPolicy>,
     pub(crate) rules: BTreeMap<String, Rule>,
     pub(crate) protect: Protect,
@@ -57,7 +59,7 @@ pub(crate) struct Plan {
 }
 
 /// One config before its files are read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Planned {
     /// Files of the base document, lowest first; never empty.
     pub(crate) layers: Vec<RepoPath>,
@@ -66,7 +68,7 @@ pub(crate) struct Planned {
     pub(crate) owners: Vec<String>,
     pub(crate) rollout: Option<String>,
     pub(crate) inputs: Inputs,
-    pub(crate) terms: Terms,
+    pub(crate) terms: Arc<Terms>,
 }
 
 /// What the manifest says of a config besides its content.
@@ -81,7 +83,7 @@ pub(crate) struct Terms {
 }
 
 /// One variant before its files are read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct PlannedVariant {
     pub(crate) name: String,
     pub(crate) when: BTreeMap<String, String>,
@@ -102,6 +104,37 @@ impl Plan {
                 Self::invalid(server, vec![finding])
             }
         }
+    }
+
+    /// The plan of a tree in which only files were edited since the tree of this plan, and not the manifest; `None` if
+    /// that is not so. A plan hangs on content by the inputs of configs alone.
+    pub(crate) fn after(
+        self: &Arc<Self>,
+        (tree, earlier): (&ConfigTree, &ConfigTree),
+        server: &Limits,
+    ) -> Option<Arc<Self>> {
+        let edited: BTreeSet<&RepoPath> = tree.edited_since(earlier)?.into_iter().collect();
+        if self.server != *server || edited.iter().any(|path| path.as_str() == manifest::PATH) {
+            return None;
+        }
+        let is_touched = |planned: &Planned| planned.inputs.files().iter().any(|path| edited.contains(path));
+        let touched: Vec<&ConfigName> = self
+            .configs
+            .iter()
+            .filter(|(_, planned)| !edited.is_empty() && is_touched(planned))
+            .map(|(name, _)| name)
+            .collect();
+        if touched.is_empty() {
+            return Some(Arc::clone(self));
+        }
+        let mut plan = Self::clone(self);
+        for name in touched {
+            if let Some(planned) = plan.configs.get_mut(name) {
+                let inputs = planned.inputs_in(tree, &self.defaults);
+                Arc::make_mut(planned).inputs = inputs;
+            }
+        }
+        Some(Arc::new(plan))
     }
 
     /// How the files of the tree are read.
@@ -136,7 +169,7 @@ impl Plan {
             return Self::invalid(server, vec![finding]);
         }
         match manifest::load(bytes, server) {
-            Ok(manifest) => Planner::new(tree, &manifest, bytes).plan(),
+            Ok(manifest) => Planner::new(tree, (&manifest, server), bytes).plan(),
             Err(findings) => Self::invalid(server, findings),
         }
     }
@@ -145,12 +178,13 @@ impl Plan {
         Self {
             has_manifest: true,
             findings,
-            ..Self::empty(Defaults::without_manifest(), server.clone())
+            ..Self::empty(Defaults::without_manifest(), (server.clone(), server))
         }
     }
 
-    fn empty(defaults: Defaults, limits: Limits) -> Self {
+    fn empty(defaults: Defaults, (limits, server): (Limits, &Limits)) -> Self {
         Self {
+            server: server.clone(),
             configs: BTreeMap::new(),
             blocked: BTreeMap::new(),
             defaults,
@@ -164,6 +198,14 @@ impl Plan {
             schemas: BTreeSet::new(),
             findings: Vec::new(),
         }
+    }
+}
+
+impl Planned {
+    /// Its inputs, where its files are the same and their content may differ.
+    fn inputs_in(&self, tree: &ConfigTree, defaults: &Defaults) -> Inputs {
+        self.inputs
+            .with_digest_of(&canonical_inputs(tree, defaults, &self.layers, &self.variants))
     }
 }
 
@@ -190,8 +232,9 @@ struct Watched {
 }
 
 impl<'a> Planner<'a> {
-    fn new(tree: &'a ConfigTree, manifest: &'a Manifest, bytes: &'a Arc<[u8]>) -> Self {
-        let mut plan = Plan::empty(manifest.defaults.clone(), manifest.limits.clone());
+    fn new(tree: &'a ConfigTree, (manifest, server): (&'a Manifest, &Limits), bytes: &'a Arc<[u8]>) -> Self {
+        let limits = (manifest.limits.clone(), server);
+        let mut plan = Plan::empty(manifest.defaults.clone(), limits);
         plan.has_manifest = true;
         plan.manifest = Some(Arc::clone(bytes));
         plan.mask = Mask::new(manifest);
@@ -244,6 +287,19 @@ fn inputs(
     variants: &[PlannedVariant],
     watched: Watched,
 ) -> Inputs {
+    let canonical = canonical_inputs(tree, defaults, layers, variants);
+    let of_variants = variants.iter().flat_map(|variant| &variant.layers);
+    let files = layers.iter().chain(of_variants).cloned().collect();
+    Inputs::new(&canonical, files, watched.paths, watched.names)
+}
+
+/// All that decides a config's content, as text.
+fn canonical_inputs(
+    tree: &ConfigTree,
+    defaults: &Defaults,
+    layers: &[RepoPath],
+    variants: &[PlannedVariant],
+) -> String {
     let ids = |paths: &[RepoPath]| -> Vec<(String, String)> {
         let id = |path: &RepoPath| match tree.get(path) {
             Some(Entry::File(file)) => file.id.to_string(),
@@ -251,8 +307,6 @@ fn inputs(
         };
         paths.iter().map(|path| (path.to_string(), id(path))).collect()
     };
-    let of_variants = variants.iter().flat_map(|variant| &variant.layers);
-    let files = layers.iter().chain(of_variants).cloned().collect();
     let variants: Vec<_> = variants
         .iter()
         .map(|variant| (&variant.name, &variant.when, ids(&variant.layers)))
@@ -262,6 +316,5 @@ fn inputs(
         defaults.merge_keys == MergeKeys::Expand,
         defaults.toml == TomlVersion::V1_0,
     );
-    let canonical = serde_json::json!([1, ids(layers), variants, options]).to_string();
-    Inputs::new(&canonical, files, watched.paths, watched.names)
+    serde_json::json!([1, ids(layers), variants, options]).to_string()
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use headwater_wire::{ConfigName, Finding, RepoPath, Severity, Span};
 
 use super::names::Names;
-use super::{Plan, Planned, Planner, Terms, Watched, inputs};
+use super::{Plan, Planned, Planner, Watched, inputs};
 use crate::limits::Limits;
 use crate::manifest;
 use crate::manifest::model::{Defaults, Unmatched};
@@ -20,7 +20,7 @@ const EXTENSIONS: [&str; 4] = ["toml", "json", "yaml", "yml"];
 
 /// Every config file is a config.
 pub(super) fn without_manifest(tree: &ConfigTree, server: &Limits) -> Plan {
-    let mut plan = Plan::empty(Defaults::without_manifest(), server.clone());
+    let mut plan = Plan::empty(Defaults::without_manifest(), (server.clone(), server));
     let names = Arc::new(Names::default());
     let mut others: BTreeMap<ConfigName, RepoPath> = BTreeMap::new();
     let mut files: BTreeMap<ConfigName, Vec<&RepoPath>> = BTreeMap::new();
@@ -38,7 +38,7 @@ pub(super) fn without_manifest(tree: &ConfigTree, server: &Limits) -> Plan {
     for (name, paths) in files {
         if let [path] = paths.as_slice() {
             plan.configs
-                .insert(name, single(tree, &plan.defaults, path, &names));
+                .insert(name, Arc::new(single(tree, &plan.defaults, path, &names)));
         } else {
             plan.findings.extend(same_name(&name, &paths));
             plan.blocked
@@ -166,7 +166,7 @@ impl Planner<'_> {
             self.plan.findings.extend(findings);
         } else {
             let planned = single(self.tree, &self.manifest.defaults, path, &self.names);
-            self.plan.configs.insert(name, planned);
+            self.plan.configs.insert(name, Arc::new(planned));
         }
     }
 }
@@ -190,7 +190,7 @@ fn single(tree: &ConfigTree, defaults: &Defaults, path: &RepoPath, names: &Arc<N
         owners: Vec::new(),
         rollout: None,
         inputs,
-        terms: Terms::default(),
+        terms: Arc::default(),
     }
 }
 

@@ -10,7 +10,6 @@ use headwater_wire::{ConfigName, RepoPath};
 use crate::collect::Collector;
 use crate::effective::Effective;
 use crate::library::Library;
-use crate::limits::Limits;
 use crate::merge::{Merged, Nulls};
 use crate::plan::{Plan, Planned};
 use crate::rules::rule::Rule;
@@ -22,7 +21,7 @@ use crate::verdict::Config;
 /// The exposed tree under its own manifest.
 pub(crate) struct Before<'a> {
     pub(crate) tree: &'a ConfigTree,
-    pub(crate) plan: Plan,
+    pub(crate) plan: Arc<Plan>,
     library: Library<'a>,
 }
 
@@ -34,10 +33,20 @@ pub(crate) struct Documents {
 }
 
 impl<'a> Before<'a> {
-    pub(crate) fn of(tree: &'a ConfigTree, limits: &Limits) -> Self {
-        let plan = Plan::of(tree, limits);
+    pub(crate) fn of(tree: &'a ConfigTree, plan: Arc<Plan>) -> Self {
         let library = Library::new(tree, &plan);
         Self { tree, plan, library }
+    }
+
+    /// A plan that hides what is hidden here too.
+    pub(crate) fn hiding(&self, plan: Arc<Plan>) -> Arc<Plan> {
+        let mask = plan.mask.clone().and(&self.plan.mask);
+        if mask == plan.mask {
+            return plan;
+        }
+        let mut plan = Arc::unwrap_or_clone(plan);
+        plan.mask = mask;
+        Arc::new(plan)
     }
 
     /// All documents, if any rule of `plan` or of this manifest measures a change.

@@ -43,7 +43,7 @@ pub(crate) struct Checker<'a, 't, 'b> {
     /// The documents of `before`.
     pub(crate) old: &'a BTreeMap<ConfigName, Documents>,
     /// The configs without a mistake, with what the manifest says of them.
-    pub(crate) sound: &'a BTreeMap<ConfigName, Terms>,
+    pub(crate) sound: &'a BTreeMap<ConfigName, Arc<Terms>>,
     /// Whether those are all that the tree declares.
     pub(crate) coverage: Coverage,
     pub(crate) world: World<'a, 't>,
@@ -70,9 +70,12 @@ impl<'a> Checker<'a, '_, '_> {
         let stage = self.stage(&sources);
         let (sound, configs, old) = (self.sound, self.world.configs, self.old);
         for (name, terms) in sound {
-            let Some(config) = configs.get(name) else { continue };
+            let held = self.rules_for(name, terms);
+            let Some(config) = configs.get(name).filter(|_| !held.is_empty()) else {
+                continue;
+            };
             let subjects = subjects(name, terms, config, old.get(name));
-            for held in self.rules_for(name, terms) {
+            for held in held {
                 self.document_rule(held, &subjects, &stage);
             }
         }
@@ -102,7 +105,11 @@ impl<'a> Checker<'a, '_, '_> {
     where
         'a: 's,
     {
-        let configs = self.sound.iter().filter_map(|(name, terms)| {
+        // Most manifests have no expression, and few expressions look at other configs.
+        let asks = |rule: &Rule| rule.mentions_configs();
+        let is_asked = self.plan.rules.values().any(asks) || self.exposed_rules().any(asks);
+        let asked_about = self.sound.iter().filter(|_| is_asked);
+        let configs = asked_about.filter_map(|(name, terms)| {
             let config = self.world.configs.get(name)?;
             subjects(name, terms, config, None).documents.first().map(facts)
         });
@@ -262,14 +269,16 @@ impl<'a> Checker<'a, '_, '_> {
 
     /// One question for each rule with a webhook, if a config it is for changes.
     fn questions(&mut self, stage: &Stage<'_>) -> Vec<Question> {
-        if self.before.is_none() {
+        let asks = |rule: &Rule| rule.says.webhook().is_some();
+        let is_anybody_asked = self.plan.rules.values().any(asks) || self.exposed_rules().any(asks);
+        if self.before.is_none() || !is_anybody_asked {
             return Vec::new();
         }
         let mut asked: Vec<(Held<'_>, Vec<QuestionedConfig>)> = Vec::new();
         let names: BTreeSet<&ConfigName> = self.world.configs.keys().chain(self.old.keys()).collect();
         for name in names {
             let config = self.world.configs.get(name);
-            let terms = self.sound.get(name);
+            let terms = self.sound.get(name).map(Arc::as_ref);
             let gone = Terms::default();
             let changes = changed(name, config, self.old.get(name));
             if changes.is_empty() {
@@ -431,7 +440,7 @@ impl<'a> Checker<'a, '_, '_> {
 }
 
 /// Whether a rule holds for a config of which the manifest says this.
-fn holds_for(rule: &Rule, terms: &Terms) -> bool {
+pub(crate) fn holds_for(rule: &Rule, terms: &Terms) -> bool {
     match rule.reach {
         Reach::All => rule.is_about_all(),
         Reach::Named => terms.rules.contains(&rule.id),

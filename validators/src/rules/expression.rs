@@ -41,6 +41,11 @@ impl Expression {
     pub(crate) fn mentions_files(&self) -> bool {
         self.program.mentions(Variable::Files)
     }
+
+    /// Whether it looks at other configs.
+    pub(crate) fn mentions_configs(&self) -> bool {
+        self.program.mentions(Variable::Configs)
+    }
 }
 
 impl PartialEq for Expression {

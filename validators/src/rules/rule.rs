@@ -202,14 +202,44 @@ impl Rule {
 
     /// Whether an expression of it looks into files.
     pub(crate) fn mentions_files(&self) -> bool {
+        self.expressions().any(Expression::mentions_files)
+    }
+
+    /// Whether an expression of it looks at other configs.
+    pub(crate) fn mentions_configs(&self) -> bool {
+        self.expressions().any(Expression::mentions_configs)
+    }
+
+    /// Whether what it costs hangs on documents that nothing but the rule itself can tell.
+    pub(crate) fn ranges_widely(&self) -> bool {
+        let looks_into_another = match &self.says.check {
+            Check::Exists(target) => match target.place {
+                TargetPlace::Config(_) => true,
+                TargetPlace::File(_) => target.key.is_some(),
+                TargetPlace::Document => false,
+            },
+            Check::Expr(_, ScopeKind::Commit) => true,
+            Check::Immutable
+            | Check::MaxFactor(_)
+            | Check::MaxDelta(_)
+            | Check::OnlyGrow
+            | Check::Unique(_)
+            | Check::MatchesPath(_)
+            | Check::RequireTogether(_)
+            | Check::DenyPath(_)
+            | Check::Expr(_, ScopeKind::Document)
+            | Check::Webhook(_) => false,
+        };
+        looks_into_another || self.mentions_files() || self.mentions_configs()
+    }
+
+    fn expressions(&self) -> impl Iterator<Item = &Expression> {
         let test = if let Check::Expr(test, _) = &self.says.check {
             Some(test)
         } else {
             None
         };
-        test.into_iter()
-            .chain(&self.says.when)
-            .any(Expression::mentions_files)
+        test.into_iter().chain(&self.says.when)
     }
 
     /// Texts with placeholders that the config must give a value.

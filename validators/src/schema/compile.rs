@@ -1,16 +1,17 @@
 //! A schema file made ready to check documents, or the finding that says why it cannot be.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use headwater_wire::{Finding, Severity};
+use headwater_wire::{Finding, RepoPath, Severity};
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{Draft, PatternOptions, ReferencingError, ValidationError, ValidationOptions, Validator};
 use serde_json::Value;
 
 use super::formats;
+use super::fragment::relax::relax;
 use super::message;
 use super::seen::Seen;
-use super::store::{Retriever, Store, uri_of};
+use super::store::{Led, Retriever, Store, uri_of};
 use super::violation::{self, Context, Violation};
 use super::{Dialect, Formats, RegexEngine, SchemaOptions};
 use crate::document::lines::LineIndex;
@@ -30,12 +31,17 @@ const REGEX_HINT: &str =
     "make it smaller; look-around and back-references need `defaults.regex = \"backtracking\"`";
 const DIALECT_HINT: &str = "a schema must follow the dialect that it names in `$schema`, by default 2020-12";
 
-/// A compiled schema.
-pub(super) struct Compiled {
+/// A compiled schema. It depends on the files that it was made of and on nothing else, so it may outlive its tree.
+#[derive(Debug)]
+pub(crate) struct Compiled {
     validator: Validator,
     /// The schema itself, to look up what it says beside a keyword.
     schema: Value,
+    /// The files that it was made of.
     store: Arc<Store>,
+    led: Led,
+    /// The same for parts of documents, once that was wanted.
+    relaxed: OnceLock<Option<Box<Self>>>,
 }
 
 impl Compiled {
@@ -45,39 +51,57 @@ impl Compiled {
         options: SchemaOptions,
     ) -> Result<Self, Box<Finding>> {
         let schema = source.root.to_json();
+        let retriever = Retriever::new(store);
         let built = configured(&schema, options)
             .with_base_uri(uri_of(source.path.as_str()))
-            .with_retriever(Retriever(Arc::clone(store)))
+            .with_retriever(retriever.clone())
             .build(&schema);
+        let led = retriever.end();
         match built {
-            Ok(validator) => Ok(Self {
-                validator,
-                schema,
-                store: Arc::clone(store),
-            }),
+            Ok(validator) => {
+                let mut paths = led.to.clone();
+                paths.insert(source.path.clone());
+                let store = Arc::new(store.part(&paths));
+                Ok(Self::of(validator, schema, (store, led)))
+            }
             Err(error) => Err(Box::new(invalid_schema(source, &error))),
         }
     }
 
     /// A schema that was made from one that compiled.
-    pub(super) fn of_json(schema: Value, store: &Arc<Store>, options: SchemaOptions) -> Option<Self> {
+    fn of_json(schema: Value, store: &Arc<Store>, options: SchemaOptions) -> Option<Self> {
+        let retriever = Retriever::new(store);
         let built = configured(&schema, options)
             .with_base_uri(MADE_URI)
-            .with_retriever(Retriever(Arc::clone(store)))
+            .with_retriever(retriever.clone())
             .build(&schema);
-        built.ok().map(|validator| Self {
+        let led = retriever.end();
+        let validator = built.ok()?;
+        Some(Self::of(validator, schema, (Arc::clone(store), led)))
+    }
+
+    fn of(validator: Validator, schema: Value, (store, led): (Arc<Store>, Led)) -> Self {
+        Self {
             validator,
             schema,
-            store: Arc::clone(store),
-        })
+            store,
+            led,
+            relaxed: OnceLock::new(),
+        }
     }
 
-    pub(super) fn schema(&self) -> &Value {
-        &self.schema
+    /// Where its references led.
+    pub(super) fn led(&self) -> &Led {
+        &self.led
     }
 
-    pub(super) fn store(&self) -> &Arc<Store> {
-        &self.store
+    /// The same schema, which is at `path`, for parts of documents; `None` if it has no such form.
+    pub(super) fn relaxed(&self, path: &RepoPath, options: SchemaOptions) -> Option<&Self> {
+        let make = || {
+            let relaxed = relax(&self.schema, path, options.dialect)?;
+            Self::of_json(relaxed, &self.store, options).map(Box::new)
+        };
+        self.relaxed.get_or_init(make).as_deref()
     }
 
     /// What is wrong with a document, at most `limit` things. The cheap question comes first, because collecting

@@ -17,6 +17,7 @@ mod store;
 mod suite;
 pub(crate) mod violation;
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -26,12 +27,13 @@ use crate::collect::Collector;
 use crate::effective::Effective;
 use crate::library::Library;
 use crate::plan::Plan;
-use crate::tree::ConfigTree;
-use compile::Compiled;
+use crate::tree::{ConfigTree, ContentId};
+pub(crate) use compile::Compiled;
 use fragment::Fragments;
+pub(crate) use fragment::Hidden;
 use lint::{Linter, Use};
 use seen::Seen;
-use store::Store;
+use store::{Led, Shelf, Store};
 
 /// The language of a schema that names none in `$schema`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -110,33 +112,67 @@ pub(crate) struct SchemaOptions {
     pub(crate) formats: Formats,
 }
 
-/// The schemas of one tree, each compiled when a config first needs it.
+/// The schemas of one tree, each compiled when a config first needs it, unless an earlier tree had it too.
 pub(crate) struct Schemas<'a> {
     options: SchemaOptions,
-    store: Arc<Store>,
-    compiled: BTreeMap<RepoPath, Option<Compiled>>,
-    /// Files that were looked through for mistakes that compile.
-    linted: BTreeSet<RepoPath>,
+    shelf: Shelf<'a>,
+    store: OnceCell<Arc<Store>>,
+    earlier: Option<&'a Settled>,
+    /// Whether a schema is what it was, by path.
+    kept: BTreeMap<RepoPath, bool>,
+    index: OnceCell<BTreeMap<RepoPath, ContentId>>,
+    compiled: BTreeMap<RepoPath, Option<Arc<Compiled>>>,
+    /// Those that compiled, in the order in which configs needed them.
+    order: Vec<RepoPath>,
     fragments: Fragments,
     /// Most findings for one document.
     findings: usize,
     tree: &'a ConfigTree,
 }
 
+/// What a valid tree leaves of its schemas for the next one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Settled {
+    order: Vec<RepoPath>,
+    by_path: BTreeMap<RepoPath, Made>,
+    /// Files with an `$id`, if a reference went by one.
+    index: Option<BTreeMap<RepoPath, ContentId>>,
+    /// What is odd about the schemas.
+    lint: Arc<[Finding]>,
+}
+
+/// A compiled schema and the files that it was made of.
+#[derive(Debug, Clone)]
+struct Made {
+    compiled: Arc<Compiled>,
+    files: Vec<(RepoPath, ContentId)>,
+}
+
+impl Settled {
+    /// The files that the schema at a path is made of.
+    pub(crate) fn files(&self, path: &RepoPath) -> impl Iterator<Item = &RepoPath> {
+        let made = self.by_path.get(path).into_iter();
+        made.flat_map(|made| &made.files).map(|(path, _)| path)
+    }
+}
+
 impl<'a> Schemas<'a> {
-    pub(crate) fn new(tree: &'a ConfigTree, plan: &Plan) -> Self {
+    pub(crate) fn new(tree: &'a ConfigTree, plan: &Plan, earlier: Option<&'a Settled>) -> Self {
         let defaults = &plan.defaults;
         let options = SchemaOptions {
             dialect: defaults.dialect,
             regex: defaults.regex,
             formats: defaults.formats,
         };
-        let store = Arc::new(Store::new(tree, plan));
         Self {
             options,
-            store,
+            shelf: Shelf::new(tree, plan),
+            store: OnceCell::new(),
+            earlier,
+            kept: BTreeMap::new(),
+            index: OnceCell::new(),
             compiled: BTreeMap::new(),
-            linted: BTreeSet::new(),
+            order: Vec::new(),
             fragments: Fragments::default(),
             findings: plan.limits.findings,
             tree,
@@ -150,17 +186,9 @@ impl<'a> Schemas<'a> {
         path: &RepoPath,
         (config, effective): (&ConfigName, &Effective),
         found: &mut Collector,
-    ) {
-        if !self.compiled.contains_key(path) {
-            let compiled = self.compile(library, path, found);
-            if compiled.is_some() {
-                self.lint(library, path, found);
-            }
-            self.compiled.insert(path.clone(), compiled);
-        }
-        let Some(Some(compiled)) = self.compiled.get(path) else {
-            self.fragments.unchecked(effective);
-            return;
+    ) -> Vec<Hidden> {
+        let Some(compiled) = self.schema(library, path, found) else {
+            return Vec::new();
         };
         let limit = if found.is_full_of_errors() {
             1
@@ -169,19 +197,123 @@ impl<'a> Schemas<'a> {
         };
         let violations = compiled.check(&Seen::of(effective), limit);
         found.extend(place::findings(violations, config, effective));
-        self.fragments.checked(effective, (path, compiled), self.options);
+        self.fragments.look_at(effective, (path, &compiled), self.options)
     }
 
-    /// Takes note of a document that has no schema.
-    pub(crate) fn unchecked(&mut self, effective: &Effective) {
-        self.fragments.unchecked(effective);
+    /// Counts what the documents of a config hide.
+    pub(crate) fn count(&mut self, hidden: &[Hidden]) {
+        self.fragments.count(hidden);
     }
 
-    /// What can be said when every document was seen.
-    pub(crate) fn finish(self, is_config: impl Fn(&RepoPath) -> bool) -> Vec<Finding> {
-        let mut findings = self.served(is_config);
-        findings.extend(self.fragments.findings());
-        findings
+    /// Whether the schema at `path` can be used.
+    pub(crate) fn is_usable(&self, path: &RepoPath) -> bool {
+        self.compiled.get(path).is_some_and(Option::is_some)
+    }
+
+    /// Whether the schema at `path` is what it was in the earlier tree, so that it says the same of equal documents.
+    pub(crate) fn is_kept(&mut self, path: &RepoPath) -> bool {
+        if let Some(known) = self.kept.get(path) {
+            return *known;
+        }
+        let is_kept = self.earlier.is_some_and(|earlier| {
+            let made = earlier.by_path.get(path);
+            made.is_some_and(|made| self.is_made_of_the_same(made, earlier.index.as_ref()))
+        });
+        self.kept.insert(path.clone(), is_kept);
+        is_kept
+    }
+
+    fn is_made_of_the_same(&self, made: &Made, index: Option<&BTreeMap<RepoPath, ContentId>>) -> bool {
+        let is_same = |(path, id): &(RepoPath, ContentId)| self.shelf.id(path) == Some(id);
+        made.files.iter().all(is_same) && (!made.compiled.led().by_id || index == Some(self.index()))
+    }
+
+    fn index(&self) -> &BTreeMap<RepoPath, ContentId> {
+        self.index.get_or_init(|| self.shelf.index())
+    }
+
+    /// The schema at `path`, ready; `None` if it cannot be used, which `found` is told of the first time.
+    pub(crate) fn schema(
+        &mut self,
+        library: &mut Library<'_>,
+        path: &RepoPath,
+        found: &mut Collector,
+    ) -> Option<Arc<Compiled>> {
+        if let Some(known) = self.compiled.get(path) {
+            return known.clone();
+        }
+        let compiled = if self.is_kept(path) {
+            let made = self.earlier.and_then(|earlier| earlier.by_path.get(path));
+            made.map(|made| Arc::clone(&made.compiled))
+        } else {
+            self.compile(library, path, found).map(Arc::new)
+        };
+        if compiled.is_some() {
+            self.order.push(path.clone());
+        }
+        self.compiled.insert(path.clone(), compiled.clone());
+        compiled
+    }
+
+    fn compile(&self, library: &mut Library<'_>, path: &RepoPath, found: &mut Collector) -> Option<Compiled> {
+        let source = library.source(path, found)?;
+        let store = self.store.get_or_init(|| Arc::new(Store::new(&self.shelf)));
+        Compiled::new(&source, store, self.options)
+            .map_err(|finding| found.push(*finding))
+            .ok()
+    }
+
+    /// What can be said when every document was seen; `documents` says how many documents each file is part of.
+    pub(crate) fn finish(
+        &mut self,
+        (library, found): (&mut Library<'_>, &mut Collector),
+        is_config: impl Fn(&RepoPath) -> bool,
+        documents: impl FnOnce() -> BTreeMap<RepoPath, usize>,
+    ) -> Settled {
+        let lint = self.lint(library, found);
+        found.extend(lint.iter().cloned());
+        found.extend(self.served(is_config));
+        found.extend(std::mem::take(&mut self.fragments).findings(documents));
+        self.settle(lint)
+    }
+
+    /// Says what is odd about the schemas and the files they led to, once for each file of the tree.
+    fn lint(&mut self, library: &mut Library<'_>, found: &mut Collector) -> Arc<[Finding]> {
+        let order = std::mem::take(&mut self.order);
+        let kept = self.earlier.filter(|earlier| earlier.order == order);
+        let kept = kept.filter(|_| order.iter().all(|path| self.is_kept(path)));
+        self.order = order;
+        if let Some(earlier) = kept {
+            library.need(
+                earlier
+                    .by_path
+                    .values()
+                    .flat_map(|made| &made.files)
+                    .map(|(path, _)| path),
+            );
+            return Arc::clone(&earlier.lint);
+        }
+        let mut findings = Vec::new();
+        let (mut linted, mut referred) = (BTreeSet::new(), BTreeSet::new());
+        for path in &self.order {
+            let mut linter = Linter::new(self.options);
+            referred.extend(self.led(path).iter().flat_map(|led| &led.to));
+            let files =
+                std::iter::once((path, Use::Bound)).chain(referred.iter().map(|path| (*path, Use::Referred)));
+            for (path, used) in files {
+                if linted.insert(path)
+                    && let Some(source) = library.source(path, found)
+                {
+                    findings.extend(linter.file(&source, used));
+                }
+            }
+        }
+        findings.into()
+    }
+
+    fn led(&self, path: &RepoPath) -> Option<&Led> {
+        let compiled = self.compiled.get(path)?.as_ref()?;
+        Some(compiled.led())
     }
 
     /// Warnings for schemas that are served as configs although they were only meant to be referred to.
@@ -197,33 +329,31 @@ impl<'a> Schemas<'a> {
             )
             .hint("name it `….schema.json`, or add it to `defaults.ignore`")
         };
-        let served = self
-            .store
-            .retrieved()
+        let led = self.order.iter().filter_map(|path| self.led(path));
+        let referred: BTreeSet<&RepoPath> = led.flat_map(|led| &led.to).collect();
+        let served = referred
             .into_iter()
             .filter(|path| self.tree.get(path).is_some() && is_config(path));
-        served.map(|path| finding(&path)).collect()
+        served.map(finding).collect()
     }
 
-    fn compile(&self, library: &mut Library<'_>, path: &RepoPath, found: &mut Collector) -> Option<Compiled> {
-        let source = library.source(path, found)?;
-        Compiled::new(&source, &self.store, self.options)
-            .map_err(|finding| found.push(*finding))
-            .ok()
-    }
-
-    /// Says what is odd about a schema and the files it led to, once for each file of the tree.
-    fn lint(&mut self, library: &mut Library<'_>, path: &RepoPath, found: &mut Collector) {
-        let mut linter = Linter::new(self.options);
-        let referred = self.store.retrieved();
-        let files =
-            std::iter::once((path, Use::Bound)).chain(referred.iter().map(|path| (path, Use::Referred)));
-        for (path, used) in files {
-            if self.linted.insert(path.clone())
-                && let Some(source) = library.source(path, found)
-            {
-                found.extend(linter.file(&source, used));
-            }
+    fn settle(&self, lint: Arc<[Finding]>) -> Settled {
+        let made = |path: &RepoPath| {
+            let compiled = self.compiled.get(path)?.clone()?;
+            let paths: BTreeSet<&RepoPath> = compiled.led().to.iter().chain([path]).collect();
+            let files = paths
+                .into_iter()
+                .map(|path| Some((path.clone(), self.shelf.id(path)?.clone())));
+            let files = files.collect::<Option<_>>()?;
+            Some((path.clone(), Made { compiled, files }))
+        };
+        let by_path: BTreeMap<RepoPath, Made> = self.order.iter().filter_map(made).collect();
+        let by_id = by_path.values().any(|made| made.compiled.led().by_id);
+        Settled {
+            order: self.order.clone(),
+            index: by_id.then(|| self.index().clone()),
+            by_path,
+            lint,
         }
     }
 }

@@ -12,48 +12,107 @@ use serde_json::Value;
 
 use crate::document::{ParseOptions, parse};
 use crate::plan::Plan;
-use crate::tree::{ConfigTree, Entry};
+use crate::tree::{ConfigTree, ContentId, Entry, File};
 use headwater_render::Format;
 
 /// Scheme of the addresses of files in the tree. The empty authority makes `/` the root of the repository.
 const SCHEME: &str = "repo:///";
 
+/// Which files of a tree can be read, and which of them are schemas by their place.
+#[derive(Debug)]
+pub(super) struct Shelf<'a> {
+    tree: &'a ConfigTree,
+    /// Schemas by their name or by the manifest.
+    named: BTreeSet<RepoPath>,
+    file_bytes: u64,
+    options: ParseOptions,
+}
+
+impl<'a> Shelf<'a> {
+    pub(super) fn new(tree: &'a ConfigTree, plan: &Plan) -> Self {
+        Self {
+            tree,
+            named: plan.schemas.clone(),
+            file_bytes: plan.limits.file_bytes,
+            options: plan.parse_options(),
+        }
+    }
+
+    /// Content of the file at a path, if a file is there.
+    pub(super) fn id(&self, path: &RepoPath) -> Option<&'a ContentId> {
+        match self.tree.get(path) {
+            Some(Entry::File(file)) => Some(&file.id),
+            Some(Entry::Symlink | Entry::Submodule) | None => None,
+        }
+    }
+
+    /// The files that are looked into for an `$id`, with their content: schemas, and whatever lies beside one.
+    pub(super) fn index(&self) -> BTreeMap<RepoPath, ContentId> {
+        let directories: BTreeSet<_> = self.named.iter().filter_map(RepoPath::parent).collect();
+        let is_schema = |path: &RepoPath| {
+            self.named.contains(path) || path.parent().is_some_and(|parent| directories.contains(parent))
+        };
+        self.readable()
+            .filter(|(path, ..)| is_schema(path))
+            .map(|(path, file, _)| (path.clone(), file.id.clone()))
+            .collect()
+    }
+
+    fn readable(&self) -> impl Iterator<Item = (&'a RepoPath, &'a File, Format)> {
+        let file_bytes = self.file_bytes;
+        self.tree.iter().filter_map(move |(path, entry)| {
+            let Entry::File(file) = entry else { return None };
+            let is_here = file.bytes.is_some() && file.size <= file_bytes;
+            Some((path, file, Format::of(path).filter(|_| is_here)?))
+        })
+    }
+}
+
+/// A file, and how it is read.
+type Readable = (Format, Arc<[u8]>);
+
 /// Config files of a tree by path, and schemas by `$id`.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Store {
-    files: BTreeMap<RepoPath, (Format, Arc<[u8]>)>,
+    files: BTreeMap<RepoPath, Readable>,
     /// Files that are looked into for an `$id`.
     schemas: BTreeSet<RepoPath>,
     options: ParseOptions,
     ids: OnceLock<BTreeMap<String, RepoPath>>,
-    retrieved: Mutex<BTreeSet<RepoPath>>,
 }
 
 impl Store {
-    /// The readable files of a tree; none if no config has a schema.
-    pub(super) fn new(tree: &ConfigTree, plan: &Plan) -> Self {
-        if plan.configs.values().all(|planned| planned.schema.is_none()) {
-            return Self::default();
-        }
-        let readable = tree.iter().filter_map(|(path, entry)| {
-            let Entry::File(file) = entry else { return None };
-            let bytes = file
-                .bytes
-                .as_ref()
-                .filter(|_| file.size <= plan.limits.file_bytes)?;
-            Some((path.clone(), (Format::of(path)?, Arc::clone(bytes))))
+    /// The readable files of a tree.
+    pub(super) fn new(shelf: &Shelf<'_>) -> Self {
+        let files = shelf.readable().filter_map(|(path, file, format)| {
+            let bytes = file.bytes.as_ref()?;
+            Some((path.clone(), (format, Arc::clone(bytes))))
         });
-        let files: BTreeMap<_, _> = readable.collect();
-        let directories: BTreeSet<_> = plan.schemas.iter().filter_map(RepoPath::parent).collect();
-        let is_schema = |path: &RepoPath| {
-            plan.schemas.contains(path) || path.parent().is_some_and(|parent| directories.contains(parent))
+        Self {
+            files: files.collect(),
+            schemas: shelf.index().into_keys().collect(),
+            options: shelf.options,
+            ids: OnceLock::new(),
+        }
+    }
+
+    /// Only these files. A schema that outlives its tree must not hold on to all of it.
+    pub(super) fn part(&self, paths: &BTreeSet<RepoPath>) -> Self {
+        let kept = |path: &RepoPath| Some((path.clone(), self.files.get(path)?.clone()));
+        let files: BTreeMap<_, _> = paths.iter().filter_map(kept).collect();
+        let is_kept = |(_, path): &(&String, &RepoPath)| paths.contains(*path);
+        let known = |ids: &BTreeMap<String, RepoPath>| -> BTreeMap<String, RepoPath> {
+            let kept = ids.iter().filter(is_kept);
+            kept.map(|(id, path)| (id.clone(), path.clone())).collect()
         };
-        let schemas = files.keys().filter(|path| is_schema(path)).cloned().collect();
         Self {
             files,
-            schemas,
-            options: plan.parse_options(),
-            ..Self::default()
+            schemas: paths.intersection(&self.schemas).cloned().collect(),
+            options: self.options,
+            ids: self
+                .ids
+                .get()
+                .map_or_else(OnceLock::new, |ids| OnceLock::from(known(ids))),
         }
     }
 
@@ -92,27 +151,19 @@ impl Store {
         self.parse(&path.or_else(by_id)?).ok()
     }
 
-    /// Paths that references led to.
-    pub(super) fn retrieved(&self) -> BTreeSet<RepoPath> {
-        self.retrieved
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
     fn parse(&self, path: &str) -> Result<Value, String> {
-        let Some((path, (format, bytes))) = self.files.get_key_value(path) else {
-            return Err(format!("no such file in the repository: `{path}`"));
-        };
-        self.retrieved
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(path.clone());
+        let (_, (format, bytes)) = self.file(path)?;
         let first =
             |faults: Vec<crate::document::Fault>| faults.into_iter().next().map(|fault| fault.message);
         parse(*format, bytes, &self.options)
             .map(|root| root.to_json())
             .map_err(|faults| format!("`{path}` cannot be read: {}", first(faults).unwrap_or_default()))
+    }
+
+    fn file(&self, path: &str) -> Result<(&RepoPath, &Readable), String> {
+        self.files
+            .get_key_value(path)
+            .ok_or_else(|| format!("no such file in the repository: `{path}`"))
     }
 
     /// Schemas by the address they give themselves; of two with one address the first by path.
@@ -139,25 +190,57 @@ impl Store {
         })
     }
 
-    fn resolve(&self, uri: &str) -> Result<Value, String> {
-        if let Some(path) = uri.strip_prefix(SCHEME) {
-            return self.parse(&decode(path));
-        }
-        match self.ids().get(uri.trim_end_matches('#')) {
-            Some(path) => self.parse(path.as_str()),
-            None => Err(format!(
-                "nothing is read from outside the repository, and no schema has this `$id`: `{uri}`"
-            )),
-        }
+    /// The document at an address, written down in `led` with whatever decided which one it is.
+    fn resolve(&self, uri: &str, led: &mut Led) -> Result<Value, String> {
+        let path = if let Some(path) = uri.strip_prefix(SCHEME) {
+            decode(path)
+        } else {
+            led.by_id = true;
+            match self.ids().get(uri.trim_end_matches('#')) {
+                Some(path) => path.as_str().to_owned(),
+                None => {
+                    return Err(format!(
+                        "nothing is read from outside the repository, and no schema has this `$id`: `{uri}`"
+                    ));
+                }
+            }
+        };
+        let (found, _) = self.file(&path)?;
+        led.to.insert(found.clone());
+        self.parse(&path)
     }
 }
 
+/// Where the references of a schema led.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Led {
+    pub(super) to: BTreeSet<RepoPath>,
+    /// Whether one was looked for by its `$id`, so that every file with an `$id` had a say.
+    pub(super) by_id: bool,
+}
+
 /// The store, as the schema crate asks for it.
-pub(super) struct Retriever(pub(super) Arc<Store>);
+#[derive(Clone)]
+pub(super) struct Retriever(Arc<Mutex<(Arc<Store>, Led)>>);
+
+impl Retriever {
+    pub(super) fn new(store: &Arc<Store>) -> Self {
+        Self(Arc::new(Mutex::new((Arc::clone(store), Led::default()))))
+    }
+
+    /// Ends retrieving: where the references led. Whoever still holds a copy holds no files with it.
+    pub(super) fn end(&self) -> Led {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, led) = std::mem::take(&mut *held);
+        led
+    }
+}
 
 impl Retrieve for Retriever {
     fn retrieve(&self, uri: &Uri<String>) -> Result<Value, Box<dyn std::error::Error + Send + Sync>> {
-        self.0.resolve(uri.as_str()).map_err(Into::into)
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (store, led) = &mut *held;
+        store.resolve(uri.as_str(), led).map_err(Into::into)
     }
 }
 

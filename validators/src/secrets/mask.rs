@@ -30,7 +30,7 @@ pub(crate) const HIDDEN: &str = "••••••";
 const DOT: &str = "•";
 
 /// Which values are not for eyes, by the manifest of one tree, and perhaps of the one before it. Cheap to clone.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Mask {
     own: Arc<Policy>,
     /// What was hidden in the tree that this one is measured against, and is here too.
@@ -98,6 +98,14 @@ impl Mask {
         Self {
             before: differs.then(|| Arc::clone(&before.own)),
             ..self
+        }
+    }
+
+    /// By the tree's own manifest alone.
+    pub(crate) fn alone(&self) -> Self {
+        Self {
+            own: Arc::clone(&self.own),
+            before: None,
         }
     }
 

@@ -14,7 +14,8 @@ pub(crate) mod sops;
 #[cfg(test)]
 mod suite;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use headwater_render::Format;
 use headwater_wire::{Finding, RepoPath, Span};
@@ -22,15 +23,66 @@ use headwater_wire::{Finding, RepoPath, Span};
 use crate::document::lines::LineIndex;
 use crate::library::Library;
 use crate::plan::Plan;
-use crate::tree::{ConfigTree, Entry};
+use crate::tree::{ConfigTree, ContentId, Entry, File};
 use leaf::Ciphertext;
 
+/// What was found in the files of a valid tree, by path: known of the next tree where the content is the same.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Settled(BTreeMap<RepoPath, Searched>);
+
+/// What was found in one file.
+#[derive(Debug, Clone)]
+struct Searched {
+    id: ContentId,
+    /// Absent if nothing was, which most files have in common.
+    found: Option<Arc<Found>>,
+}
+
+#[derive(Debug, Clone)]
+struct Found {
+    findings: Vec<Finding>,
+    /// Exceptions that the file needs.
+    used: BTreeSet<usize>,
+}
+
+impl Settled {
+    /// Whether the file was searched with this content.
+    pub(crate) fn knows(&self, path: &RepoPath, id: &ContentId) -> bool {
+        self.0.get(path).is_some_and(|searched| searched.id == *id)
+    }
+}
+
 /// Findings for every secret in the config files, layers, schemas and the manifest of a tree. What the manifest ignores
-/// is searched where a config is made of it.
-pub(crate) fn check(tree: &ConfigTree, plan: &Plan, library: &Library<'_>) -> Vec<Finding> {
-    let (mut findings, used) = search(tree.iter().map(|(path, _)| path), plan, library);
+/// is searched where a config is made of it. What `earlier` knows is not searched again; it must come from a tree with
+/// the same manifest.
+pub(crate) fn check(
+    tree: &ConfigTree,
+    plan: &Plan,
+    (library, earlier): (&Library<'_>, Option<&Settled>),
+) -> (Vec<Finding>, Settled) {
+    let mut findings = Vec::new();
+    let mut used = BTreeSet::new();
+    let mut settled = Settled::default();
+    for (path, file) in searched(tree, plan, |path| library.has_read(path)) {
+        let known = earlier.and_then(|earlier| earlier.0.get(path));
+        let searched = match known.filter(|known| known.id == file.id) {
+            Some(known) => known.clone(),
+            None => match library.text(path) {
+                Some(bytes) => Searched {
+                    id: file.id.clone(),
+                    found: search(path, &bytes, (plan, library)),
+                },
+                None => continue,
+            },
+        };
+        if let Some(found) = &searched.found {
+            findings.extend(found.findings.iter().cloned());
+            used.extend(&found.used);
+        }
+        settled.0.insert(path.clone(), searched);
+    }
     findings.extend(unused(tree, plan, &used));
-    findings
+    (findings, settled)
 }
 
 /// The errors that the manifest which is exposed now finds in these files, and the tree's own does not: what is a secret
@@ -45,7 +97,12 @@ pub(crate) fn check_still<'t>(
         return Vec::new();
     }
     let refused: BTreeSet<_> = own.iter().filter(|one| one.is_error()).map(place).collect();
-    let (mut findings, _) = search(paths, exposed, library);
+    let mut findings = Vec::new();
+    for path in paths.filter(|path| is_searched(path, exposed, |path| library.has_read(path))) {
+        let Some(bytes) = library.text(path) else { continue };
+        let found = search(path, &bytes, (exposed, library));
+        findings.extend(found.iter().flat_map(|found| found.findings.iter().cloned()));
+    }
     findings.retain(|finding| finding.is_error() && !refused.contains(&place(finding)));
     for finding in &mut findings {
         let still = "the `[secrets]` and `ignore` of the commit that is served now hold for the commit that changes them too";
@@ -59,39 +116,47 @@ fn place(finding: &Finding) -> (&str, Span) {
     (&finding.path, finding.span)
 }
 
-/// What a manifest finds in files, and which of its exceptions something needs.
-fn search<'t>(
-    paths: impl Iterator<Item = &'t RepoPath>,
+/// The files that are searched.
+pub(crate) fn searched<'t>(
+    tree: &'t ConfigTree,
     plan: &Plan,
-    library: &Library<'_>,
-) -> (Vec<Finding>, BTreeSet<usize>) {
-    let policy = plan.mask.secrets();
-    let mut findings = Vec::new();
-    let mut used = BTreeSet::new();
-    let is_searched = |path: &&RepoPath| {
-        let is_ignored =
-            plan.defaults.ignore.is_match(path.as_str()) && path.as_str() != crate::manifest::PATH;
-        Format::of(path).is_some() && (!is_ignored || library.has_read(path))
+    is_needed: impl Fn(&RepoPath) -> bool,
+) -> impl Iterator<Item = (&'t RepoPath, &'t File)> {
+    tree.iter().filter_map(move |(path, entry)| match entry {
+        Entry::File(file) if is_searched(path, plan, &is_needed) => Some((path, file)),
+        Entry::File(_) | Entry::Symlink | Entry::Submodule => None,
+    })
+}
+
+fn is_searched(path: &RepoPath, plan: &Plan, is_needed: impl Fn(&RepoPath) -> bool) -> bool {
+    let is_ignored =
+        || plan.defaults.ignore.is_match(path.as_str()) && path.as_str() != crate::manifest::PATH;
+    Format::of(path).is_some() && (is_needed(path) || !is_ignored())
+}
+
+/// What is found in one file, if anything is.
+fn search(path: &RepoPath, bytes: &[u8], (plan, library): (&Plan, &Library<'_>)) -> Option<Arc<Found>> {
+    let source = library.peek(path);
+    let is_sops = source.as_ref().is_some_and(|source| source.is_sops);
+    let file = scan::File {
+        role: plan.mask.role(path.as_str()),
+        bytes,
+        root: source.as_ref().map(|source| &source.root),
+        ciphertext: if is_sops {
+            Ciphertext::Usable
+        } else {
+            Ciphertext::Useless
+        },
     };
-    for path in paths.filter(is_searched) {
-        let Some(bytes) = library.text(path) else { continue };
-        let source = library.peek(path);
-        let is_sops = source.as_ref().is_some_and(|source| source.is_sops);
-        let file = scan::File {
-            role: plan.mask.role(path.as_str()),
-            bytes: &bytes,
-            root: source.as_ref().map(|source| &source.root),
-            ciphertext: if is_sops {
-                Ciphertext::Usable
-            } else {
-                Ciphertext::Useless
-            },
-        };
-        let scan = scan::scan(policy, file);
-        findings.extend(findings::of(path, &bytes, &scan.found));
-        used.extend(scan.used);
-    }
-    (findings, used)
+    let scan = scan::scan(plan.mask.secrets(), file);
+    let findings = findings::of(path, bytes, &scan.found);
+    let is_nothing = findings.is_empty() && scan.used.is_empty();
+    (!is_nothing).then(|| {
+        Arc::new(Found {
+            findings,
+            used: scan.used,
+        })
+    })
 }
 
 fn unused(tree: &ConfigTree, plan: &Plan, used: &BTreeSet<usize>) -> Vec<Finding> {

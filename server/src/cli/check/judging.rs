@@ -17,7 +17,7 @@ use crate::judge::{self, Outcome, Purpose, Questions, Rules};
 use crate::measure::Measured;
 use crate::process::THREAD_STACK_BYTES;
 use crate::repo::RepoError;
-use crate::sandbox::{Confinement, Program};
+use crate::sandbox::{Confinement, Program, Queue, Turn};
 use crate::task::{self, BlockingError};
 use crate::tree::RawEntry;
 
@@ -43,6 +43,8 @@ impl Judging {
                     confinement: Confinement::default(),
                 }),
                 purpose: Purpose::Verdict,
+                queue: Queue::default(),
+                turn: Turn::First,
             },
             unconfined: None,
         }

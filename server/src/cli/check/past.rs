@@ -65,6 +65,7 @@ pub(super) fn measured(
         before: against.clone(),
         restored: None,
         facts: facts(reader, place, against.as_ref())?,
+        earlier: None,
     };
     let Some(against) = &against else {
         return Ok(Measured {
@@ -84,6 +85,7 @@ pub(super) fn measured(
         Ids::OfGit => before,
         Ids::OfContent => before.map(tree::by_content),
     };
+    let before = before.map(Into::into);
     Ok(Measured { measure, before })
 }
 

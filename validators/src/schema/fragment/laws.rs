@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use headwater_wire::RepoPath;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -97,24 +98,27 @@ fn part(document: &Value, keep: &mut impl Iterator<Item = bool>) -> Value {
         .collect()
 }
 
-fn compiled(schema: &Value) -> (Compiled, Option<Compiled>) {
+const OPTIONS: SchemaOptions = SchemaOptions {
+    dialect: Dialect::Draft202012,
+    regex: RegexEngine::Linear,
+    formats: Formats::Assert,
+};
+
+fn compiled(schema: &Value) -> Compiled {
     let text = schema.to_string();
     let source = Source {
-        path: "app.schema.json".parse().unwrap(),
+        path: path(),
         root: parse(Format::Json, text.as_bytes(), &ParseOptions::default()).unwrap(),
         bytes: text.into_bytes().into(),
         is_sops: false,
     };
-    let options = SchemaOptions {
-        dialect: Dialect::Draft202012,
-        regex: RegexEngine::Linear,
-        formats: Formats::Assert,
-    };
     let files = [(source.path.clone(), Arc::clone(&source.bytes))].into();
     let store = Arc::new(Store::of_json(files));
-    let compiled = Compiled::new(&source, &store, options).unwrap();
-    let relaxed = compiled.relaxed(&source.path, options);
-    (compiled, relaxed)
+    Compiled::new(&source, &store, OPTIONS).unwrap()
+}
+
+fn path() -> RepoPath {
+    "app.schema.json".parse().unwrap()
 }
 
 proptest! {
@@ -129,10 +133,10 @@ proptest! {
         let schema = joined(json!({"$defs": {"one": one, "two": two}}), schema);
         // A schema that refers to itself without going deeper means nothing.
         prop_assume!(is_grounded(&schema));
-        let (whole, relaxed) = compiled(&schema);
+        let whole = compiled(&schema);
         prop_assume!(whole.check(&Seen::plain(&document), 1).is_empty());
         let part = part(&document, &mut keep.into_iter());
-        let relaxed = relaxed.expect("every schema of this draft has a relaxed form");
+        let relaxed = whole.relaxed(&path(), OPTIONS).expect("every schema of this draft has a relaxed form");
         prop_assert!(relaxed.check(&Seen::plain(&part), 1).is_empty(), "{schema} accepts {document} and not its part {part}");
     }
 }
@@ -179,11 +183,9 @@ fn is_grounded(schema: &Value) -> bool {
 }
 
 fn relaxed_accepts(schema: &Value, part: &Value) -> bool {
-    compiled(schema)
-        .1
-        .unwrap()
-        .check(&Seen::plain(part), 1)
-        .is_empty()
+    let compiled = compiled(schema);
+    let relaxed = compiled.relaxed(&path(), OPTIONS).unwrap();
+    relaxed.check(&Seen::plain(part), 1).is_empty()
 }
 
 /// What chance seldom finds: the law for each keyword that a part of an object could break.
@@ -212,12 +214,12 @@ fn a_keyword_that_a_part_could_break_is_left_out() {
         json!({"additionalProperties": {"anyOf": [{"type": "integer"}, {"required": ["c"]}]}}),
         json!({"anyOf": [{"properties": {"a": true}, "required": ["a", "b"]}], "unevaluatedProperties": {"required": ["c"]}}),
     ] {
-        let (compiled, relaxed) = compiled(&schema);
+        let compiled = compiled(&schema);
         assert!(
             compiled.check(&Seen::plain(&whole), 1).is_empty(),
             "{schema} refuses the whole"
         );
-        let relaxed = relaxed.unwrap();
+        let relaxed = compiled.relaxed(&path(), OPTIONS).unwrap();
         for part in [
             json!({"a": 1}),
             json!({"b": {"c": 2}}),
@@ -284,10 +286,13 @@ fn what_no_other_layer_can_make_right_is_still_refused() {
 
 #[test]
 fn a_schema_of_an_older_draft_has_no_relaxed_form() {
-    let relaxed = |uri: &str| compiled(&json!({"$schema": uri, "type": "object"})).1;
-    assert!(relaxed("http://json-schema.org/draft-04/schema#").is_none());
-    assert!(relaxed("http://json-schema.org/draft-06/schema#").is_none());
-    assert!(relaxed("http://json-schema.org/draft-07/schema#").is_some());
+    let has_one = |uri: &str| {
+        let compiled = compiled(&json!({"$schema": uri, "type": "object"}));
+        compiled.relaxed(&path(), OPTIONS).is_some()
+    };
+    assert!(!has_one("http://json-schema.org/draft-04/schema#"));
+    assert!(!has_one("http://json-schema.org/draft-06/schema#"));
+    assert!(has_one("http://json-schema.org/draft-07/schema#"));
 }
 
 #[test]

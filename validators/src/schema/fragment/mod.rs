@@ -7,7 +7,7 @@
 //! file is part of, and each of these has a schema that refuses it. A deleted value is not told of: deleting is how a
 //! config does without what a shared layer has for others.
 
-mod relax;
+pub(super) mod relax;
 
 #[cfg(test)]
 mod laws;
@@ -34,68 +34,85 @@ const VIOLATIONS_MAX: usize = 20;
 
 const HINT: &str = "every document overrides it, so nobody gets it yet; repair or remove it";
 
+/// A value that a layer has wrong, in one document that overrides it.
+#[derive(Debug, Clone)]
+pub(crate) struct Hidden {
+    layer: RepoPath,
+    tokens: Vec<String>,
+    finding: Finding,
+}
+
+/// A value that a layer has wrong.
+struct Wrong {
+    tokens: Vec<String>,
+    span: Span,
+    message: String,
+}
+
 /// What the layers of one tree have wrong by themselves.
 #[derive(Default)]
 pub(super) struct Fragments {
-    relaxed: BTreeMap<RepoPath, Option<Compiled>>,
     /// By schema and layer.
-    wrong: BTreeMap<(RepoPath, RepoPath), Arc<[Violation]>>,
-    /// How many documents each file is part of.
-    uses: BTreeMap<RepoPath, usize>,
-    /// In how many of them a wrong value of a file is overridden.
+    wrong: BTreeMap<(RepoPath, RepoPath), Arc<[Wrong]>>,
+    /// In how many documents a wrong value of a file is overridden.
     hidden: BTreeMap<(RepoPath, Vec<String>), (usize, Finding)>,
 }
 
 impl Fragments {
-    /// A document that no schema judges.
-    pub(super) fn unchecked(&mut self, effective: &Effective) {
-        for layer in effective.sources() {
-            *self.uses.entry(layer.clone()).or_default() += 1;
-        }
-    }
-
-    /// A document that the schema at `path` judges.
-    pub(super) fn checked(
+    /// What the layers of a document have wrong that the document hides; the schema at `path` judges it.
+    pub(super) fn look_at(
         &mut self,
         effective: &Effective,
         (path, schema): (&RepoPath, &Compiled),
         options: SchemaOptions,
-    ) {
-        self.unchecked(effective);
+    ) -> Vec<Hidden> {
         let layers = effective.layers();
+        let mut found = Vec::new();
         // What the highest layer says is in the document.
         let Some((_, lower)) = layers.split_last() else {
-            return;
+            return found;
         };
         if !effective.merged().has_overridden() {
-            return;
+            return found;
         }
         let resolver = effective.resolver();
         // Of a file with encrypted values nobody can say what is wrong with them.
         for (index, layer) in lower.iter().enumerate().filter(|(_, layer)| !layer.is_sops) {
             let mut counted = BTreeSet::new();
-            for violation in self
-                .wrong((layer, effective.mask()), (path, schema), options)
-                .iter()
-            {
-                let tokens = tokens(violation);
-                let (merged, _) = effective.merged().descend(&tokens);
+            let all = self.wrong((layer, effective.mask()), (path, schema), options);
+            for wrong in all.iter() {
+                let (merged, _) = effective.merged().descend(&wrong.tokens);
                 let is_overridden = merged.overridden().iter().any(|place| place.layer == index);
-                if is_overridden && counted.insert(tokens.clone()) {
+                if is_overridden && counted.insert(&wrong.tokens) {
                     let winner = merged.origin();
                     let above = resolver.span(winner.layer, winner.key.unwrap_or(winner.value));
-                    self.hide(layer, violation, tokens, above);
+                    found.push(wrong.hidden(&layer.path, above));
                 }
             }
         }
+        found
     }
 
-    /// Warnings for what is overridden wherever its file is used.
-    pub(super) fn findings(self) -> Vec<Finding> {
-        let Self { uses, hidden, .. } = self;
-        let everywhere = hidden
+    /// Counts what a document hides.
+    pub(super) fn count(&mut self, found: &[Hidden]) {
+        for hidden in found {
+            let key = (hidden.layer.clone(), hidden.tokens.clone());
+            let first = || (0, hidden.finding.clone());
+            self.hidden.entry(key).or_insert_with(first).0 += 1;
+        }
+    }
+
+    /// Warnings for what is overridden wherever its file is used; `documents` says how many documents each file is part
+    /// of.
+    pub(super) fn findings(self, documents: impl FnOnce() -> BTreeMap<RepoPath, usize>) -> Vec<Finding> {
+        if self.hidden.is_empty() {
+            return Vec::new();
+        }
+        let documents = documents();
+        let everywhere = self
+            .hidden
             .into_iter()
-            .filter(|((path, _), (times, _))| uses.get(path) == Some(times));
+            .filter(|((path, _), (times, _))| documents.get(path) == Some(times));
         everywhere.map(|(_, (_, finding))| finding).collect()
     }
 
@@ -104,55 +121,47 @@ impl Fragments {
         (layer, mask): (&Source, &Mask),
         (path, schema): (&RepoPath, &Compiled),
         options: SchemaOptions,
-    ) -> Arc<[Violation]> {
+    ) -> Arc<[Wrong]> {
         let key = (path.clone(), layer.path.clone());
         if let Some(known) = self.wrong.get(&key) {
             return Arc::clone(known);
         }
-        let relaxed = self
-            .relaxed
-            .entry(path.clone())
-            .or_insert_with(|| schema.relaxed(path, options));
         let fragment = part(&layer.root);
-        let found = relaxed
-            .as_ref()
+        let found = schema
+            .relaxed(path, options)
             .filter(|_| fragment.is_object())
             .map(|relaxed| relaxed.check(&Seen::part(&fragment, mask), VIOLATIONS_MAX));
-        let found: Arc<[Violation]> = found.unwrap_or_default().into();
+        let index = LineIndex::new(&*layer.bytes);
+        let wrong = |violation: Violation| {
+            let tokens = tokens(&violation);
+            Wrong {
+                span: index.span(place(&layer.root, &tokens, &violation.spot)),
+                message: violation.message,
+                tokens,
+            }
+        };
+        let found: Arc<[Wrong]> = found.into_iter().flatten().map(wrong).collect();
         self.wrong.insert(key, Arc::clone(&found));
         found
     }
-
-    fn hide(&mut self, layer: &Source, violation: &Violation, tokens: Vec<String>, above: (&str, Span)) {
-        let key = (layer.path.clone(), tokens);
-        if let Some((times, _)) = self.hidden.get_mut(&key) {
-            *times += 1;
-            return;
-        }
-        let mut pointer = String::new();
-        for token in &key.1 {
-            pointer::push(&mut pointer, token);
-        }
-        let span = LineIndex::new(&*layer.bytes).span(place(&layer.root, &key.1, &violation.spot));
-        let at = (layer.path.as_str(), span);
-        let finding = Finding::new(
-            "schema/overridden",
-            Severity::Warning,
-            at,
-            violation.message.clone(),
-        )
-        .pointer(pointer)
-        .related(above.0, above.1, "overrides this value")
-        .hint(HINT);
-        self.hidden.insert(key, (1, finding));
-    }
 }
 
-impl Compiled {
-    /// The same schema for parts of documents, if it has such a form.
-    fn relaxed(&self, path: &RepoPath, options: SchemaOptions) -> Option<Self> {
-        let relaxed = relax::relax(self.schema(), path, options.dialect)?;
-        Self::of_json(relaxed, self.store(), options)
+impl Wrong {
+    fn hidden(&self, layer: &RepoPath, above: (&str, Span)) -> Hidden {
+        let mut pointer = String::new();
+        for token in &self.tokens {
+            pointer::push(&mut pointer, token);
+        }
+        let at = (layer.as_str(), self.span);
+        let finding = Finding::new("schema/overridden", Severity::Warning, at, self.message.clone())
+            .pointer(pointer)
+            .related(above.0, above.1, "overrides this value")
+            .hint(HINT);
+        Hidden {
+            layer: layer.clone(),
+            tokens: self.tokens.clone(),
+            finding,
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use crate::pointer;
 const PARTS_MAX: usize = 2_000;
 
 /// The relaxed form of the schema at `path`, which it refers to; `None` where there is none.
-pub(super) fn relax(schema: &Value, path: &RepoPath, default: Dialect) -> Option<Value> {
+pub(in crate::schema) fn relax(schema: &Value, path: &RepoPath, default: Dialect) -> Option<Value> {
     let named = schema.get("$schema").and_then(Value::as_str);
     let dialect = named.map_or(Some(default), Dialect::of_uri)?;
     if dialect < Dialect::Draft7 {
