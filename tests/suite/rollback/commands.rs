@@ -33,13 +33,20 @@ const BACK: [&str; 7] = [
     "Ada <ada@example.test>",
 ];
 
+/// What the command says once Git has answered; said again, it is the same rollback.
+fn back(server: &TestServer) -> String {
+    wait_for("an answer of Git's", || {
+        Some(said(server, &BACK)).filter(|told| !told.contains(UNHEARD))
+    })
+}
+
 #[test]
 fn one_command_goes_back_and_says_where_it_stands() {
     let origin = TestOrigin::new();
     let commits = history(&origin, 4);
     let server = writing(&origin).start();
     server.until_tip(&commits[3]);
-    let first = said(&server, &BACK);
+    let first = back(&server);
     insta::assert_snapshot!(first, @"
     exit 0
     rollback ID  in effect as [commit 1]
@@ -48,7 +55,7 @@ fn one_command_goes_back_and_says_where_it_stands() {
       git    on the branch as [commit 1]
     ");
     assert_eq!(tree(&origin, "main"), tree(&origin, commits[0].as_str()));
-    assert_eq!(said(&server, &BACK), first);
+    assert_eq!(back(&server), first);
     assert_eq!(length(&origin), 5);
     insta::assert_snapshot!(said(&server, &["holds"]), @"
     exit 0
@@ -69,7 +76,7 @@ fn what_is_held_back_is_shown_and_released() {
     let server = writing(&origin).start();
     server.until_tip(&commits[3]);
     refuse_pushes(&origin);
-    insta::assert_snapshot!(said(&server, &BACK), @"
+    insta::assert_snapshot!(back(&server), @"
     exit 0
     rollback ID  in effect as [commit 1]
       to     [commit 2]  v = 1
@@ -108,7 +115,7 @@ fn a_service_that_only_reads_says_how_to_go_back_all_the_same() {
     let commits = history(&origin, 4);
     let server = TestServer::of(&origin);
     server.until_tip(&commits[3]);
-    insta::assert_snapshot!(said(&server, &BACK), @"
+    insta::assert_snapshot!(back(&server), @"
     exit 1
     --- standard error
     error: this service only reads the upstream

@@ -121,7 +121,7 @@ fn a_push_without_an_answer_says_so_and_what_to_do_and_is_one_commit_in_the_end(
     server.until_tip(&commits[1]);
     upstream.fail_on(FaultOn::Push, Fault::Silent);
     let begun = Instant::now();
-    let answer = roll_back(&server, &to("HEAD~1"));
+    let answer = roll_back_unheard(&server, &to("HEAD~1"));
     assert!(begun.elapsed() < SOON);
     assert_eq!(answer["state"], "git_pending");
     assert_serves(&server, 1);
@@ -160,7 +160,7 @@ fn a_later_rollback_does_not_wait_for_the_push_of_the_one_it_replaces() {
     let first = asked(&server, &to(commits[0].as_str()));
     until_reached(&origin);
     origin.hook("pre-receive", "exit 0");
-    let second = roll_back(&server, &to(commits[1].as_str()));
+    let second = roll_back_unheard(&server, &to(commits[1].as_str()));
     assert_eq!(second["state"], "pushed", "{second}");
     assert_serves(&server, 2);
     let first = first.join().unwrap().expect(201).json();
@@ -186,7 +186,7 @@ fn a_later_rollback_comes_on_top_of_one_whose_push_arrived_without_an_answer() {
             .as_object_mut()
             .unwrap()
             .extend(scope.as_object().unwrap().clone());
-        let second = roll_back(&server, &later);
+        let second = roll_back_unheard(&server, &later);
         let pushed = until_state(&server, text(&second["id"]), "pushed");
         first.join().unwrap().expect(201);
         let_go(&origin);

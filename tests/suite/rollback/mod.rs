@@ -34,8 +34,25 @@ pub(super) fn to(rev: &str) -> Value {
     json!({"to": rev, "reason": "it broke", "requested_by": "Ada <ada@example.test>"})
 }
 
+/// What an answer says that did not wait for Git's: on a busy machine a push takes longer than an answer may.
+pub(super) const UNHEARD: &str = "the upstream has not answered yet";
+
+/// Goes back, and says how it stands once Git has answered.
 #[track_caller]
 pub(super) fn roll_back(server: &TestServer, request: &Value) -> Value {
+    let answer = roll_back_unheard(server, request);
+    if answer["why"] != UNHEARD {
+        return answer;
+    }
+    let view = format!("{ROLLBACKS}/{}", text(&answer["id"]));
+    wait_for("an answer of Git's", || {
+        Some(server.get(&view).expect(200).json()).filter(|view| view["why"] != UNHEARD)
+    })
+}
+
+/// The same where Git has nothing to say.
+#[track_caller]
+pub(super) fn roll_back_unheard(server: &TestServer, request: &Value) -> Value {
     server.post(ROLLBACKS, request).expect(201).json()
 }
 
