@@ -29,7 +29,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Diff {
-    /// Revision to compare from: a commit, a unique prefix of one, a branch or a tag
+    /// Revision to compare from: a commit id, a tag, the followed branch or `HEAD~1`
     #[arg(value_parser = revision)]
     from: String,
     /// Revision to compare to

@@ -29,7 +29,7 @@ pub(crate) struct Explain {
     /// Only the values at or below this JSON pointer
     #[arg(value_parser = pointer)]
     pointer: Option<String>,
-    /// At this revision instead of now: a commit, a unique prefix of one, a branch or a tag
+    /// At this revision instead of now: a commit id, a tag, the followed branch or `HEAD~1`
     #[arg(long, value_name = "REV", value_parser = revision)]
     at: Option<String>,
     /// Label which chooses the variant; may be given several times

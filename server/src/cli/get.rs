@@ -34,7 +34,7 @@ pub(crate) struct Get {
     /// Print the server's own rendering: toml, json or yaml
     #[arg(long, value_name = "FORMAT")]
     format: Option<Format>,
-    /// At this revision instead of now: a commit, a unique prefix of one, a branch or a tag
+    /// At this revision instead of now: a commit id, a tag, the followed branch or `HEAD~1`
     #[arg(long, value_name = "REV", value_parser = revision)]
     at: Option<String>,
     /// Label of the client that asks; may be given several times

@@ -199,7 +199,9 @@ pub(crate) fn pointer(text: &str) -> Result<String, &'static str> {
 /// A revision; the server resolves it.
 pub(crate) fn revision(text: &str) -> Result<String, &'static str> {
     if text.is_empty() || text.starts_with('-') || text.chars().any(|c| c.is_control() || c == ' ') {
-        Err("a revision is a commit id, a unique prefix of one, a branch or a tag")
+        Err(
+            "a revision is a commit id or a unique prefix of one, a tag, the followed branch, or counted from one as in `HEAD~1`",
+        )
     } else {
         Ok(text.to_owned())
     }

@@ -24,7 +24,8 @@ Examples:
 ///
 /// Instances are turned to it at once; a revert commit follows, pushed to the branch, or as a pull request where the
 /// branch is protected. Until a commit with other content comes, what was bad is not exposed again: see
-/// `headwater holds`. The server must allow writing. The same command again is the same rollback.
+/// `headwater holds`. The server must allow writing. The same command again is the same rollback, as long as nothing
+/// else has happened; one that counts back to what a rollback went away from is refused.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, group(ArgGroup::new("what").required(true).args(["to", "revert"])))]
 pub(crate) struct Rollback {

@@ -44,8 +44,10 @@ pub(super) fn refuse_other_sites(headers: &HeaderMap) -> Result<()> {
     if is_ours {
         return Ok(());
     }
-    let page = origin.as_deref().unwrap_or("another site");
-    let detail = format!("the page is of `{}`", page.escape_debug());
+    let detail = match origin {
+        Some(origin) => format!("the page is of `{}`", origin.escape_debug()),
+        None => "the page is of another site".to_owned(),
+    };
     Err(Problem::new(ProblemCode::OriginNotAllowed, detail)
         .hint("programs other than browsers send neither `origin` nor `sec-fetch-site`")
         .into())

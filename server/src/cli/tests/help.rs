@@ -184,7 +184,7 @@ fn get_explains_itself() {
               Print the server's own rendering: toml, json or yaml
 
           --at <REV>
-              At this revision instead of now: a commit, a unique prefix of one, a branch or a tag
+              At this revision instead of now: a commit id, a tag, the followed branch or `HEAD~1`
 
           --label <KEY=VALUE>
               Label of the client that asks; may be given several times
@@ -352,7 +352,7 @@ fn diff_explains_itself() {
 
     Arguments:
       <FROM>
-              Revision to compare from: a commit, a unique prefix of one, a branch or a tag
+              Revision to compare from: a commit id, a tag, the followed branch or `HEAD~1`
 
       [TO]
               Revision to compare to
@@ -411,7 +411,7 @@ fn explain_explains_itself() {
 
     Options:
           --at <REV>
-              At this revision instead of now: a commit, a unique prefix of one, a branch or a tag
+              At this revision instead of now: a commit id, a tag, the followed branch or `HEAD~1`
 
           --label <KEY=VALUE>
               Label which chooses the variant; may be given several times
@@ -696,7 +696,8 @@ fn rollback_explains_itself() {
     Instances are turned to it at once; a revert commit follows, pushed to the branch, or as a pull
     request where the branch is protected. Until a commit with other content comes, what was bad is not
     exposed again: see `headwater holds`. The server must allow writing. The same command again is the
-    same rollback.
+    same rollback, as long as nothing else has happened; one that counts back to what a rollback went
+    away from is refused.
 
     Usage: headwater rollback [OPTIONS] --reason <TEXT> <--to <REV>|--revert <REV>>
 
