@@ -224,7 +224,7 @@ where
     E::Store: 'static,
 {
     let store = Arc::new(E::new().open());
-    commit(&*store, vec![], vec![put("pair/a", "0"), put("pair/b", "0")]);
+    commit(&*store, vec![], vec![put("pair.a", "0"), put("pair.b", "0")]);
     let writer = {
         let store = store.clone();
         std::thread::spawn(move || {
@@ -233,14 +233,14 @@ where
                 commit(
                     &*store,
                     vec![],
-                    vec![put("pair/a", &value), put("pair/b", &value)],
+                    vec![put("pair.a", &value), put("pair.b", &value)],
                 );
             }
         })
     };
     for _ in 0..200 {
-        let read = store.read("pair/").unwrap();
-        let (a, b) = (&read.records["pair/a"], &read.records["pair/b"]);
+        let read = store.read("pair.").unwrap();
+        let (a, b) = (&read.records["pair.a"], &read.records["pair.b"]);
         assert_eq!(a, b);
         assert_eq!(a.revision, read.revision);
     }
