@@ -1,7 +1,8 @@
 //! The words two processes must agree on: identifiers, paths, snapshots, findings, problems and the views of the HTTP API.
 //!
 //! Invariant: changes are additive. Unknown fields are ignored and unknown words of an enum become `Other`, so that
-//! a client and a server of different age understand each other. What is deliberately absent: any logic beyond
+//! a client and a server of different age understand each other. Only in what a person wishes (`…Request`) an unknown
+//! field is refused: half of a wish is another wish. What is deliberately absent: any logic beyond
 //! parsing and printing one value, and any dependency that does input or output.
 
 mod commit;
