@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use headwater_core::VerdictKind;
 use headwater_validators::{
-    ConfigTree, Floor, Inputs, Limits, ValidTree, Verdict, tolerate_after, validate_after,
+    Config, ConfigTree, Floor, Inputs, Limits, ValidTree, Verdict, tolerate_after, validate_after,
 };
 use headwater_wire::{CheckView, CommitId, ConfigName, Finding, Severity, Timestamp, VerdictState};
 use tracing::debug;
@@ -63,6 +63,11 @@ impl Judged {
         } else {
             VerdictState::Rejected
         }
+    }
+
+    /// A config, if it is valid and has it.
+    pub(crate) fn config(&self, name: &ConfigName) -> Option<&Config> {
+        self.valid.as_ref()?.configs().get(name)
     }
 
     /// Error findings alone.

@@ -88,6 +88,9 @@ pub enum Command {
         /// When.
         at: Timestamp,
     },
+    /// Contents that a commit is about to be admitted with and that still have what a rollback took back of these
+    /// configs. They are as bad as what was left.
+    Condemn(Vec<(ConfigName, Content)>),
     /// At a start the documents of what was decided are worked out again, so that decisions are known by them that were
     /// kept before documents were compared, or when they were rendered otherwise.
     Recognise(Vec<(ConfigName, Content)>),

@@ -189,6 +189,10 @@ impl RepoState {
                 Ok(Vec::new())
             }
             Command::Release { id, reason, at } => self.release(&id, reason, at),
+            Command::Condemn(contents) => {
+                self.condemn(contents);
+                Ok(Vec::new())
+            }
             Command::Recognise(known) => {
                 self.recognise(&known);
                 Ok(Vec::new())

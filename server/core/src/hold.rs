@@ -1,8 +1,9 @@
 //! What a rollback holds back, and what ends that.
 //!
 //! Invariant: content that is held back is exposed by no commit that has it, however it comes. Only a commit with other
-//! content, the rollback's own commit on the branch, or a person ends that. Content is compared by its inputs and by its
-//! documents, never by commits: whoever touches a comment has not mended anything.
+//! content, the rollback's own commit on the branch, or a person ends that. Content is compared by its inputs, by its
+//! documents and by the values that were taken back, never by commits: whoever touches a comment, or what lies beside
+//! those values, has not mended anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,6 +14,7 @@ use crate::command::{Effect, Refusal};
 use crate::content::{Content, is_same};
 use crate::control::{ConfigFacts, RepoState, Target};
 use crate::rollback::{Rollback, RollbackState};
+use crate::taken_back::TakenBack;
 
 /// Contents of one config that are held back at most. Whoever went back oftener without ever reaching the branch may see
 /// the oldest of them again.
@@ -27,12 +29,24 @@ pub struct Withheld {
     pub source: CommitId,
     /// Content that is not exposed, newest first; nothing where the config did not exist.
     pub bad: Vec<Option<Content>>,
+    /// What was taken back, newest first: content that still has it is as bad.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taken_back: Vec<TakenBack>,
     /// What the tip has; nothing if it has no such config.
     #[serde(default)]
     pub tip: Option<ConfigFacts>,
 }
 
 impl Withheld {
+    /// Adds content that is not exposed from now on.
+    fn condemn(&mut self, content: Option<Content>) {
+        let is_known = |known: &Option<Content>| is_same(known.as_ref(), content.as_ref());
+        if !self.bad.iter().any(is_known) {
+            self.bad.insert(0, content);
+            self.bad.truncate(BAD_MAX);
+        }
+    }
+
     /// Whether this is content that is not exposed. What is found out about it is remembered.
     fn holds(&mut self, content: Option<&Content>) -> bool {
         let found = self.bad.iter_mut().find(|bad| is_same(bad.as_ref(), content));
@@ -71,7 +85,7 @@ impl RepoState {
     pub(crate) fn withhold(
         &mut self,
         config: &ConfigName,
-        decided: Option<&ConfigFacts>,
+        (decided, taken_back): (Option<&ConfigFacts>, Vec<TakenBack>),
         rollback: &Rollback,
     ) {
         let tip = self.at_tip(config);
@@ -79,26 +93,20 @@ impl RepoState {
         let at_tip = tip.as_ref().map(|facts| facts.content.clone());
         let is_decided = is_same(at_tip.as_ref(), decided);
         let active = self.targets.get(config).map(|target| target.content.clone());
-        let mut bad = self
-            .withheld
-            .remove(config)
-            .map_or_else(Vec::new, |held| held.bad);
-        for content in [at_tip, active] {
-            if !bad.iter().any(|known| is_same(known.as_ref(), content.as_ref())) {
-                bad.insert(0, content);
-            }
-        }
-        bad.retain(|content| !is_same(content.as_ref(), decided));
-        bad.truncate(BAD_MAX);
+        let before = self.withheld.remove(config);
         if is_decided {
             return;
         }
-        let withheld = Withheld {
+        let mut withheld = Withheld {
             id: rollback.id.clone(),
             source: rollback.exposed.clone(),
-            bad,
+            bad: before.map_or_else(Vec::new, |held| held.bad),
+            taken_back,
             tip,
         };
+        withheld.condemn(at_tip);
+        withheld.condemn(active);
+        withheld.bad.retain(|content| !is_same(content.as_ref(), decided));
         self.withheld.insert(config.clone(), withheld);
     }
 
@@ -134,6 +142,17 @@ impl RepoState {
         let idle = idle.filter(|id| is_news && !holding.contains(id));
         let overtaken = ended.chain(idle).collect();
         self.end(&overtaken, &RollbackState::Superseded { by: commit.clone() });
+    }
+
+    /// Contents that still have what was taken back. What is exposed is what somebody decided.
+    pub(crate) fn condemn(&mut self, contents: Vec<(ConfigName, Content)>) {
+        for (config, content) in contents {
+            let exposed = self.targets.get(&config);
+            let is_exposed = exposed.is_some_and(|target| target.content.is_same(&content));
+            if let Some(held) = self.withheld.get_mut(&config).filter(|_| !is_exposed) {
+                held.condemn(Some(content));
+            }
+        }
     }
 
     /// Takes note of the documents of contents that were decided about.

@@ -12,6 +12,7 @@ mod fleet;
 mod hold;
 mod rollback;
 pub mod rollout;
+mod taken_back;
 mod token;
 mod version;
 
@@ -26,5 +27,6 @@ pub use fleet::{
 };
 pub use hold::Withheld;
 pub use rollback::{Decision, Rollback, RollbackState, Sight, StandIns, Undone};
+pub use taken_back::TakenBack;
 pub use token::{RENDERER_EPOCH, Token};
 pub use version::{ChangedPath, Known, VersionSearch};

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::command::Effect;
 use crate::content::is_same;
 use crate::control::{ConfigFacts, RepoState, Target};
+use crate::taken_back::TakenBack;
 
 /// Rollbacks that are remembered. Those that are not settled are never dropped.
 const ROLLBACKS_MAX: usize = 100;
@@ -181,6 +182,8 @@ pub struct Decision {
     pub facts: BTreeMap<ConfigName, ConfigFacts>,
     /// The configs it is about: see [`RepoState::touched`].
     pub touched: BTreeSet<ConfigName>,
+    /// What of them is taken back: by this rollback, and by those before it that it does not contradict.
+    pub taken_back: BTreeMap<ConfigName, Vec<TakenBack>>,
 }
 
 /// Versions that were told of commits which never came to the branch, and the commits that came with their content.
@@ -261,6 +264,7 @@ impl RepoState {
             rollback,
             facts,
             touched,
+            mut taken_back,
         } = decision;
         if self.rollback(&rollback.id).is_some() {
             return Vec::new();
@@ -270,7 +274,8 @@ impl RepoState {
         let mut effects = Vec::new();
         for config in &touched {
             let new = facts.get(config);
-            self.withhold(config, new, &rollback);
+            let taken_back = taken_back.remove(config).unwrap_or_default();
+            self.withhold(config, (new, taken_back), &rollback);
             let old = self.targets.remove(config);
             let undone = old.as_ref().map(|target| target.version.clone());
             match (old, new) {

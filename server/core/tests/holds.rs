@@ -210,6 +210,7 @@ impl World {
             rollback,
             facts,
             touched,
+            taken_back: BTreeMap::new(),
         })))
     }
 
@@ -317,6 +318,7 @@ fn keeps_what_is_held(before: &RepoState, command: &Command, after: &RepoState) 
             | Command::RaiseGeneration { .. }
             | Command::Settle { .. }
             | Command::Recognise(_)
+            | Command::Condemn(_)
             | Command::Rebuild { .. } => prop_assert!(still, "nothing else ends a hold"),
         }
     }

@@ -221,6 +221,7 @@ impl Pipeline {
             info!(rollback = id, commit.id = %commit, "the branch has rollback {id} as {}", commit.short());
             state.apply(Command::Land { id, commit }).ok();
         }
+        state.apply(Command::Condemn(still_there(&state, &judged))).ok();
         let before: BTreeSet<String> = state.withheld.values().map(|held| held.id.clone()).collect();
         let effects = state.apply(Command::Admit {
             commit: commit.clone(),
@@ -377,6 +378,15 @@ pub(super) fn contents(judged: &Judged) -> impl Iterator<Item = (ConfigName, Con
         };
         (name.clone(), content)
     })
+}
+
+/// Contents of a commit that still have what a rollback took back, as far as it holds something back.
+fn still_there(state: &RepoState, judged: &Judged) -> Vec<(ConfigName, Content)> {
+    let has_it = |config: &ConfigName| {
+        let both = state.withheld.get(config).zip(judged.config(config));
+        both.is_some_and(|(held, now)| held.taken_back.iter().any(|taken_back| taken_back.is_in(now)))
+    };
+    contents(judged).filter(|(config, _)| has_it(config)).collect()
 }
 
 /// What the store needs to know of the configs of a commit: of those that it gives a document.

@@ -82,6 +82,73 @@ fn another_wording_of_what_was_bad_is_as_bad_also_after_a_restart() {
     assert_eq!(holds(&server), Vec::<Value>::new());
 }
 
+/// Two configs, one with a variant: `shared` is the other config's, too.
+const LAYERED: &str = r#"format = 1
+[[config]]
+name = "app"
+layers = ["app.toml", "shared.toml"]
+  [[config.variant]]
+  name = "canary"
+  when = { canary = "true" }
+  layers = ["canary.toml?"]
+[[config]]
+name = "other"
+layers = ["shared.toml"]
+"#;
+
+#[test]
+fn only_a_commit_that_changes_what_was_taken_back_ends_the_hold() {
+    let origin = TestOrigin::new();
+    let commit = |file: &str, text: &str| origin.commit(&[(file, Some(text))], file);
+    commit("headwater.toml", LAYERED);
+    commit("shared.toml", "note = \"\"\n");
+    commit("canary.toml", "color = \"blue\"\n");
+    commit("app.toml", "pool = 1\n[log]\nlevel = \"info\"\n");
+    let bad = commit("app.toml", "pool = 3\n[log]\nlevel = \"debug\"\n");
+    let server = writing(&origin).start();
+    server.until_tip(&bad);
+    refuse_pushes(&origin);
+    let id = text(&roll_back(&server, &to("HEAD~1"))["id"]).to_owned();
+    let assert_held = |head: &CommitId, why: &str| {
+        server.until_head(head, "held");
+        let document = server.config("app", None).expect(200).json()["document"].clone();
+        assert_eq!(document["pool"], 1, "{why}");
+    };
+    assert_held(&commit("canary.toml", "color = \"green\"\n"), "a variant alone");
+    assert_held(&commit("shared.toml", "note = \"hello\"\n"), "a shared layer");
+    assert_held(
+        &commit("app.toml", "pool = 3.0\n[log]\nlevel = \"debug\"\n"),
+        "a spelling",
+    );
+    assert_held(&commit("canary.toml", "pool = 2\n"), "mended for some alone");
+    let mended = commit("app.toml", "pool = 2\n[log]\nlevel = \"debug\"\n");
+    server.until_head(&mended, "published");
+    let document = server.config("app", None).expect(200).json()["document"].clone();
+    assert_eq!(document["pool"], 2);
+    let state = server.get(&format!("{ROLLBACKS}/{id}")).json();
+    assert_eq!(state["state"], "superseded");
+}
+
+#[test]
+fn who_goes_back_to_what_was_taken_back_before_is_not_held_up_by_it() {
+    let origin = TestOrigin::new();
+    let commits = history(&origin, 3);
+    let server = writing(&origin).start();
+    server.until_tip(&commits[2]);
+    refuse_pushes(&origin);
+    // It was neither the third nor the second, after all.
+    for value in [1, 2, 1] {
+        roll_back(&server, &to(commits[value - 1].as_str()));
+        assert_serves(&server, u32::try_from(value).unwrap());
+    }
+    let bad = origin.commit(&[("app.json", Some("{\"v\": 2.0, \"w\": 7}"))], "by hand");
+    server.until_head(&bad, "held");
+    assert_serves(&server, 1);
+    let good = origin.commit(&[("app.json", Some("{\"v\": 1.0}"))], "by hand");
+    server.until_tip(&good);
+    assert_eq!(holds(&server), Vec::<Value>::new());
+}
+
 #[test]
 fn a_person_can_release_what_is_held_back() {
     let origin = TestOrigin::new();

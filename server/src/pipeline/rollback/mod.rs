@@ -7,9 +7,12 @@
 mod branch;
 pub(super) mod draft;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use headwater_core::{Command, Decision, Refusal, RepoState, Rollback, RollbackState, Sight, Undone};
+use headwater_core::{
+    Command, Decision, Refusal, RepoState, Rollback, RollbackState, Sight, TakenBack, Undone,
+};
 use headwater_wire::{CommitId, ConfigName, Finding, HeadState, RollbackMode};
 use tracing::info;
 
@@ -197,7 +200,8 @@ impl Pipeline {
     ) -> Result<Decision, RollbackError> {
         let (known, limits) = (self.repo.known_at_tip(), self.repo.rules().limits.clone());
         let reader = self.repo.reader()?;
-        let work = move || facts(&reader, &judged, known.as_ref(), &limits);
+        let draft = judged.clone();
+        let work = move || facts(&reader, &draft, known.as_ref(), &limits);
         let deadline = self.repo.settings().mirror_limits.fetch;
         let found = crate::task::blocking(deadline, work)
             .await
@@ -205,10 +209,40 @@ impl Pipeline {
         let facts = found.configs;
         let touched = state.touched(&rollback.undone, &facts);
         Ok(Decision {
+            taken_back: self.taken_back(state, &touched, &judged),
             rollback,
             facts,
             touched,
         })
+    }
+
+    /// The values by which a later commit is known that still has what is gone away from: of what instances hold, and
+    /// of what the tip has.
+    fn taken_back(
+        &self,
+        state: &RepoState,
+        touched: &BTreeSet<ConfigName>,
+        kept: &Judged,
+    ) -> BTreeMap<ConfigName, Vec<TakenBack>> {
+        let snapshot = self.repo.board.read().snapshot.clone();
+        let of = |config: &ConfigName| {
+            let exposed = snapshot
+                .iter()
+                .filter_map(|snapshot| snapshot.configs.get(config));
+            let exposed = exposed.map(|exposed| &exposed.config);
+            let at_tip = snapshot
+                .iter()
+                .filter_map(|snapshot| snapshot.judged.config(config));
+            let known = state
+                .withheld
+                .get(config)
+                .map_or(&[][..], |held| &held.taken_back);
+            TakenBack::and(at_tip.chain(exposed), kept.config(config), known)
+        };
+        touched
+            .iter()
+            .map(|config| (config.clone(), of(config)))
+            .collect()
     }
 
     async fn decide_rollback(&self, mut state: RepoState, decision: Decision) -> Result<(), RollbackError> {
