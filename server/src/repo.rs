@@ -6,13 +6,15 @@
 mod relations;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use headwater_core::{Answer, Comparison, Fleet, Freshness, Known, Relation, Token, compare};
+use headwater_core::{Answer, Comparison, Fleet, Freshness, Known, Moment, Relation, Token, Uptime, compare};
 use headwater_validators::Inputs;
-use headwater_wire::{BranchName, CommitId, ConfigName, RepoName, Timestamp, VerdictState};
+use headwater_wire::{
+    BranchName, CommitId, ConfigName, Generation, InstanceId, RepoName, Timestamp, VerdictState,
+};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -83,6 +85,8 @@ type Declared = Option<Arc<BTreeMap<ConfigName, Inputs>>>;
 #[derive(Debug)]
 pub(crate) struct Repo {
     name: RepoName,
+    /// When this handle was made, by the clock that never steps.
+    began: Instant,
     /// What the operator set; a reload replaces it.
     settings: ArcSwap<RepoSettings>,
     /// Cancelled when this repository is no longer answered for.
@@ -123,6 +127,7 @@ impl Repo {
     ) -> Self {
         Self {
             name: settings.name.clone(),
+            began: Instant::now(),
             settings: ArcSwap::from_pointee(settings),
             draining,
             board,
@@ -148,6 +153,25 @@ impl Repo {
     /// Its name.
     pub(crate) fn name(&self) -> &RepoName {
         &self.name
+    }
+
+    /// The present moment, by which the silence of instances is measured.
+    pub(crate) fn moment(&self) -> Moment {
+        let uptime_ms = self.began.elapsed().as_millis();
+        Moment {
+            at: clock::now(),
+            uptime: Uptime(u64::try_from(uptime_ms).unwrap_or(u64::MAX)),
+        }
+    }
+
+    /// Notes which directives an instance was given, before it can act on them.
+    pub(crate) fn told<'a>(
+        &self,
+        instance: &InstanceId,
+        directives: impl Iterator<Item = (&'a ConfigName, Generation)>,
+    ) {
+        let mut fleet = self.fleet.write().unwrap_or_else(PoisonError::into_inner);
+        directives.for_each(|(config, generation)| fleet.told(instance, config, generation));
     }
 
     /// What the operator set, as of the last reload.

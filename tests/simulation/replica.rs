@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use headwater_client::engine::Directive;
 use headwater_core::{
-    Answer, Command, Comparison, ConfigFacts, Content, FenceCheck, Fleet, Freshness, Relation, RepoState,
-    Token, compare,
+    Answer, Command, Comparison, ConfigFacts, Content, FenceCheck, Fleet, Freshness, Moment, Relation,
+    RepoState, Token, Uptime, compare,
 };
 use headwater_wire::{
     ChangeKind, CommitId, ConfigName, FailPhase, Generation, InstanceId, InstanceReport, Phase, ReportAnswer,
@@ -126,7 +126,7 @@ impl Replica {
         report: &InstanceReport,
         (now, newest_commit): (Timestamp, usize),
     ) -> ReportAnswer {
-        let (_, newest) = self.fleet.take(instance, report.clone(), now).unwrap();
+        let (_, newest) = self.fleet.take(instance, report.clone(), moment(now)).unwrap();
         let newest = &newest.report;
         let mut answer = ReportAnswer {
             accepted: newest.incarnation == report.incarnation && newest.seq == report.seq,
@@ -164,6 +164,14 @@ impl Replica {
             answer.assignments.push(event(&token, &directive));
         }
         answer
+    }
+}
+
+/// A moment of the simulation, in which no clock steps.
+fn moment(now: Timestamp) -> Moment {
+    Moment {
+        at: now,
+        uptime: Uptime(u64::try_from(now.0).unwrap()),
     }
 }
 

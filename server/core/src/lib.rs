@@ -22,8 +22,8 @@ pub use command::{Command, Effect, Refusal};
 pub use content::Content;
 pub use control::{Accepted, ConfigFacts, FenceCheck, GENERATION_GAP_MAX, Hold, RepoState, Target};
 pub use fleet::{
-    CLIENT_BYTES_MAX, Fleet, FleetFull, INSTANCES_MAX, InstanceFilter, LISTING_SCAN_MAX, Listing,
-    MESSAGE_BYTES_MAX, REPORT_CONFIGS_MAX, REPORTS_BYTES_MAX, SILENCE_MAX_MS, Taken,
+    CLIENT_BYTES_MAX, Fleet, FleetFull, Heartbeat, INSTANCES_MAX, InstanceFilter, LISTING_SCAN_MAX, Listing,
+    MESSAGE_BYTES_MAX, Moment, REPORT_CONFIGS_MAX, REPORTS_BYTES_MAX, SILENCE_MAX_MS, Taken, Uptime,
 };
 pub use hold::Withheld;
 pub use rollback::{Decision, Rollback, RollbackState, Sight, StandIns, Undone};

@@ -5,6 +5,7 @@
 //! reader skips versions and costs nothing; per config at most one `version` stands between two looks.
 
 use std::collections::VecDeque;
+use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -380,6 +381,10 @@ impl Feed {
         watched.generation = Some(event.generation);
         let id = token.to_string();
         watched.held = Some(token);
+        if let Some(instance) = &self.asker.instance {
+            self.repo
+                .told(instance, iter::once((&event.config, event.generation)));
+        }
         self.tell("version", Some(id), &event);
     }
 

@@ -20,15 +20,12 @@ use super::extract::{LABELS_MAX, is_label};
 use super::feed::{INLINE_BYTES_DEFAULT, raw, version_event};
 use super::problem::{Answer, Result, bad_request};
 use super::watch::{FRESH_DEADLINE, last_change};
-use crate::clock;
 use crate::pipeline::Fresh;
 use crate::publish::{Exposed, Published};
 use crate::repo::Repo;
 
 /// Largest report, in bytes.
 pub(super) const REPORT_BYTES_MAX: usize = 256 << 10;
-/// How often an instance reports while nothing changes, in ms.
-const HEARTBEAT_MS: u64 = 30_000;
 /// Longest wait for a fence to be raised; the pipeline may be in the middle of a fetch, and the next heartbeat is soon.
 const RAISE_DEADLINE: Duration = Duration::from_secs(3);
 /// Largest number of a report: beyond it, programs that read numbers as doubles would take two for one.
@@ -77,9 +74,10 @@ pub(super) async fn take(
     let (configs, labels) = (report.configs.clone(), report.labels.clone());
     let taken = {
         let mut fleet = repo.fleet.write().unwrap_or_else(PoisonError::into_inner);
-        fleet.take(instance, report, clock::now())
+        let taken = fleet.take(instance, report, repo.moment());
+        taken.map(|taken| (taken, fleet.heartbeat().every_ms))
     };
-    let (taken, newest) = taken.map_err(|full| {
+    let ((taken, newest), heartbeat_ms) = taken.map_err(|full| {
         Answer::from(
             Problem::new(ProblemCode::Overloaded, full.to_string())
                 .hint("instances that are silent for a day give way; try again after a pause"),
@@ -96,11 +94,18 @@ pub(super) async fn take(
         unknown: Vec::new(),
     };
     assigner.assign(&configs).await;
+    if taken != Taken::Older {
+        let told = assigner.assignments.iter();
+        repo.told(
+            instance,
+            told.map(|assigned| (&assigned.config, assigned.generation)),
+        );
+    }
     Ok(ReportAnswerWith {
         accepted: taken != Taken::Older,
         incarnation: newest.report.incarnation,
         seq: newest.report.seq,
-        heartbeat_ms: HEARTBEAT_MS,
+        heartbeat_ms,
         assignments: assigner.assignments,
         unknown: assigner.unknown,
     })

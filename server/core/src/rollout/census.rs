@@ -66,7 +66,9 @@ pub struct Member<'a> {
     pub liveness: Liveness,
     /// For how long it was not, in ms.
     pub silent_ms: u64,
-    /// How often it began anew since it was told.
+    /// Number of the newest directive that it was given, as far as is known.
+    pub told: Generation,
+    /// How often it began anew since it was given that one.
     pub restarts: u32,
 }
 
@@ -137,11 +139,13 @@ impl Standing {
             | ReportState::Failed
             | ReportState::Other => Progress::Pending,
         };
+        // What it did before it was told is not this content's doing.
+        let is_told = member.told >= generation;
         Self {
             progress,
             liveness: member.liveness,
             silent_ms: member.silent_ms,
-            restarts: member.restarts,
+            restarts: if is_told { member.restarts } else { 0 },
         }
     }
 

@@ -200,6 +200,7 @@ impl Coordinator {
             report: &heard.report,
             liveness: Self::liveness(heard, now_ms),
             silent_ms: now_ms - heard.at_ms,
+            told: heard.report.generation,
             restarts: heard.restarts,
         });
         let roll_call = if now_ms - self.began_ms > 60_000 {

@@ -109,6 +109,7 @@ impl Fleet {
             report: &says.report,
             liveness: says.liveness,
             silent_ms: says.silent_ms,
+            told: says.report.generation,
             restarts: says.restarts,
         });
         tally(self.rollout(), members, self.roll_call)

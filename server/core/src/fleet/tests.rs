@@ -1,0 +1,441 @@
+use headwater_wire::{CommitId, ConfigReport, FailPhase, ReportError, ReportState, Running, Timestamp};
+use proptest::prelude::*;
+
+use super::*;
+use crate::rollout::{Liveness, Standing};
+
+const WALL: Timestamp = Timestamp(1_700_000_000_000);
+const NOW: Moment = Moment {
+    at: WALL,
+    uptime: Uptime(1_000),
+};
+
+fn id(number: usize) -> InstanceId {
+    format!("i-{number:06}").parse().unwrap()
+}
+
+/// So many ms later, by both clocks.
+fn later(ms: u64) -> Moment {
+    Moment {
+        at: Timestamp(WALL.0 + i64::try_from(ms).unwrap()),
+        uptime: Uptime(NOW.uptime.0 + ms),
+    }
+}
+
+fn version(digit: char) -> CommitId {
+    digit.to_string().repeat(40).parse().unwrap()
+}
+
+fn report(incarnation: u64, seq: u64) -> InstanceReport {
+    InstanceReport {
+        incarnation,
+        seq,
+        ..InstanceReport::default()
+    }
+}
+
+fn running(digit: char, state: ReportState) -> ConfigReport {
+    ConfigReport {
+        running: Some(Running {
+            version: version(digit),
+            digest: format!("sha256:{}", "0".repeat(64)).parse().unwrap(),
+        }),
+        generation: Generation(1),
+        state,
+        error: None,
+        prepared: None,
+        source: headwater_wire::ValueSource::Server,
+    }
+}
+
+fn with(seq: u64, configs: &[(&str, ConfigReport)], labels: &[(&str, &str)]) -> InstanceReport {
+    InstanceReport {
+        configs: configs
+            .iter()
+            .map(|(name, config)| (name.parse().unwrap(), config.clone()))
+            .collect(),
+        labels: labels
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect(),
+        ..report(1, seq)
+    }
+}
+
+fn taken(fleet: &mut Fleet, report: InstanceReport, now: Moment) -> Taken {
+    fleet.take(&id(1), report, now).unwrap().0
+}
+
+#[test]
+fn a_new_life_counts_from_one_again() {
+    let mut fleet = Fleet::default();
+    assert_eq!(taken(&mut fleet, report(5, 900), NOW), Taken::Newer);
+    assert_eq!(taken(&mut fleet, report(6, 1), NOW), Taken::Newer);
+    assert_eq!(taken(&mut fleet, report(5, 901), NOW), Taken::Older);
+    assert_eq!(fleet.get(&id(1)).unwrap().report, report(6, 1));
+}
+
+#[test]
+fn the_same_report_again_changes_nothing_that_is_told() {
+    let mut fleet = Fleet::default();
+    taken(&mut fleet, report(1, 1), NOW);
+    let before = fleet.get(&id(1)).unwrap().clone();
+    assert_eq!(taken(&mut fleet, report(1, 1), later(5_000)), Taken::Again);
+    assert_eq!(*fleet.get(&id(1)).unwrap(), before);
+}
+
+#[test]
+fn messages_are_one_line_of_bounded_length() {
+    let mut fleet = Fleet::default();
+    let mut config = running('a', ReportState::Failed);
+    config.error = Some(ReportError {
+        phase: FailPhase::Validate,
+        message: format!("a\u{1b}[31m\nb\u{202e}{}", "ü".repeat(MESSAGE_BYTES_MAX)),
+    });
+    let hostile = InstanceReport {
+        client: "x\0".repeat(CLIENT_BYTES_MAX),
+        ..with(1, &[("c", config)], &[])
+    };
+    taken(&mut fleet, hostile, NOW);
+    let kept = &fleet.get(&id(1)).unwrap().report;
+    let message = &kept
+        .configs
+        .values()
+        .next()
+        .unwrap()
+        .error
+        .as_ref()
+        .unwrap()
+        .message;
+    assert!(
+        message.starts_with("a [31m bü") && message.ends_with("ü…"),
+        "{message}"
+    );
+    assert!(message.len() <= MESSAGE_BYTES_MAX);
+    assert!(kept.client.len() <= CLIENT_BYTES_MAX && !kept.client.contains('\0'));
+}
+
+#[test]
+fn a_full_fleet_lets_the_long_silent_go_and_otherwise_refuses() {
+    let mut fleet = Fleet::default();
+    for number in 0..INSTANCES_MAX {
+        let heard = if number < 10 { NOW } else { later(1_000) };
+        fleet.take(&id(number), report(1, 1), heard).unwrap();
+    }
+    let one_more = |fleet: &mut Fleet, number: usize, now: Moment| {
+        fleet
+            .take(&id(INSTANCES_MAX + number), report(1, 1), now)
+            .map(|(taken, _)| taken)
+    };
+    let full = FleetFull {
+        instances: INSTANCES_MAX,
+    };
+    assert_eq!(one_more(&mut fleet, 0, later(2_000)), Err(full));
+    // Who is known is heard all the same.
+    fleet.take(&id(3), report(1, 2), later(2_000)).unwrap();
+    let next_day = later(SILENCE_MAX_MS + 500);
+    assert_eq!(one_more(&mut fleet, 0, next_day), Ok(Taken::Newer));
+    assert_eq!(fleet.len(), INSTANCES_MAX - 9 + 1);
+    assert!(fleet.get(&id(3)).is_some(), "it was heard since");
+    assert!(fleet.get(&id(4)).is_none());
+}
+
+#[test]
+fn large_reports_fill_the_fleet_before_small_ones_do() {
+    let mut fleet = Fleet::default();
+    let mut config = running('a', ReportState::Failed);
+    config.error = Some(ReportError {
+        phase: FailPhase::Validate,
+        message: "x".repeat(MESSAGE_BYTES_MAX),
+    });
+    let names: Vec<String> = (0..REPORT_CONFIGS_MAX).map(|n| format!("c{n}")).collect();
+    let configs: Vec<(&str, ConfigReport)> =
+        names.iter().map(|name| (name.as_str(), config.clone())).collect();
+    let large = with(1, &configs, &[]);
+    fleet.bytes = REPORTS_BYTES_MAX - weight(&id(0), &large) + 1;
+    assert!(fleet.take(&id(0), large, NOW).is_err());
+    assert!(fleet.take(&id(0), report(1, 1), NOW).is_ok());
+}
+
+#[test]
+fn a_listing_is_filtered_by_one_and_the_same_config() {
+    let mut fleet = Fleet::default();
+    let both = [
+        ("a", running('a', ReportState::Confirmed)),
+        ("b", running('b', ReportState::Failed)),
+    ];
+    fleet
+        .take(&id(1), with(1, &both, &[("region", "eu")]), NOW)
+        .unwrap();
+    fleet
+        .take(&id(2), with(1, &both[..1], &[("region", "us")]), NOW)
+        .unwrap();
+    fleet.take(&id(3), report(1, 1), NOW).unwrap();
+    let shown = |filter: &InstanceFilter| -> Vec<String> {
+        let listing = fleet.list(filter, None, 10);
+        assert_eq!(listing.next, None);
+        let ids = listing.instances.iter();
+        ids.map(|view| view.instance.to_string()).collect()
+    };
+    let none = InstanceFilter::default();
+    assert_eq!(shown(&none), ["i-000001", "i-000002", "i-000003"]);
+    let failed = InstanceFilter {
+        state: Some(ReportState::Failed),
+        ..none.clone()
+    };
+    assert_eq!(shown(&failed), ["i-000001"]);
+    let failed_elsewhere = InstanceFilter {
+        config: Some("a".parse().unwrap()),
+        ..failed
+    };
+    assert!(shown(&failed_elsewhere).is_empty());
+    let mixed = InstanceFilter {
+        state: Some(ReportState::Failed),
+        version: Some(version('a')),
+        ..none.clone()
+    };
+    assert!(shown(&mixed).is_empty());
+    let in_us = InstanceFilter {
+        version: Some(version('a')),
+        labels: BTreeMap::from([("region".to_owned(), "us".to_owned())]),
+        ..none
+    };
+    assert_eq!(shown(&in_us), ["i-000002"]);
+}
+
+#[test]
+fn a_listing_that_finds_nothing_for_long_says_where_to_go_on() {
+    let mut fleet = Fleet::default();
+    let total = LISTING_SCAN_MAX + 5;
+    for number in 0..total {
+        fleet.take(&id(number), report(1, 1), NOW).unwrap();
+    }
+    let failed = InstanceFilter {
+        state: Some(ReportState::Failed),
+        ..InstanceFilter::default()
+    };
+    let first = fleet.list(&failed, None, 100);
+    assert!(first.instances.is_empty());
+    assert_eq!(first.next, Some(id(LISTING_SCAN_MAX - 1)));
+    assert_eq!(fleet.list(&failed, first.next.as_ref(), 100), Listing::default());
+}
+
+proptest! {
+    #[test]
+    fn however_reports_arrive_the_newest_one_is_kept(
+        mut reports in proptest::collection::vec((0..3_u64, 1..6_u64), 1..30),
+        turns in proptest::collection::vec(any::<proptest::sample::Index>(), 0..30),
+    ) {
+        let newest = *reports.iter().max().unwrap();
+        for turn in turns {
+            let at = turn.index(reports.len());
+            reports.swap(0, at);
+        }
+        let mut fleet = Fleet::default();
+        for (incarnation, seq) in &reports {
+            let before = fleet.get(&id(1)).map(|view| (view.report.incarnation, view.report.seq));
+            let (taken, now) = fleet.take(&id(1), report(*incarnation, *seq), NOW).unwrap();
+            prop_assert_eq!(taken == Taken::Older, before.is_some_and(|before| before > (*incarnation, *seq)));
+            prop_assert!(before.is_none_or(|before| before <= (now.report.incarnation, now.report.seq)));
+        }
+        prop_assert_eq!(fleet.get(&id(1)).map(|view| (view.report.incarnation, view.report.seq)), Some(newest));
+    }
+
+    #[test]
+    fn pages_make_up_the_whole_listing(count in 0..40_usize, limit in 1..9_usize) {
+        let mut fleet = Fleet::default();
+        for number in 0..count {
+            fleet.take(&id(number), report(1, 1), NOW).unwrap();
+        }
+        let (mut after, mut seen) = (None, Vec::new());
+        loop {
+            let page = fleet.list(&InstanceFilter::default(), after.as_ref(), limit);
+            seen.extend(page.instances.iter().map(|view| view.instance.clone()));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        prop_assert_eq!(seen, (0..count).map(id).collect::<Vec<_>>());
+    }
+}
+
+fn config() -> ConfigName {
+    "app".parse().unwrap()
+}
+
+/// What an instance says of its only config.
+fn says(fleet: &mut Fleet, (incarnation, seq): (u64, u64), generation: u64, now: Moment) {
+    let config = ConfigReport {
+        generation: Generation(generation),
+        ..running('a', ReportState::Applied)
+    };
+    let report = InstanceReport {
+        incarnation,
+        ..with(seq, &[("app", config)], &[])
+    };
+    fleet.take(&id(1), report, now).unwrap();
+}
+
+fn member(fleet: &Fleet, now: Moment) -> Member<'_> {
+    let members: Vec<Member<'_>> = fleet.members(&config(), now.uptime).collect();
+    assert_eq!(members.len(), 1);
+    members[0]
+}
+
+#[test]
+fn an_instance_is_live_then_stale_then_lost_by_its_silence() {
+    let mut fleet = Fleet::default();
+    says(&mut fleet, (1, 1), 1, NOW);
+    let at = |fleet: &Fleet, ms| {
+        let member = member(fleet, later(ms));
+        (member.liveness, member.silent_ms)
+    };
+    assert_eq!(at(&fleet, 75_000), (Liveness::Live, 75_000));
+    assert_eq!(at(&fleet, 75_001), (Liveness::Stale, 75_001));
+    assert_eq!(at(&fleet, 299_999), (Liveness::Stale, 299_999));
+    assert_eq!(at(&fleet, 300_000), (Liveness::Lost, 300_000));
+    says(&mut fleet, (1, 2), 1, later(400_000));
+    assert_eq!(at(&fleet, 400_000), (Liveness::Live, 0));
+}
+
+#[test]
+fn i20_a_step_of_the_clock_on_the_wall_makes_nobody_live_or_lost() {
+    const DAY_MS: i64 = 86_400_000;
+    let mut fleet = Fleet::default();
+    says(&mut fleet, (1, 1), 1, NOW);
+    for step_ms in [-DAY_MS, DAY_MS] {
+        let stepped = Moment {
+            at: Timestamp(WALL.0 + step_ms),
+            ..later(10_000)
+        };
+        assert_eq!(member(&fleet, stepped).liveness, Liveness::Live);
+        says(&mut fleet, (1, 2), 1, stepped);
+        assert_eq!(member(&fleet, later(20_000)).silent_ms, 10_000);
+        assert_eq!(member(&fleet, later(310_000)).liveness, Liveness::Lost);
+    }
+}
+
+#[test]
+fn an_instance_that_acks_and_then_crash_loops_is_seen_to_restart() {
+    let mut fleet = Fleet::default();
+    says(&mut fleet, (1, 1), 5, NOW);
+    // Restarts of before are not the new content's doing.
+    says(&mut fleet, (2, 1), 5, NOW);
+    says(&mut fleet, (3, 1), 5, NOW);
+    let restarts = |fleet: &Fleet, generation| {
+        let standing = Standing::of(&member(fleet, NOW), &version('a'), Generation(generation));
+        standing.restarts
+    };
+    assert_eq!((restarts(&fleet, 5), restarts(&fleet, 6)), (2, 0));
+    says(&mut fleet, (3, 2), 6, NOW);
+    assert_eq!(restarts(&fleet, 6), 0);
+    says(&mut fleet, (4, 1), 6, NOW);
+    // One that keeps nothing on its disk has forgotten what it was told; the fleet has not.
+    says(&mut fleet, (5, 1), 0, NOW);
+    says(&mut fleet, (5, 2), 6, NOW);
+    assert_eq!(restarts(&fleet, 6), 2);
+    // A directive after that is another.
+    says(&mut fleet, (5, 3), 7, NOW);
+    assert_eq!((restarts(&fleet, 6), restarts(&fleet, 7)), (0, 0));
+}
+
+#[test]
+fn a_crash_between_being_told_and_saying_so_counts() {
+    let mut fleet = Fleet::default();
+    says(&mut fleet, (1, 1), 5, NOW);
+    fleet.told(&id(1), &config(), Generation(6));
+    for life in 2..4 {
+        says(&mut fleet, (life, 1), 6, NOW);
+    }
+    assert_eq!(member(&fleet, NOW).restarts, 2);
+    // Who says it again, or late, tells nothing new.
+    fleet.told(&id(1), &config(), Generation(6));
+    fleet.told(&id(1), &config(), Generation(5));
+    assert_eq!(
+        (member(&fleet, NOW).told, member(&fleet, NOW).restarts),
+        (Generation(6), 2)
+    );
+    fleet.told(&id(2), &config(), Generation(6));
+    fleet.told(&id(1), &"other".parse().unwrap(), Generation(6));
+    assert_eq!(fleet.len(), 1);
+}
+
+#[test]
+fn a_life_that_names_its_configs_one_after_the_other_is_the_next_one_of_each() {
+    let mut fleet = Fleet::default();
+    let named = |names: &[&str], incarnation, seq| {
+        let configs = names
+            .iter()
+            .map(|name| (*name, running('a', ReportState::Applied)));
+        InstanceReport {
+            incarnation,
+            ..with(seq, &configs.collect::<Vec<_>>(), &[])
+        }
+    };
+    let restarts = |fleet: &Fleet, name: &str| {
+        let mut members = fleet.members(&name.parse().unwrap(), NOW.uptime);
+        members.next().map(|member| member.restarts)
+    };
+    let mut take = |names: &[&str], incarnation, seq| {
+        fleet.take(&id(1), named(names, incarnation, seq), NOW).unwrap();
+        (restarts(&fleet, "a"), restarts(&fleet, "b"))
+    };
+    assert_eq!(take(&["a", "b"], 1, 1), (Some(0), Some(0)));
+    assert_eq!(take(&["a"], 2, 1), (Some(1), None));
+    assert_eq!(take(&["a"], 2, 2), (Some(1), None));
+    assert_eq!(take(&["a", "b"], 2, 3), (Some(1), Some(1)));
+    // A config that one life has given up is begun anew.
+    assert_eq!(take(&["a"], 2, 4), (Some(1), None));
+    assert_eq!(take(&["a", "b"], 2, 5), (Some(1), Some(0)));
+    // A life that never named it was another program.
+    take(&["a"], 3, 1);
+    take(&["a"], 4, 1);
+    assert_eq!(take(&["a", "b"], 4, 2), (Some(3), Some(0)));
+}
+
+#[test]
+fn who_makes_room_is_no_member_any_more() {
+    let mut fleet = Fleet::default();
+    says(&mut fleet, (1, 1), 1, NOW);
+    fleet.bytes += REPORTS_BYTES_MAX;
+    let late = later(SILENCE_MAX_MS + 1);
+    fleet.take(&id(2), report(1, 1), late).unwrap_err();
+    assert_eq!(
+        (fleet.members(&config(), late.uptime).count(), fleet.len()),
+        (0, 0)
+    );
+    assert!(fleet.seats.is_empty());
+}
+
+proptest! {
+    /// The index is what a look at every report would find, whatever was reported, told and forgotten.
+    #[test]
+    fn the_members_of_a_config_are_those_that_report_it(
+        steps in proptest::collection::vec((0..5_usize, 1..4_u64, 0..8_u8, any::<bool>()), 1..60),
+    ) {
+        let mut fleet = Fleet::default();
+        let name = |number: u8| format!("c{number}").parse::<ConfigName>().unwrap();
+        for (seq, (number, incarnation, configs, forget)) in (1..).zip(steps) {
+            if forget {
+                fleet.forget(&id(number));
+            } else {
+                let named = (0..3).filter(|bit| configs & (1 << bit) != 0);
+                let configs = named.map(|bit| (name(bit), running('a', ReportState::Applied))).collect();
+                let report = InstanceReport { configs, ..report(incarnation, seq) };
+                fleet.take(&id(number), report, NOW).unwrap();
+            }
+            for bit in 0..3 {
+                let indexed: BTreeSet<&InstanceId> =
+                    fleet.members(&name(bit), NOW.uptime).map(|member| member.instance).collect();
+                let reporting = fleet.entries.iter().filter(|entry| entry.view.report.configs.contains_key(&name(bit)));
+                prop_assert_eq!(indexed, reporting.map(|entry| &entry.view.instance).collect());
+            }
+            prop_assert_eq!(fleet.ids.len(), fleet.entries.iter().count());
+            prop_assert_eq!(fleet.bytes, fleet.entries.iter().map(|entry| entry.bytes).sum::<usize>());
+            let seats: usize = fleet.seats.values().map(BTreeMap::len).sum();
+            let held = |entry: &Entry| entry.view.report.configs.len() + entry.carried.len();
+            prop_assert_eq!(seats, fleet.entries.iter().map(held).sum::<usize>());
+        }
+    }
+}
