@@ -23,6 +23,7 @@ pub mod process;
 mod proposals;
 mod publish;
 mod repo;
+mod rollouts;
 pub mod sandbox;
 pub mod secret;
 pub mod settings;

@@ -8,15 +8,23 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
+use headwater_core::rollout::Directive;
 use headwater_core::{RepoState, Target, Token};
 use headwater_validators::{Config, Effective};
-use headwater_wire::{CommitId, ConfigName, Finding, HeadState, SourceState, StatusEvent, Timestamp};
+use headwater_wire::{
+    CommitId, ConfigName, Finding, Generation, HeadState, InstanceId, Phase, SourceState, StatusEvent,
+    Timestamp,
+};
 use tokio::sync::watch;
 
 use crate::judge::Judged;
 
 /// Findings of a rejected head shown in status answers and events; all of them are in the commit's own answer.
 pub(crate) const STATUS_FINDINGS_MAX: usize = 10;
+
+/// Rendered bodies are kept for generations that are not older than the one asked for by more than this. The stages of one
+/// rollout are told under numbers that are close to each other.
+const GENERATIONS_KEPT: u64 = 64;
 
 /// Names in the map of wake counters below which nothing is swept.
 const WAKES_SWEPT_FROM: usize = 64;
@@ -49,22 +57,43 @@ pub(crate) struct SourceStatus {
     pub hint: Option<String>,
 }
 
-/// Content of one admitted commit, ready to be handed out.
+/// Content that is ready to be handed out.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
-    /// The commit.
+    /// The newest admitted commit.
     pub commit: CommitId,
     /// Its verdict and documents.
     pub judged: Arc<Judged>,
-    /// Its configs with their targets.
+    /// What is stable of every config, which may come from another commit.
     pub configs: BTreeMap<ConfigName, Arc<Exposed>>,
+    /// What rollouts that move bring, of those configs that they move.
+    pub moving: BTreeMap<ConfigName, Arc<Exposed>>,
 }
+
+/// Configs of admitted commits other than the tip, by the commits that they are handed out of.
+pub(crate) type Stock = BTreeMap<(CommitId, ConfigName), Config>;
+
+/// What one asker should hold of a config.
+#[derive(Debug, Clone)]
+pub(crate) struct Told {
+    /// The content.
+    pub exposed: Arc<Exposed>,
+    /// Fence number under which he is told.
+    pub generation: Generation,
+    /// Whether he is to run it, or only to get ready for it.
+    pub phase: Phase,
+}
+
+/// Names an instance and its labels, if somebody says who he is.
+pub(crate) type Who<'a> = Option<(&'a InstanceId, &'a BTreeMap<String, String>)>;
 
 /// One config as it is handed out.
 #[derive(Debug)]
 pub(crate) struct Exposed {
     /// Version and fence number.
     pub target: Target,
+    /// The admitted commit that it comes from.
+    pub source: CommitId,
     /// Base document and variants.
     pub config: Config,
     /// Rendered snapshot bodies of the current tip, by digest of the document: one buffer for all who read it.
@@ -74,58 +103,145 @@ pub(crate) struct Exposed {
 #[derive(Debug, Default)]
 struct Bodies {
     tip: Option<CommitId>,
-    by_digest: BTreeMap<String, Bytes>,
+    rendered: BTreeMap<(String, Generation, bool), Bytes>,
+}
+
+impl Published {
+    /// What an asker should hold of a config; `None` if there is no such config.
+    pub(crate) fn told(&self, config: &ConfigName, who: Who<'_>) -> Option<Told> {
+        let snapshot = self.snapshot.as_ref()?;
+        let directive = self.state.directive(config, who)?;
+        let (all, phase) = match directive {
+            Directive::Baseline(_) => (&snapshot.configs, Phase::Active),
+            Directive::Prepare(_) => (&snapshot.moving, Phase::Prepare),
+            Directive::Target(_) => (&snapshot.moving, Phase::Active),
+        };
+        Some(Told {
+            exposed: all.get(config)?.clone(),
+            generation: directive.generation(),
+            phase,
+        })
+    }
+
+    /// What is stable of a config, whoever asks.
+    pub(crate) fn stable(&self, config: &ConfigName) -> Option<Told> {
+        let exposed = self.snapshot.as_ref()?.configs.get(config)?.clone();
+        Some(Told {
+            generation: exposed.target.generation,
+            exposed,
+            phase: Phase::Active,
+        })
+    }
+
+    /// Whether nobody who asks for a config has anything to hear that he did not hear `before`.
+    fn tells_the_same(&self, before: &Self, config: &ConfigName) -> bool {
+        let stable = |published: &Self| published.snapshot.as_ref()?.configs.get(config).cloned();
+        let same_stable = match (stable(before), stable(self)) {
+            (Some(old), Some(new)) => old.hands_out_the_same_as(&new),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        let moving = (before.state.moving_of(config), self.state.moving_of(config));
+        same_stable
+            && match moving {
+                (Some(old), Some(new)) => old.tells_the_same(new),
+                (None, None) => true,
+                (Some(_), None) | (None, Some(_)) => false,
+            }
+    }
+}
+
+impl Told {
+    /// What names one of its documents to the client. To be ready for content is another thing than to run it.
+    pub(crate) fn token(&self, effective: &Effective) -> Token {
+        Token {
+            representation: (self.phase == Phase::Prepare).then(|| "prepare".to_owned()),
+            ..Token::new(&self.exposed.target.version, effective.digest())
+        }
+    }
 }
 
 impl Snapshot {
-    /// The same content with the targets of `state`; what was rendered stays where the target stays.
-    pub(crate) fn retargeted(&self, state: &RepoState) -> Self {
-        let configs = self.configs.iter().map(|(name, exposed)| {
-            let target = state
-                .targets
-                .get(name)
-                .filter(|target| **target != exposed.target);
-            let exposed = match target {
-                None => exposed.clone(),
-                Some(target) => Arc::new(Exposed::new(target.clone(), exposed.config.clone())),
+    /// What `state` says is handed out: of the tip, `judged`, or out of `stock`. What was rendered of `before` stays where
+    /// the content and its target stay. A config whose content is nowhere is left out.
+    pub(crate) fn of(state: &RepoState, judged: Arc<Judged>, stock: &Stock, before: Option<&Self>) -> Self {
+        let find = |name: &ConfigName, source: &CommitId| {
+            if *source == judged.commit {
+                return judged.valid.as_ref()?.configs().get(name).cloned();
+            }
+            stock.get(&(source.clone(), name.clone())).cloned()
+        };
+        let expose =
+            |name: &ConfigName, target: &Target, (source, old): (&CommitId, Option<&Arc<Exposed>>)| {
+                let old = old.filter(|old| old.target == *target && old.source == *source);
+                match old {
+                    Some(old) => Some((name.clone(), old.clone())),
+                    None => {
+                        let config = find(name, source)?;
+                        let exposed = Exposed::new(target.clone(), source.clone(), config);
+                        Some((name.clone(), Arc::new(exposed)))
+                    }
+                }
             };
-            (name.clone(), exposed)
+        let stable = state.targets.iter().filter_map(|(name, target)| {
+            let source = state.source_of(name).unwrap_or(&judged.commit);
+            let old = before.and_then(|before| before.configs.get(name));
+            expose(name, target, (source, old))
+        });
+        let moving = state.moving().filter_map(|rollout| {
+            let target = state.target_of(rollout)?;
+            let old = before.and_then(|before| before.moving.get(&rollout.config));
+            expose(&rollout.config, &target, (&rollout.source, old))
         });
         Self {
-            commit: self.commit.clone(),
-            judged: self.judged.clone(),
-            configs: configs.collect(),
+            configs: stable.collect(),
+            moving: moving.collect(),
+            commit: judged.commit.clone(),
+            judged,
         }
+    }
+
+    /// The same content with the targets of `state`, which needs nothing that is not here.
+    pub(crate) fn retargeted(&self, state: &RepoState) -> Self {
+        Self::of(state, self.judged.clone(), &self.stock(), Some(self))
+    }
+
+    /// Everything in it that may go on being handed out when the tip is another commit.
+    pub(crate) fn stock(&self) -> Stock {
+        let all = self.configs.iter().chain(&self.moving);
+        all.map(|(name, exposed)| ((exposed.source.clone(), name.clone()), exposed.config.clone()))
+            .collect()
     }
 }
 
 impl Exposed {
     /// A config with nothing rendered yet.
-    pub(crate) fn new(target: Target, config: Config) -> Self {
+    pub(crate) fn new(target: Target, source: CommitId, config: Config) -> Self {
         Self {
             target,
+            source,
             config,
             bodies: RwLock::default(),
         }
     }
 
-    /// Token of one of its documents.
-    pub(crate) fn token(&self, effective: &Effective) -> Token {
-        Token::new(&self.target.version, effective.digest())
-    }
-
-    /// The rendered body of one of its documents at `tip`, rendered at most once.
+    /// The rendered body of one of its documents at `tip`, as it is told under a generation and phase, rendered at most
+    /// once.
     pub(crate) fn body(
         &self,
         tip: &CommitId,
-        effective: &Effective,
+        (effective, generation, phase): (&Effective, Generation, Phase),
         render: impl FnOnce() -> Bytes,
     ) -> Bytes {
-        let digest = effective.digest().hex();
+        let key = (
+            effective.digest().hex().to_owned(),
+            generation,
+            phase == Phase::Prepare,
+        );
         {
             let bodies = self.bodies.read().unwrap_or_else(PoisonError::into_inner);
             if bodies.tip.as_ref() == Some(tip)
-                && let Some(body) = bodies.by_digest.get(digest)
+                && let Some(body) = bodies.rendered.get(&key)
             {
                 return body.clone();
             }
@@ -135,10 +251,14 @@ impl Exposed {
         if bodies.tip.as_ref() != Some(tip) {
             *bodies = Bodies {
                 tip: Some(tip.clone()),
-                by_digest: BTreeMap::new(),
+                rendered: BTreeMap::new(),
             };
         }
-        bodies.by_digest.entry(digest.to_owned()).or_insert(body).clone()
+        // Numbers that nobody is told any more take no memory for long.
+        bodies
+            .rendered
+            .retain(|(_, told, _), _| told.0 + GENERATIONS_KEPT > generation.0);
+        bodies.rendered.entry(key).or_insert(body).clone()
     }
 
     /// Whether an instance that holds one has nothing to hear of the other, for any labels. A higher generation is
@@ -241,23 +361,18 @@ impl Board {
             }
             changed
         });
-        if !same_snapshot(before.snapshot.as_ref(), next.snapshot.as_ref()) {
-            self.wake(before.snapshot.as_deref(), next.snapshot.as_deref());
+        if !same_snapshot(before.snapshot.as_ref(), next.snapshot.as_ref())
+            || before.state.courses != next.state.courses
+        {
+            self.wake(&before, &next);
         }
     }
 
-    fn wake(&self, before: Option<&Snapshot>, after: Option<&Snapshot>) {
+    fn wake(&self, before: &Published, after: &Published) {
         let mut wakes = self.wakes.lock().unwrap_or_else(PoisonError::into_inner);
         wakes.sweep();
         for (config, wake) in &wakes.by_config {
-            let old = before.and_then(|snapshot| snapshot.configs.get(config));
-            let new = after.and_then(|snapshot| snapshot.configs.get(config));
-            let same = match (old, new) {
-                (Some(old), Some(new)) => old.hands_out_the_same_as(new),
-                (None, None) => true,
-                (Some(_), None) | (None, Some(_)) => false,
-            };
-            if !same {
+            if !after.tells_the_same(before, config) {
                 wake.send_modify(|count| *count = count.wrapping_add(1));
             }
         }

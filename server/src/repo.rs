@@ -31,7 +31,8 @@ use crate::outward::Outward;
 use crate::pipeline::bell::Bell;
 use crate::pipeline::urgent::Urgent;
 use crate::pipeline::{Force, Fresh, Request, versions};
-use crate::publish::{Board, Exposed, Published};
+use crate::publish::{Board, Published, Told};
+use crate::rollouts::Rollouts;
 use crate::sandbox::{SandboxError, Turn};
 use crate::settings::RepoSettings;
 use crate::store::{Store, StoreFailure, VerdictRecord};
@@ -97,6 +98,8 @@ pub(crate) struct Repo {
     pub fleet: RwLock<Fleet>,
     /// Fences that were overtaken and wait to be raised.
     pub fences: Fences,
+    /// How what moves stands.
+    pub rollouts: Rollouts,
     /// Requests that the pipeline puts off everything for.
     pub urgent: Urgent,
     rules: Rules,
@@ -133,6 +136,7 @@ impl Repo {
             board,
             fleet: RwLock::default(),
             fences: Fences::default(),
+            rollouts: Rollouts::default(),
             urgent: Urgent::default(),
             rules,
             store,
@@ -273,7 +277,7 @@ impl Repo {
     pub(crate) async fn compare(
         &self,
         held: Option<&Token>,
-        exposed: &Exposed,
+        (config, told): (&ConfigName, &Told),
         token: &Token,
         freshness: Freshness,
     ) -> Result<Answer, RepoError> {
@@ -299,7 +303,12 @@ impl Repo {
             } else {
                 self.relation(&held.version, &token.version).await?
             };
-            comparison.restores = exposed.target.restores(&held.version);
+            let went_back = published.state.went_back_from(config, &held.version);
+            // What a rollout of ours brought is known here to be newer than what is gone back to.
+            if went_back && comparison.relation == Relation::Descendant {
+                comparison.relation = Relation::Ancestor;
+            }
+            comparison.restores = went_back || told.exposed.target.restores(&held.version);
             comparison.held_is_on_branch = self.head_contains(&held.version).await?;
         }
         Ok(compare(&comparison))

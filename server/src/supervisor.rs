@@ -27,6 +27,7 @@ use crate::pipeline::Pipeline;
 use crate::pipeline::lane::{Lane, Place};
 use crate::publish::{Board, Published};
 use crate::repo::{REQUESTS_MAX, Repo};
+use crate::rollouts::driver;
 use crate::sandbox::{self, FilterNeed, Program, Queue, Turn};
 use crate::settings::{RepoSettings, Settings};
 use crate::store::{Store, StoreError};
@@ -224,6 +225,8 @@ impl House {
                 self.pipelines.spawn(pipeline.run(running.stop.clone()));
                 self.pipelines
                     .spawn(notes::write(running.repo.clone(), running.stop.clone()));
+                self.pipelines
+                    .spawn(driver::drive(running.repo.clone(), running.stop.clone()));
                 self.running.insert(name, running);
             }
         }

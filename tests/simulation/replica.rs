@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use headwater_client::engine::Directive;
 use headwater_core::{
-    Answer, Command, Comparison, ConfigFacts, Content, FenceCheck, Fleet, Freshness, Moment, Relation,
-    RepoState, Token, Uptime, compare,
+    Answer, Arrival, Command, Comparison, ConfigFacts, Content, FenceCheck, Fleet, Freshness, Moment,
+    Relation, RepoState, Token, Uptime, compare,
 };
 use headwater_wire::{
     ChangeKind, CommitId, ConfigName, FailPhase, Generation, InstanceId, InstanceReport, Phase, ReportAnswer,
@@ -57,12 +57,14 @@ impl Replica {
                 documents: None,
             },
         };
-        let command = Command::Admit {
+        let arrival = Arrival {
             commit: commit(at),
             depth: u64::try_from(at).unwrap() + 1,
             configs: BTreeMap::from([(config(), facts)]),
+            policies: BTreeMap::new(),
+            at: Timestamp(0),
         };
-        self.state.apply(command).unwrap();
+        self.state.apply(Command::Admit(Box::new(arrival))).unwrap();
         self.admitted = at + 1;
     }
 

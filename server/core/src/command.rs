@@ -9,6 +9,7 @@ use headwater_wire::{BranchName, CommitId, ConfigName, Generation, Timestamp};
 use crate::content::Content;
 use crate::control::ConfigFacts;
 use crate::rollback::{Decision, RollbackState};
+use crate::rollout::{Order, OrderRefused, Policy, Step};
 
 /// A change to the state.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,15 +19,7 @@ pub enum Command {
     /// A new head was seen and is being judged.
     Judge(CommitId),
     /// A commit was admitted and is exposed.
-    Admit {
-        /// The commit.
-        commit: CommitId,
-        /// Number of commits in its first-parent history: a floor for the generation, so that a lost store does not
-        /// take the fence back.
-        depth: u64,
-        /// Its configs.
-        configs: BTreeMap<ConfigName, ConfigFacts>,
-    },
+    Admit(Box<Arrival>),
     /// The head failed admission.
     Reject(CommitId),
     /// The head is held back.
@@ -78,10 +71,10 @@ pub enum Command {
         /// The commit.
         commit: CommitId,
     },
-    /// A person lifts what a rollback holds back: its configs get what the tip has. If its commit is not on the branch
-    /// yet, it is given up.
+    /// A person lifts what a rollback, or a rollout that went back, holds back: its configs get what the tip has. If
+    /// the commit of a rollback is not on the branch yet, it is given up.
     Release {
-        /// Which rollback.
+        /// Which rollback or rollout.
         id: String,
         /// Why.
         reason: String,
@@ -91,9 +84,66 @@ pub enum Command {
     /// Contents that a commit is about to be admitted with and that still have what a rollback took back of these
     /// configs. They are as bad as what was left.
     Condemn(Vec<(ConfigName, Content)>),
+    /// A rollout goes on.
+    Step(Box<Due>),
+    /// A person orders something of a rollout.
+    Order(Box<Ordered>),
+    /// The store is an older copy of itself: what moved goes back.
+    Restored {
+        /// At most so many numbers were given out since the copy was taken.
+        missed: u64,
+        /// When it was found out.
+        at: Timestamp,
+    },
     /// At a start the documents of what was decided are worked out again, so that decisions are known by them that were
     /// kept before documents were compared, or when they were rendered otherwise.
     Recognise(Vec<(ConfigName, Content)>),
+}
+
+/// An admitted commit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Arrival {
+    /// The commit.
+    pub commit: CommitId,
+    /// Number of commits in its first-parent history: a floor for the generation, so that a lost store does not take the
+    /// fence back.
+    pub depth: u64,
+    /// Its configs.
+    pub configs: BTreeMap<ConfigName, ConfigFacts>,
+    /// How those of them are moved that are not moved at once.
+    pub policies: BTreeMap<ConfigName, Policy>,
+    /// When it was admitted.
+    pub at: Timestamp,
+}
+
+/// The next step of a rollout, as it was planned.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Due {
+    /// Config.
+    pub config: ConfigName,
+    /// Its rollout.
+    pub id: String,
+    /// It was planned after so many steps, and is not taken after more.
+    pub after: u64,
+    /// The step.
+    pub step: Step,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What a person orders of a rollout.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ordered {
+    /// The rollout.
+    pub id: String,
+    /// What shall happen.
+    pub order: Order,
+    /// Why.
+    pub reason: String,
+    /// Who, if somebody was named.
+    pub by: Option<String>,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// What a command changed.
@@ -133,6 +183,13 @@ pub enum Effect {
     },
     /// A config is no longer declared.
     TargetRemoved(ConfigName),
+    /// A rollout began, went on or ended.
+    RolloutMoved {
+        /// Config.
+        config: ConfigName,
+        /// Rollout.
+        id: String,
+    },
     /// The head, or what became of it, is another.
     HeadChanged,
     /// The accepted head must be judged again.
@@ -154,4 +211,13 @@ pub enum Refusal {
     /// There is no such rollback, or it is settled and holds nothing back.
     #[error("nothing is held back by `{0}`")]
     NotHeld(String),
+    /// There is no such rollout.
+    #[error("there is no rollout `{0}`")]
+    NoSuchRollout(String),
+    /// The order does not fit the rollout as it is.
+    #[error(transparent)]
+    OrderRefused(#[from] OrderRefused),
+    /// The rollout has moved on since the step was planned.
+    #[error("the rollout has moved on")]
+    MovedOn,
 }

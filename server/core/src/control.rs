@@ -1,18 +1,20 @@
 //! The state of one repository and the only way to change it.
 //!
-//! Invariant: `apply` is the one mutator. The generation never falls; a target changes only by an admitted commit or
-//! by a person's rollback; equal content moves nobody. The state is small and serialisable: it is what the store keeps
-//! over a restart.
+//! Invariant: `apply` is the one mutator; all that happens beside it is that time passes. The generation never falls; a
+//! target changes only by an admitted commit, by the end of a rollout or by a person's rollback; equal content moves
+//! nobody. The state is small and serialisable: it is what the store keeps over a restart.
 
 use std::collections::BTreeMap;
 
 use headwater_wire::{BranchName, CommitId, ConfigName, Digest, Generation, HeadState, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::command::{Command, Effect, Refusal};
+use crate::command::{Arrival, Command, Effect, Refusal};
 use crate::content::Content;
+use crate::fleet::Uptime;
 use crate::hold::Withheld;
 use crate::rollback::{Rollback, StandIns};
+use crate::rollout::{Course, Policy, Rollout};
 
 /// Versions remembered per config, so that a return to one of them can be named a rollback.
 const PAST_VERSIONS_MAX: usize = 32;
@@ -39,9 +41,18 @@ pub struct RepoState {
     /// Newest fence number given out.
     #[serde(default)]
     pub generation: Generation,
-    /// What every config's instances should hold.
+    /// What is stable of every config: what its instances should hold where no rollout says otherwise.
     #[serde(default)]
     pub targets: BTreeMap<ConfigName, Target>,
+    /// What happens to those configs that do not just follow the tip.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub courses: BTreeMap<ConfigName, Course>,
+    /// Rollouts that are over, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ended: Vec<Rollout>,
+    /// Up to which moment time has passed in what moves. Of no use to another process.
+    #[serde(skip)]
+    pub passed_until: Option<Uptime>,
     /// What keeps the head from being exposed.
     #[serde(default)]
     pub hold: Option<Hold>,
@@ -72,9 +83,12 @@ pub struct Target {
     /// Versions that were targets before, newest first, with the digest of their inputs.
     #[serde(default)]
     pub past: Vec<(CommitId, Digest)>,
-    /// The version that a rollback replaced by this one.
+    /// The version that was gone back from to this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoes: Option<CommitId>,
+    /// Admitted commit that it is handed out of, where that is not the tip.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<CommitId>,
 }
 
 impl Target {
@@ -130,12 +144,25 @@ pub struct ConfigFacts {
     pub content: Content,
 }
 
-/// How the target of a config stands to a generation that an instance has seen.
+/// The same, with what else has to be known to move instances to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// The content.
+    pub facts: ConfigFacts,
+    /// How it goes.
+    pub policy: Policy,
+    /// The admitted commit.
+    pub source: CommitId,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// How what is told of a config stands to a generation that an instance has seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FenceCheck {
-    /// The target is above it, or there is none.
+    /// What is told is above it, or nothing is told.
     Above,
-    /// The target is the one the instance has seen, or another one of the same number.
+    /// It is the one the instance has seen, or another one of the same number.
     Equal,
     /// The instance has seen more: from another replica, or from before our store was lost.
     Overtaken,
@@ -152,11 +179,7 @@ impl RepoState {
                 Ok(Vec::new())
             }
             Command::Judge(head) => Ok(self.set_head(head, HeadState::Validating)),
-            Command::Admit {
-                commit,
-                depth,
-                configs,
-            } => Ok(self.admit(commit, depth, configs)),
+            Command::Admit(arrival) => Ok(self.admit(*arrival)),
             Command::Reject(head) => {
                 self.hold = None;
                 Ok(self.set_head(head, HeadState::Rejected))
@@ -171,7 +194,9 @@ impl RepoState {
                     head: head.clone(),
                     since,
                 });
-                Ok(self.set_head(head, HeadState::Held))
+                let mut effects = self.halt_all(&head, at);
+                effects.extend(self.set_head(head, HeadState::Held));
+                Ok(effects)
             }
             Command::Accept { head, reason, at } => self.accept(head, reason, at),
             Command::RaiseGeneration { config, above } => Ok(self.raise(config, above)),
@@ -193,6 +218,9 @@ impl RepoState {
                 self.condemn(contents);
                 Ok(Vec::new())
             }
+            Command::Step(due) => self.take_step(*due),
+            Command::Order(wish) => self.order(*wish),
+            Command::Restored { missed, at } => Ok(self.restored(missed, at)),
             Command::Recognise(known) => {
                 self.recognise(&known);
                 Ok(Vec::new())
@@ -200,14 +228,26 @@ impl RepoState {
         }
     }
 
-    /// How the target of `config` stands to a generation that an instance has seen.
+    /// How what is told of `config` under the lowest number stands to a generation that an instance has seen.
     pub fn fence(&self, config: &ConfigName, seen: Generation) -> FenceCheck {
-        match self.targets.get(config) {
-            None => FenceCheck::Above,
-            Some(target) if target.generation > seen => FenceCheck::Above,
-            Some(_) if seen.0.saturating_sub(self.generation.0) > GENERATION_GAP_MAX => FenceCheck::Absurd,
-            Some(target) if target.generation == seen => FenceCheck::Equal,
-            Some(_) => FenceCheck::Overtaken,
+        let Some(target) = self.targets.get(config) else {
+            return FenceCheck::Above;
+        };
+        let course = self.courses.get(config);
+        let lowest = course.map_or(target.generation, |course| course.lowest(target));
+        self.fence_of(lowest, seen)
+    }
+
+    /// How what an instance is told under `told` stands to a generation that it has seen.
+    pub fn fence_of(&self, told: Generation, seen: Generation) -> FenceCheck {
+        if told > seen {
+            FenceCheck::Above
+        } else if seen.0.saturating_sub(self.generation.0) > GENERATION_GAP_MAX {
+            FenceCheck::Absurd
+        } else if told == seen {
+            FenceCheck::Equal
+        } else {
+            FenceCheck::Overtaken
         }
     }
 
@@ -220,23 +260,35 @@ impl RepoState {
         let Some(target) = self.targets.get_mut(&config) else {
             return Vec::new();
         };
-        self.generation = self.generation.max(above).next();
-        target.generation = self.generation;
+        let next = self.generation.max(above).next();
+        self.generation = match self.courses.get_mut(&config) {
+            Some(course) => course.reissue(target, next),
+            None => {
+                target.generation = next;
+                next
+            }
+        };
         vec![Effect::TargetReissued {
             config,
-            generation: self.generation,
+            generation: next,
         }]
     }
 
-    fn admit(
-        &mut self,
-        commit: CommitId,
-        depth: u64,
-        configs: BTreeMap<ConfigName, ConfigFacts>,
-    ) -> Vec<Effect> {
+    fn admit(&mut self, arrival: Arrival) -> Vec<Effect> {
+        let Arrival {
+            commit,
+            depth,
+            configs,
+            mut policies,
+            at,
+        } = arrival;
         let mut effects = Vec::new();
         let generation = Generation(self.generation.next().0.max(depth));
+        self.name_sources();
         self.look_through(&commit, &configs);
+        for (config, held) in &mut self.withheld {
+            held.policy = policies.remove(config);
+        }
         let mut before = std::mem::take(&mut self.targets);
         for config in self.withheld.keys() {
             if let Some(kept) = before.remove(config) {
@@ -254,15 +306,25 @@ impl RepoState {
                 let adopted = Target {
                     version: to.clone(),
                     content: facts.content,
+                    source: None,
                     ..old.clone()
                 };
-                self.targets.insert(config.clone(), adopted);
+                self.adopt(&config, adopted);
                 effects.push(Effect::TargetAdopted { config, from, to });
                 continue;
             }
-            self.aim(&config, (old, facts), generation, &mut effects);
+            let found = Found {
+                facts,
+                policy: policies.remove(&config).unwrap_or_else(Policy::immediate),
+                source: commit.clone(),
+                at,
+            };
+            self.arrive(&config, (old, found), generation, &mut effects);
         }
-        effects.extend(before.into_keys().map(Effect::TargetRemoved));
+        for config in before.into_keys() {
+            self.forget_course(&config, at);
+            effects.push(Effect::TargetRemoved(config));
+        }
         if self.tip.as_ref() != Some(&commit) {
             effects.push(Effect::TipMoved {
                 from: self.tip.replace(commit.clone()),
@@ -285,7 +347,7 @@ impl RepoState {
     ) {
         let from = old.as_ref().map(|target| target.version.clone());
         if from.as_ref() != Some(&facts.version) {
-            self.generation = generation;
+            self.generation = self.generation.max(generation);
             effects.push(Effect::TargetMoved {
                 config: config.clone(),
                 from,
@@ -298,7 +360,7 @@ impl RepoState {
 
     /// What is said of the head when it is the tip.
     pub(crate) fn state_of_tip(&self) -> HeadState {
-        if self.withheld.is_empty() {
+        if self.withheld.is_empty() && self.courses.values().all(|course| course.left.is_none()) {
             HeadState::Published
         } else {
             HeadState::Held
@@ -349,11 +411,13 @@ pub(crate) fn next_target(old: Option<Target>, facts: ConfigFacts, generation: G
             generation,
             past: Vec::new(),
             undoes: None,
+            source: None,
         };
     };
     if old.version == facts.version {
         return Target {
             content: facts.content,
+            source: None,
             ..old
         };
     }
@@ -366,5 +430,6 @@ pub(crate) fn next_target(old: Option<Target>, facts: ConfigFacts, generation: G
         generation,
         past,
         undoes: None,
+        source: None,
     }
 }

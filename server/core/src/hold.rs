@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::{Effect, Refusal};
 use crate::content::{Content, is_same};
-use crate::control::{ConfigFacts, RepoState, Target};
+use crate::control::{ConfigFacts, Found, RepoState, Target};
 use crate::rollback::{Rollback, RollbackState};
+use crate::rollout::Policy;
 use crate::taken_back::TakenBack;
 
 /// Contents of one config that are held back at most. Whoever went back oftener without ever reaching the branch may see
@@ -35,6 +36,9 @@ pub struct Withheld {
     /// What the tip has; nothing if it has no such config.
     #[serde(default)]
     pub tip: Option<ConfigFacts>,
+    /// How the tip wants it moved, unless at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
 }
 
 impl Withheld {
@@ -64,6 +68,10 @@ impl RepoState {
         if let Some(withheld) = self.withheld.get(config) {
             return withheld.tip.clone();
         }
+        let course = self.courses.get(config);
+        if let Some(newest) = course.and_then(|course| course.newest.as_ref()) {
+            return Some(newest.facts.clone());
+        }
         self.targets.get(config).map(Target::facts)
     }
 
@@ -89,6 +97,7 @@ impl RepoState {
         rollback: &Rollback,
     ) {
         let tip = self.at_tip(config);
+        let policy = self.policy_at_tip(config);
         let decided = decided.map(|facts| &facts.content);
         let at_tip = tip.as_ref().map(|facts| facts.content.clone());
         let is_decided = is_same(at_tip.as_ref(), decided);
@@ -103,9 +112,12 @@ impl RepoState {
             bad: before.map_or_else(Vec::new, |held| held.bad),
             taken_back,
             tip,
+            policy,
         };
-        withheld.condemn(at_tip);
-        withheld.condemn(active);
+        let moved = self.moved_contents(config).into_iter().map(Some);
+        for content in moved.chain([at_tip, active]) {
+            withheld.condemn(content);
+        }
         withheld.bad.retain(|content| !is_same(content.as_ref(), decided));
         self.withheld.insert(config.clone(), withheld);
     }
@@ -160,6 +172,8 @@ impl RepoState {
         for (config, content) in known {
             let targets = self.targets.get_mut(config).into_iter();
             targets.for_each(|target| target.content.learn(content));
+            let courses = self.courses.get_mut(config).into_iter();
+            courses.for_each(|course| course.learn(content));
             let Some(held) = self.withheld.get_mut(config) else {
                 continue;
             };
@@ -168,7 +182,8 @@ impl RepoState {
         }
     }
 
-    /// Lifts what a rollback holds back: its configs get what the tip has. One on its way to the branch is given up.
+    /// Lifts what a rollback or a rollout holds back: its configs get what the tip has. A rollback on its way to the
+    /// branch is given up.
     pub(crate) fn release(
         &mut self,
         id: &str,
@@ -182,16 +197,32 @@ impl RepoState {
             .map(|(config, _)| config.clone())
             .collect();
         // One that holds nothing back is given up all the same: its commit is not brought to the branch any more.
-        if held.is_empty() && self.open_mut(id).is_none() {
+        let left = self.let_come_again(id, at);
+        if held.is_empty() && left.is_none() && self.open_mut(id).is_none() {
             return Err(Refusal::NotHeld(id.to_owned()));
         }
         let generation = self.generation.next();
-        let mut effects = Vec::new();
+        let mut effects = left.unwrap_or_default();
+        self.name_sources();
+        let tip = self.tip.clone();
         for config in held {
-            let tip = self.withheld.remove(&config).and_then(|held| held.tip);
-            match (self.targets.remove(&config), tip) {
-                (old, Some(facts)) => self.aim(&config, (old, facts), generation, &mut effects),
-                (Some(_), None) => effects.push(Effect::TargetRemoved(config)),
+            let held = self.withheld.remove(&config);
+            let policy = held.as_ref().and_then(|held| held.policy.clone());
+            let at_tip = held.and_then(|held| held.tip).zip(tip.clone());
+            match (self.targets.remove(&config), at_tip) {
+                (old, Some((facts, source))) => {
+                    let found = Found {
+                        facts,
+                        policy: policy.unwrap_or_else(Policy::immediate),
+                        source,
+                        at,
+                    };
+                    self.arrive(&config, (old, found), generation, &mut effects);
+                }
+                (Some(_), None) => {
+                    self.forget_course(&config, at);
+                    effects.push(Effect::TargetRemoved(config));
+                }
                 (None, None) => {}
             }
         }

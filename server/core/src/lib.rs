@@ -8,6 +8,7 @@ mod change;
 mod command;
 mod content;
 mod control;
+mod courses;
 mod fleet;
 mod hold;
 mod rollback;
@@ -18,7 +19,7 @@ mod version;
 
 pub use admission::{Admission, AdmissionPolicy, Candidate, Descent, RewrittenHistory, VerdictKind, decide};
 pub use change::{Answer, Comparison, Freshness, Relation, compare};
-pub use command::{Command, Effect, Refusal};
+pub use command::{Arrival, Command, Due, Effect, Ordered, Refusal};
 pub use content::Content;
 pub use control::{Accepted, ConfigFacts, FenceCheck, GENERATION_GAP_MAX, Hold, RepoState, Target};
 pub use fleet::{

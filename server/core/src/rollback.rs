@@ -276,6 +276,7 @@ impl RepoState {
             let new = facts.get(config);
             let taken_back = taken_back.remove(config).unwrap_or_default();
             self.withhold(config, (new, taken_back), &rollback);
+            self.give_way(config, new, (generation, rollback.at, &rollback.reason));
             let old = self.targets.remove(config);
             let undone = old.as_ref().map(|target| target.version.clone());
             match (old, new) {

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use headwater_core::{
-    Command, ConfigFacts, Content, Decision, Effect, Refusal, RepoState, Rollback, RollbackState, Sight,
-    Undone, Withheld,
+    Arrival, Command, ConfigFacts, Content, Decision, Effect, Refusal, RepoState, Rollback, RollbackState,
+    Sight, Undone, Withheld,
 };
 use headwater_wire::{CommitId, ConfigName, Digest, HeadState, RollbackMode, Timestamp};
 use proptest::prelude::*;
@@ -163,11 +163,13 @@ fn rollback(id: usize, base: CommitId, one: Option<usize>) -> Rollback {
 }
 
 fn admit(commit: &CommitId, configs: BTreeMap<ConfigName, ConfigFacts>) -> Command {
-    Command::Admit {
+    Command::Admit(Box::new(Arrival {
         commit: commit.clone(),
         depth: 0,
         configs,
-    }
+        policies: BTreeMap::new(),
+        at: Timestamp(0),
+    }))
 }
 
 /// A repository, and the numbers that were given out.
@@ -293,8 +295,8 @@ fn keeps_what_is_held(before: &RepoState, command: &Command, after: &RepoState) 
     for (name, held) in &before.withheld {
         let still = after.withheld.contains_key(name);
         match command {
-            Command::Admit { configs, .. } => {
-                let is_bad = is_bad(held, of(configs.get(name)));
+            Command::Admit(arrival) => {
+                let is_bad = is_bad(held, of(arrival.configs.get(name)));
                 prop_assert_eq!(still, is_bad, "a commit ends a hold exactly by other content");
                 if is_bad {
                     prop_assert_eq!(exposed(after, name), exposed(before, name));
@@ -319,6 +321,9 @@ fn keeps_what_is_held(before: &RepoState, command: &Command, after: &RepoState) 
             | Command::Settle { .. }
             | Command::Recognise(_)
             | Command::Condemn(_)
+            | Command::Step(_)
+            | Command::Order(_)
+            | Command::Restored { .. }
             | Command::Rebuild { .. } => prop_assert!(still, "nothing else ends a hold"),
         }
     }
@@ -420,7 +425,7 @@ proptest! {
         let at_tip = world.state.all_at_tip();
         let arrived = facts(&commit, to, &at_tip);
         world.state.apply(Command::Land { id: newest.id.clone(), commit: commit.clone() }).unwrap();
-        let effects = world.state.apply(Command::Admit { commit: commit.clone(), depth: 0, configs: arrived }).unwrap();
+        let effects = world.state.apply(admit(&commit, arrived)).unwrap();
         for effect in effects {
             prop_assert!(!matches!(effect, Effect::TargetMoved { .. } | Effect::TargetRemoved(_)), "{effect:?}");
         }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use headwater_core::{
-    ChangedPath, Command, ConfigFacts, Content, Effect, FenceCheck, GENERATION_GAP_MAX, Known, RepoState,
-    VersionSearch,
+    Arrival, ChangedPath, Command, ConfigFacts, Content, Effect, FenceCheck, GENERATION_GAP_MAX, Known,
+    RepoState, VersionSearch,
 };
 use headwater_validators::{ConfigTree, ContentId, Entry, File, Inputs, Limits, PathChange, declare};
 use headwater_wire::{CommitId, ConfigName, Digest, Generation, Timestamp};
@@ -303,7 +303,7 @@ proptest! {
         let mut state = RepoState::default();
         for command in commands {
             let before = state.clone();
-            let admits = matches!(command, Command::Admit { .. });
+            let admits = matches!(command, Command::Admit(_));
             let raised = if let Command::RaiseGeneration { config, above } = &command {
                 Some((config.clone(), *above))
             } else {
@@ -371,13 +371,10 @@ fn raised_as_it_should(
 fn command() -> impl Strategy<Value = Command> {
     let commit = || (0..6_usize).prop_map(commit);
     let configs = proptest::collection::btree_map(0..3_usize, (0..6_usize, 0..4_u8), 0..3);
-    let admit = (commit(), 0..3_u64, configs).prop_map(|(commit, depth, configs)| Command::Admit {
-        commit,
-        depth,
-        configs: configs
-            .into_iter()
-            .map(|(name, facts)| (config(name), config_facts(facts)))
-            .collect(),
+    let admit = (commit(), 0..3_u64, configs).prop_map(|(commit, depth, configs)| {
+        let configs = configs.into_iter();
+        let configs = configs.map(|(name, facts)| (config(name), config_facts(facts)));
+        arrival(commit, depth, configs.collect())
     });
     let seen = prop_oneof![4 => 0..20_u64, 1 => Just(GENERATION_GAP_MAX * 2), 1 => Just(u64::MAX)];
     let raise = (0..3_usize, seen).prop_map(|(name, above)| Command::RaiseGeneration {
@@ -416,15 +413,19 @@ fn config_facts((version, content): (usize, u8)) -> ConfigFacts {
     }
 }
 
+fn arrival(commit: CommitId, depth: u64, configs: BTreeMap<ConfigName, ConfigFacts>) -> Command {
+    Command::Admit(Box::new(Arrival {
+        commit,
+        depth,
+        configs,
+        policies: BTreeMap::new(),
+        at: Timestamp(0),
+    }))
+}
+
 fn admit(state: &mut RepoState, number: usize, content: u8) -> Vec<Effect> {
     let configs = BTreeMap::from([(config(0), config_facts((number, content)))]);
-    state
-        .apply(Command::Admit {
-            commit: commit(number),
-            depth: 0,
-            configs,
-        })
-        .unwrap()
+    state.apply(arrival(commit(number), 0, configs)).unwrap()
 }
 
 #[test]
@@ -451,13 +452,7 @@ fn a_commit_that_changes_nothing_moves_nobody() {
     admit(&mut state, 1, 7);
     let before = state.generation;
     let configs = BTreeMap::from([(config(0), config_facts((1, 7)))]);
-    let effects = state
-        .apply(Command::Admit {
-            commit: commit(2),
-            depth: 0,
-            configs,
-        })
-        .unwrap();
+    let effects = state.apply(arrival(commit(2), 0, configs)).unwrap();
     assert!(
         !effects
             .iter()
@@ -470,13 +465,7 @@ fn a_commit_that_changes_nothing_moves_nobody() {
 fn a_lost_store_does_not_take_the_fence_back() {
     let mut state = RepoState::default();
     let configs = BTreeMap::from([(config(0), config_facts((1, 7)))]);
-    state
-        .apply(Command::Admit {
-            commit: commit(1),
-            depth: 5_000,
-            configs,
-        })
-        .unwrap();
+    state.apply(arrival(commit(1), 5_000, configs)).unwrap();
     assert_eq!(state.generation, Generation(5_000));
 }
 

@@ -58,6 +58,8 @@ pub(super) struct Frame<'a> {
     pub tip: &'a CommitId,
     /// Fence number.
     pub generation: Generation,
+    /// Whether it is to be run, or only to be got ready for.
+    pub phase: Phase,
 }
 
 /// Renders a snapshot body.
@@ -70,7 +72,7 @@ pub(super) fn body(frame: Frame<'_>, effective: &Effective) -> Bytes {
         tip: frame.tip,
         digest: effective.digest(),
         generation: frame.generation,
-        phase: Phase::Active,
+        phase: frame.phase,
         variant: effective.variant(),
         document: &document,
         sources: effective

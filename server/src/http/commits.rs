@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, RawQuery, State};
 use headwater_core::Token;
 use headwater_validators::closest;
-use headwater_wire::{CommitId, ConfigName, Generation};
+use headwater_wire::{CommitId, ConfigName, Generation, Phase};
 use http::HeaderMap;
 
 use super::answer;
@@ -59,6 +59,7 @@ pub(super) async fn config(
         version: &version,
         tip: &commit,
         generation: Generation(0),
+        phase: Phase::Active,
     };
     Ok(answer::ok(
         headers_out,

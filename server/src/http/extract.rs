@@ -13,6 +13,7 @@ use http::header::IF_NONE_MATCH;
 
 use super::problem::{Answer, Result, bad_request, repo_not_found};
 use super::state::App;
+use crate::publish::Who;
 use crate::repo::Repo;
 
 /// Longest wait of a watch, in seconds. Proxies in front often cut at 60; the default stays below.
@@ -155,6 +156,11 @@ pub(super) struct Asker {
 }
 
 impl Asker {
+    /// Who asks, if he says so.
+    pub(super) fn who(&self) -> Who<'_> {
+        self.instance.as_ref().map(|instance| (instance, &self.labels))
+    }
+
     /// Reads `instance` and `label.*`.
     pub(super) fn read(pairs: &Pairs) -> Result<Self> {
         Ok(Self {

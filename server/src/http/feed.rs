@@ -14,8 +14,7 @@ use futures_util::stream::{self, Stream};
 use headwater_core::{Answer as Compared, Freshness, Token};
 use headwater_validators::Effective;
 use headwater_wire::{
-    BookmarkEvent, ChangeKind, ConfigName, Generation, GoawayEvent, HeadState, Phase, StatusEvent,
-    VersionEventWith,
+    BookmarkEvent, ChangeKind, ConfigName, Generation, GoawayEvent, HeadState, StatusEvent, VersionEventWith,
 };
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -25,9 +24,9 @@ use tokio::time::Instant;
 use super::extract::{self, Asker, Pairs};
 use super::problem::{Result, bad_request};
 use super::state::App;
-use super::watch::{FRESH_DEADLINE, exposed, replica_behind};
+use super::watch::{FRESH_DEADLINE, replica_behind, told};
 use crate::pipeline::Fresh;
-use crate::publish::{Exposed, Published};
+use crate::publish::{Published, Told};
 use crate::repo::Repo;
 
 /// Documents up to this many bytes are told with the event.
@@ -193,7 +192,7 @@ impl Feed {
         let mut refused = None;
         let mut any = false;
         for watched in &self.watched {
-            match exposed(&self.repo, &published, &watched.config) {
+            match told(&self.repo, &published, &watched.config, self.asker.who()) {
                 Ok(_) => any = true,
                 Err(problem) => refused = Some(problem),
             }
@@ -232,9 +231,9 @@ impl Feed {
         let Some(watched) = self.watched.get_mut(index) else {
             return;
         };
-        let target = exposed(&self.repo, &published, &watched.config)
+        let target = told(&self.repo, &published, &watched.config, self.asker.who())
             .ok()
-            .map(|exposed| exposed.token(exposed.config.select(&self.asker.labels)));
+            .map(|told| told.token(told.exposed.config.select(&self.asker.labels)));
         if single || target.as_ref() == Some(token) {
             watched.held = Some(token.clone());
         }
@@ -326,31 +325,30 @@ impl Feed {
             };
             watched.wake.borrow_and_update();
             let published = self.repo.board.read();
-            let Ok(exposed) = exposed(&self.repo, &published, &watched.config).cloned() else {
+            let Ok(told) = told(&self.repo, &published, &watched.config, self.asker.who()) else {
                 self.tell_removed(index);
                 return Ok(());
             };
             watched.told_removed = false;
-            let effective = exposed.config.select(&self.asker.labels);
-            let token = exposed.token(effective);
-            let held = watched.held.clone();
+            let effective = told.exposed.config.select(&self.asker.labels);
+            let token = told.token(effective);
+            let (held, config) = (watched.held.clone(), watched.config.clone());
             match self
                 .repo
-                .compare(held.as_ref(), &exposed, &token, freshness)
+                .compare(held.as_ref(), (&config, &told), &token, freshness)
                 .await?
             {
                 Compared::UpToDate => {
-                    let now = exposed.target.generation;
-                    let told = watched_generation(self.watched.get_mut(index), now);
-                    if told < now {
-                        self.tell_version(index, &published, (&exposed, effective), ChangeKind::Rerender);
+                    let before = watched_generation(self.watched.get_mut(index), told.generation);
+                    if before < told.generation {
+                        self.tell_version(index, &published, (&told, effective), ChangeKind::Rerender);
                     }
                     return Ok(());
                 }
                 Compared::Hold => return Ok(()),
                 Compared::Target(change) => {
                     let change = if held.is_none() { without_token } else { change };
-                    self.tell_version(index, &published, (&exposed, effective), change);
+                    self.tell_version(index, &published, (&told, effective), change);
                     return Ok(());
                 }
                 Compared::AskUpstream => {
@@ -368,16 +366,16 @@ impl Feed {
         &mut self,
         index: usize,
         published: &Published,
-        (exposed, effective): (&Exposed, &Effective),
+        (told, effective): (&Told, &Effective),
         change: ChangeKind,
     ) {
         let Some(watched) = self.watched.get_mut(index) else {
             return;
         };
-        let token = exposed.token(effective);
+        let token = told.token(effective);
         let inline = effective.canonical().len() <= self.inline_bytes_max;
         let document = inline.then(|| raw(effective)).flatten();
-        let event = version_event(&watched.config, published, (exposed, effective), change, document);
+        let event = version_event(&watched.config, published, (told, effective), change, document);
         watched.generation = Some(event.generation);
         let id = token.to_string();
         watched.held = Some(token);
@@ -431,14 +429,14 @@ fn watched_generation(watched: Option<&mut Watched>, now: Generation) -> Generat
 pub(super) fn version_event<D>(
     config: &ConfigName,
     published: &Published,
-    (exposed, effective): (&Exposed, &Effective),
+    (told, effective): (&Told, &Effective),
     change: ChangeKind,
     document: Option<D>,
 ) -> VersionEventWith<D> {
-    let target = &exposed.target;
+    let target = &told.exposed.target;
     VersionEventWith {
         config: config.clone(),
-        token: exposed.token(effective).to_string(),
+        token: told.token(effective).to_string(),
         version: target.version.clone(),
         tip: published
             .state
@@ -446,8 +444,8 @@ pub(super) fn version_event<D>(
             .clone()
             .unwrap_or_else(|| target.version.clone()),
         change,
-        phase: Phase::Active,
-        generation: target.generation,
+        phase: told.phase,
+        generation: told.generation,
         digest: effective.digest().clone(),
         size: u64::try_from(effective.canonical().len()).unwrap_or(u64::MAX),
         document,

@@ -278,11 +278,16 @@ impl From<AcceptError> for Answer {
     fn from(error: AcceptError) -> Self {
         let detail = error.to_string();
         match error {
-            AcceptError::Refused(Refusal::NothingHeld | Refusal::NotHeld(_)) => {
-                Problem::new(ProblemCode::NothingHeld, detail)
-                    .hint("GET /v1/repos/{repo}/holds lists what waits for a person")
-                    .into()
-            }
+            // Of rollouts nothing is asked by this way.
+            AcceptError::Refused(
+                Refusal::NothingHeld
+                | Refusal::NotHeld(_)
+                | Refusal::NoSuchRollout(_)
+                | Refusal::OrderRefused(_)
+                | Refusal::MovedOn,
+            ) => Problem::new(ProblemCode::NothingHeld, detail)
+                .hint("GET /v1/repos/{repo}/holds lists what waits for a person")
+                .into(),
             AcceptError::Refused(Refusal::HeadMoved { actual }) => {
                 Problem::new(ProblemCode::HeadMoved, detail)
                     .hint(format!("look at {actual}, then accept that head"))

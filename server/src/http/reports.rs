@@ -21,7 +21,7 @@ use super::feed::{INLINE_BYTES_DEFAULT, raw, version_event};
 use super::problem::{Answer, Result, bad_request};
 use super::watch::{FRESH_DEADLINE, last_change};
 use crate::pipeline::Fresh;
-use crate::publish::{Exposed, Published};
+use crate::publish::{Published, Told};
 use crate::repo::Repo;
 
 /// Largest report, in bytes.
@@ -84,10 +84,18 @@ pub(super) async fn take(
         )
     })?;
     if taken != Taken::Older {
-        raise_fences(repo, instance, &configs).await;
+        let published = repo.board.read();
+        if configs
+            .keys()
+            .any(|config| published.state.moving_of(config).is_some())
+        {
+            repo.rollouts.wake();
+        }
+        raise_fences(repo, (instance, &labels), &configs).await;
     }
     let mut assigner = Assigner {
         repo,
+        instance,
         labels,
         freshness: Freshness::NotAsked,
         assignments: Vec::new(),
@@ -113,8 +121,12 @@ pub(super) async fn take(
 
 /// Has targets told again above what the instance has seen, and waits for it a little, so that the answer to this very
 /// report can be obeyed.
-async fn raise_fences(repo: &Repo, instance: &InstanceId, configs: &BTreeMap<ConfigName, ConfigReport>) {
-    let overtaken = overtaken(repo, instance, configs);
+async fn raise_fences(
+    repo: &Repo,
+    who: (&InstanceId, &BTreeMap<String, String>),
+    configs: &BTreeMap<ConfigName, ConfigReport>,
+) {
+    let overtaken = overtaken(repo, who, configs);
     if overtaken.is_empty() {
         return;
     }
@@ -124,7 +136,7 @@ async fn raise_fences(repo: &Repo, instance: &InstanceId, configs: &BTreeMap<Con
         loop {
             let published = news.borrow_and_update().clone();
             let is_above = |(config, seen): &(ConfigName, Generation)| {
-                published.state.fence(config, *seen) == FenceCheck::Above
+                fence(&published, config, (who, *seen)) == FenceCheck::Above
             };
             if overtaken.iter().all(is_above) || news.changed().await.is_err() {
                 return;
@@ -132,16 +144,29 @@ async fn raise_fences(repo: &Repo, instance: &InstanceId, configs: &BTreeMap<Con
         }
     };
     if tokio::time::timeout(RAISE_DEADLINE, raised).await.is_err() {
-        debug!(%instance, "the generation is not raised yet");
+        debug!(instance = %who.0, "the generation is not raised yet");
     }
+}
+
+/// How what an instance is told of a config stands to the generation that it has seen.
+fn fence(
+    published: &Published,
+    config: &ConfigName,
+    (who, seen): ((&InstanceId, &BTreeMap<String, String>), Generation),
+) -> FenceCheck {
+    let directive = published.state.directive(config, Some(who));
+    directive.map_or(FenceCheck::Above, |directive| {
+        published.state.fence_of(directive.generation(), seen)
+    })
 }
 
 /// Configs whose targets the instance would refuse, with what it has seen.
 fn overtaken(
     repo: &Repo,
-    instance: &InstanceId,
+    who: (&InstanceId, &BTreeMap<String, String>),
     configs: &BTreeMap<ConfigName, ConfigReport>,
 ) -> Vec<(ConfigName, Generation)> {
+    let (instance, _) = who;
     let published = repo.board.read();
     let mut overtaken = Vec::new();
     for (config, report) in configs {
@@ -151,7 +176,7 @@ fn overtaken(
             .error
             .as_ref()
             .is_some_and(|error| error.phase == FailPhase::Fence);
-        match published.state.fence(config, seen) {
+        match fence(&published, config, (who, seen)) {
             FenceCheck::Overtaken => overtaken.push((config.clone(), seen)),
             FenceCheck::Equal if refused => overtaken.push((config.clone(), seen)),
             FenceCheck::Above | FenceCheck::Equal => {}
@@ -172,6 +197,7 @@ fn overtaken(
 /// Works out what one instance should hold.
 struct Assigner<'a> {
     repo: &'a Repo,
+    instance: &'a InstanceId,
     labels: BTreeMap<String, String>,
     freshness: Freshness,
     assignments: Vec<VersionEventWith<Box<RawValue>>>,
@@ -204,31 +230,33 @@ impl Assigner<'_> {
         let Some(snapshot) = &published.snapshot else {
             return Compared::Hold;
         };
-        let Some(exposed) = snapshot.configs.get(config) else {
-            self.unknown.push(config.clone());
+        let Some(told) = published.told(config, Some((self.instance, &self.labels))) else {
+            if !snapshot.configs.contains_key(config) {
+                self.unknown.push(config.clone());
+            }
             return Compared::Hold;
         };
-        let target = exposed.token(exposed.config.select(&self.labels));
+        let target = told.token(told.exposed.config.select(&self.labels));
         let held = report
             .running
             .as_ref()
             .map(|running| Token::new(&running.version, &running.digest));
         let compared = self
             .repo
-            .compare(held.as_ref(), exposed, &target, self.freshness)
+            .compare(held.as_ref(), (config, &told), &target, self.freshness)
             .await;
         let compared = compared.unwrap_or_else(|error| {
             debug!(%config, %error, "what an instance runs could not be compared: {error}");
             Compared::ReplicaBehind
         });
-        self.push(published, config, exposed, compared);
+        self.push(published, config, &told, compared);
         compared
     }
 
-    fn push(&mut self, published: &Published, config: &ConfigName, exposed: &Exposed, compared: Compared) {
-        let effective = exposed.config.select(&self.labels);
+    fn push(&mut self, published: &Published, config: &ConfigName, told: &Told, compared: Compared) {
+        let effective = told.exposed.config.select(&self.labels);
         let (change, document) = match compared {
-            Compared::UpToDate => (last_change(exposed), None),
+            Compared::UpToDate => (last_change(&told.exposed), None),
             Compared::Target(change) => {
                 let small = effective.canonical().len() <= INLINE_BYTES_DEFAULT;
                 (change, small.then(|| raw(effective)).flatten())
@@ -239,7 +267,7 @@ impl Assigner<'_> {
         self.assignments.push(version_event(
             config,
             published,
-            (exposed, effective),
+            (told, effective),
             change,
             document,
         ));

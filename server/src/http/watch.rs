@@ -10,7 +10,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use headwater_core::{Answer as Compared, Freshness, Token};
 use headwater_validators::Effective;
-use headwater_wire::{ChangeKind, CommitId, ConfigName, Problem, ProblemCode};
+use headwater_wire::{ChangeKind, CommitId, ConfigName, Phase, Problem, ProblemCode};
 use http::HeaderMap;
 use tokio::time::Instant;
 
@@ -19,7 +19,7 @@ use super::extract::{self, Asker, Pairs, Representation};
 use super::problem::{Answer, Result, config_not_found, not_ready};
 use super::state::App;
 use crate::pipeline::Fresh;
-use crate::publish::{Exposed, Published};
+use crate::publish::{Exposed, Published, Told, Who};
 use crate::repo::{Repo, RepoError};
 
 /// Longest wait for the one listing that a request may force.
@@ -73,23 +73,26 @@ impl Watch {
             // Register first, then read: what is published from here on wakes us.
             let mut wake = self.repo.board.watch_config(&self.config);
             let published = self.repo.board.read();
-            let exposed = exposed(&self.repo, &published, &self.config)?;
-            let effective = exposed.config.select(&self.asker.labels);
-            let token = self.token(exposed, effective);
+            let told = self.told(&published)?;
+            let effective = told.exposed.config.select(&self.asker.labels);
+            let token = self.token(&told, effective);
             let compared = match self.held_token(&token) {
                 None if self.holds_unknown => Compared::Target(ChangeKind::UnknownBase),
-                held => self.repo.compare(held, exposed, &token, freshness).await?,
+                held => {
+                    let told = (&self.config, &told);
+                    self.repo.compare(held, told, &token, freshness).await?
+                }
             };
             match compared {
                 Compared::Target(change) => {
-                    return self.target(&published, exposed, effective, (token, change));
+                    return self.target(&published, &told, effective, (token, change));
                 }
                 Compared::AskUpstream => freshness = self.ask_upstream().await?,
                 Compared::ReplicaBehind => return Err(replica_behind(&published)),
                 Compared::UpToDate | Compared::Hold => {
                     let until = deadline.filter(|deadline| *deadline > Instant::now());
                     let Some(until) = until else {
-                        let change = last_change(exposed);
+                        let change = last_change(&told.exposed);
                         return Ok(answer::not_modified(answer::headers(&published, &token, change)));
                     };
                     // Cancel-safe: all three only wait.
@@ -97,7 +100,7 @@ impl Watch {
                         _ = wake.changed() => {}
                         () = tokio::time::sleep_until(until) => {}
                         () = self.repo.draining().cancelled() => {
-                            let change = last_change(exposed);
+                            let change = last_change(&told.exposed);
                             return Ok(answer::not_modified(answer::headers(&published, &token, change)));
                         }
                     }
@@ -114,17 +117,28 @@ impl Watch {
             .or(self.held.first())
     }
 
-    fn token(&self, exposed: &Exposed, effective: &Effective) -> Token {
+    /// What the asker should hold. A bare value cannot say that it is only to be got ready for, so whoever asks for one
+    /// goes on getting what he is to run.
+    fn told(&self, published: &Published) -> Result<Told> {
+        let told = told(&self.repo, published, &self.config, self.asker.who())?;
+        if told.phase == Phase::Prepare && self.representation.token_part().is_some() {
+            return Ok(published.stable(&self.config).unwrap_or(told));
+        }
+        Ok(told)
+    }
+
+    fn token(&self, told: &Told, effective: &Effective) -> Token {
+        let token = told.token(effective);
         Token {
-            representation: self.representation.token_part(),
-            ..exposed.token(effective)
+            representation: self.representation.token_part().or(token.representation),
+            ..token
         }
     }
 
     fn target(
         &self,
         published: &Published,
-        exposed: &Exposed,
+        told: &Told,
         effective: &Effective,
         (token, change): (Token, ChangeKind),
     ) -> Result<Response> {
@@ -132,8 +146,9 @@ impl Watch {
         if let Some((body, media_type)) = answer::represent(effective, &self.representation)? {
             return Ok(answer::ok(headers, body, media_type));
         }
-        let tip = published.state.tip.as_ref().unwrap_or(&exposed.target.version);
-        let body = snapshot_body(&self.repo, &self.config, exposed, (tip, effective));
+        let version = &told.exposed.target.version;
+        let tip = published.state.tip.as_ref().unwrap_or(version);
+        let body = snapshot_body(&self.repo, &self.config, told, (tip, effective));
         Ok(answer::ok(headers, body, "application/json"))
     }
 
@@ -177,30 +192,33 @@ impl Watch {
 pub(super) fn snapshot_body(
     repo: &Repo,
     config: &ConfigName,
-    exposed: &Exposed,
+    told: &Told,
     (tip, effective): (&CommitId, &Effective),
 ) -> bytes::Bytes {
+    let Told {
+        exposed,
+        generation,
+        phase,
+    } = told;
     let frame = answer::Frame {
         repo: repo.name(),
         config,
         version: &exposed.target.version,
         tip,
-        generation: exposed.target.generation,
+        generation: *generation,
+        phase: *phase,
     };
-    exposed.body(tip, effective, || answer::body(frame, effective))
+    let as_told = (effective, *generation, *phase);
+    exposed.body(tip, as_told, || answer::body(frame, effective))
 }
 
-/// The config as it is handed out, or why there is none.
-pub(super) fn exposed<'a>(
-    repo: &Repo,
-    published: &'a Published,
-    config: &ConfigName,
-) -> Result<&'a Arc<Exposed>> {
+/// What an asker should hold of a config, or why there is nothing.
+pub(super) fn told(repo: &Repo, published: &Published, config: &ConfigName, who: Who<'_>) -> Result<Told> {
     let Some(snapshot) = &published.snapshot else {
         return Err(not_ready(repo.name(), published.source.error.as_deref()));
     };
-    if let Some(exposed) = snapshot.configs.get(config) {
-        return Ok(exposed);
+    if let Some(told) = published.told(config, who) {
+        return Ok(told);
     }
     let valid = snapshot.judged.valid.as_ref();
     if let Some(path) = valid.and_then(|valid| valid.unreadable().get(config)) {

@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use headwater_core::rollout::Policy;
 use headwater_core::{
-    Admission, AdmissionPolicy, Candidate, Command, ConfigFacts, Content, Descent, RepoState, RollbackState,
+    Admission, AdmissionPolicy, Arrival, Candidate, Command, ConfigFacts, Content, Descent, RollbackState,
     VerdictKind, decide,
 };
 use headwater_validators::{Limits, ValidTree};
@@ -15,14 +16,14 @@ use headwater_wire::{BranchName, CommitId, ConfigName, Finding, HeadState, Verdi
 use tracing::{Instrument, info, info_span, warn};
 
 use super::lane::LaneError;
+use super::rollback::branch::stock_of;
 use super::{Pipeline, RoundError, versions};
 use crate::clock;
 use crate::git::error::GitError;
 use crate::git::read::Reader;
 use crate::judge::{Judged, judge_to_keep};
 use crate::measure::{Against, Measure, new_commits};
-use crate::publish::{Exposed, Published, Snapshot};
-use crate::repo::Repo;
+use crate::publish::{Published, Snapshot};
 
 /// How far back a first start looks for a good commit when the head is rejected.
 const LOOK_BACK_MAX: usize = 100;
@@ -216,18 +217,21 @@ impl Pipeline {
                 .await
                 .map_err(crate::repo::RepoError::from)??
         };
-        let mut state = self.repo.board.read().state.clone();
+        let mut state = self.state_now();
         for (id, commit) in self.landed(reader, &state, &commit).await? {
             info!(rollback = id, commit.id = %commit, "the branch has rollback {id} as {}", commit.short());
             state.apply(Command::Land { id, commit }).ok();
         }
         state.apply(Command::Condemn(still_there(&state, &judged))).ok();
         let before: BTreeSet<String> = state.withheld.values().map(|held| held.id.clone()).collect();
-        let effects = state.apply(Command::Admit {
+        let effects = state.apply(Command::Admit(Box::new(Arrival {
             commit: commit.clone(),
             depth: facts.depth,
             configs: facts.configs,
-        });
+            policies: policies(&valid),
+            at: clock::now(),
+        })));
+        self.begin_at_once(&mut state).await;
         for rollback in state
             .rollbacks
             .iter()
@@ -241,9 +245,8 @@ impl Pipeline {
                 );
             }
         }
-        let sources = self.sources(reader, &state).await?;
+        let snapshot = self.snapshot(reader, &state, judged.clone()).await?;
         self.repo.keep_state(&state).await?;
-        let snapshot = Arc::new(snapshot(&self.repo, &state, judged.clone(), &sources));
         let moved = effects.map_or(0, |effects| effects.len());
         let tip_before = self.repo.board.read().state.tip.clone();
         self.show(|published| {
@@ -264,7 +267,7 @@ impl Pipeline {
 
     /// Keeps the last good commit exposed and says why the head is not.
     async fn reject(&self, judged: &Judged) -> Result<(), RoundError> {
-        let mut state = self.repo.board.read().state.clone();
+        let mut state = self.state_now();
         state.apply(Command::Reject(judged.commit.clone())).ok();
         self.repo.keep_state(&state).await?;
         let errors: Arc<[Finding]> = judged.errors().cloned().collect();
@@ -338,13 +341,14 @@ impl Pipeline {
         if judged.valid.is_none() {
             return Ok(());
         }
-        let sources = self.sources(&reader, &state).await?;
+        let sources = self.sources(&reader, &state, &judged).await?;
         let known = sources
-            .values()
+            .iter()
+            .map(|(_, source)| source)
             .chain([&judged])
             .flat_map(|judged| contents(judged));
         state.apply(Command::Recognise(known.collect())).ok();
-        let snapshot = Arc::new(snapshot(&self.repo, &state, judged, &sources));
+        let snapshot = Arc::new(Snapshot::of(&state, judged, &stock_of(&sources), None));
         let head = match state
             .head
             .as_ref()
@@ -389,6 +393,13 @@ fn still_there(state: &RepoState, judged: &Judged) -> Vec<(ConfigName, Content)>
     contents(judged).filter(|(config, _)| has_it(config)).collect()
 }
 
+/// How those configs of a commit are moved that are not moved at once.
+fn policies(valid: &ValidTree) -> BTreeMap<ConfigName, Policy> {
+    let configs = valid.configs().iter();
+    let policies = configs.map(|(name, config)| (name.clone(), Policy::of_config(valid, config)));
+    policies.filter(|(_, policy)| !policy.is_immediate()).collect()
+}
+
 /// What the store needs to know of the configs of a commit: of those that it gives a document.
 pub(super) struct Facts {
     pub(super) configs: BTreeMap<ConfigName, ConfigFacts>,
@@ -416,34 +427,6 @@ pub(super) fn facts(
     });
     let configs = configs.collect();
     Ok(Facts { configs, depth })
-}
-
-/// The snapshot of an admitted commit; configs that did not change are taken over from the one before with what was
-/// rendered of them. What a rollback decided is taken from its own commit, one of `sources`.
-pub(super) fn snapshot(
-    repo: &Repo,
-    state: &RepoState,
-    judged: Arc<Judged>,
-    sources: &BTreeMap<CommitId, Arc<Judged>>,
-) -> Snapshot {
-    let targets = state.targets.iter();
-    let configs = targets
-        .filter_map(|(name, target)| {
-            let source = match state.withheld.get(name) {
-                Some(held) => sources.get(&held.source)?,
-                None => &judged,
-            };
-            let config = source.valid.as_ref()?.configs().get(name)?.clone();
-            Some((name.clone(), Arc::new(Exposed::new(target.clone(), config))))
-        })
-        .collect();
-    let commit = judged.commit.clone();
-    tracing::debug!(repo = %repo.name(), commit.id = %commit, "snapshot ready");
-    Snapshot {
-        commit,
-        judged,
-        configs,
-    }
 }
 
 /// How a new head relates to the tip.

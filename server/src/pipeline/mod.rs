@@ -6,6 +6,7 @@
 
 mod admit;
 pub(crate) mod bell;
+pub(crate) mod drive;
 pub(crate) mod lane;
 mod pusher;
 mod raise;
@@ -15,10 +16,12 @@ pub(crate) mod trigger;
 pub(crate) mod urgent;
 pub(crate) mod versions;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_core::{Command, Refusal, RepoState, Rollback};
+use headwater_core::rollout::{Order, Rollout};
+use headwater_core::{Command, Due, Refusal, RepoState, Rollback};
 use headwater_wire::{BranchName, CommitId, SourceState};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -69,15 +72,47 @@ pub(crate) enum Request {
         /// Where the answer goes.
         reply: oneshot::Sender<Result<Rollback, RollbackError>>,
     },
-    /// Lift what a rollback holds back. Urgent, too.
+    /// Lift what a rollback or a rollout holds back. Urgent, too.
     Release {
-        /// The rollback.
+        /// The rollback or rollout.
         id: String,
         /// Why.
         reason: String,
         /// Where the answer goes.
         reply: oneshot::Sender<Result<(), RollbackError>>,
     },
+    /// Take the steps that rollouts are due for, as far as they still fit. Urgent, too: a halt waits for nobody.
+    Steps {
+        /// The steps.
+        due: Vec<Due>,
+        /// Told whether any was taken.
+        reply: oneshot::Sender<bool>,
+    },
+    /// Do what a person orders of a rollout. Urgent, too.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the doors for it are still to come"))]
+    Order {
+        /// The rollout.
+        id: String,
+        /// What shall happen.
+        order: Order,
+        /// Why.
+        reason: String,
+        /// Who, if somebody was named.
+        by: Option<String>,
+        /// Where the rollout goes as it is then.
+        reply: oneshot::Sender<Result<Rollout, OrderError>>,
+    },
+}
+
+/// Why an order was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OrderError {
+    /// There is no such rollout, or the order does not fit it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// It could not be kept.
+    #[error(transparent)]
+    Kept(#[from] RollbackError),
 }
 
 /// How a listing is forced.
@@ -141,6 +176,8 @@ pub(crate) struct Pipeline {
     pusher: Pusher,
     /// The last round was put off for something urgent.
     put_off: bool,
+    /// Rollouts whose way back into Git was tried, and from which head.
+    brought_back: BTreeMap<String, Option<CommitId>>,
 }
 
 impl Pipeline {
@@ -163,6 +200,7 @@ impl Pipeline {
             chased_at: None,
             pusher: Pusher::default(),
             put_off: false,
+            brought_back: BTreeMap::new(),
         }
     }
 
@@ -172,6 +210,7 @@ impl Pipeline {
         let serve = async {
             self.start_from_disk().await;
             self.resume_pushing();
+            self.bring_back().await;
             loop {
                 // Cancel-safe: a round that is cut off leaves the store and the mirror valid, and starts over.
                 tokio::select! {
@@ -223,6 +262,7 @@ impl Pipeline {
             // A request that has given up needs no answer.
             reply.send(fresh).ok();
         }
+        self.bring_back().await;
     }
 
     /// Does what may be put off, unless something comes that may not wait. Only for work that nobody has acted on.
@@ -356,7 +396,7 @@ impl Pipeline {
 
     /// Applies a command, keeps the result, and only then shows it.
     async fn apply(&self, command: Command) -> Result<RepoState, StoreFailure> {
-        let mut state = self.repo.board.read().state.clone();
+        let mut state = self.state_now();
         if let Err(refusal) = state.apply(command) {
             warn!(%refusal, "a decision was refused: {refusal}");
             return Ok(state);
@@ -364,6 +404,13 @@ impl Pipeline {
         self.repo.keep_state(&state).await?;
         self.show(|published| published.state = state.clone());
         Ok(state)
+    }
+
+    /// What was decided, with the time that has passed since in what moves.
+    fn state_now(&self) -> RepoState {
+        let mut state = self.repo.board.read().state.clone();
+        state.pass_until(self.repo.moment().uptime);
+        state
     }
 
     /// Replaces what readers see.
@@ -441,6 +488,24 @@ impl Pipeline {
                 reply.send(self.release(id, reason).await).ok();
                 false
             }
+            Request::Steps { due, reply } => {
+                self.repo.urgent.end();
+                reply.send(self.take_steps(due).await).ok();
+                self.bring_back().await;
+                false
+            }
+            Request::Order {
+                id,
+                order,
+                reason,
+                by,
+                reply,
+            } => {
+                self.repo.urgent.end();
+                reply.send(self.order(id, order, (reason, by)).await).ok();
+                self.bring_back().await;
+                false
+            }
         }
     }
 
@@ -460,7 +525,7 @@ impl Pipeline {
         reason: String,
         reply: oneshot::Sender<Result<(), AcceptError>>,
     ) -> bool {
-        let mut state = self.repo.board.read().state.clone();
+        let mut state = self.state_now();
         let command = Command::Accept {
             head: head.clone(),
             reason,

@@ -52,7 +52,7 @@ impl Pipeline {
     /// Raises what was asked for, keeps it, and wakes those whom it concerns.
     pub(super) async fn raise(&mut self) {
         self.raises.took(Instant::now());
-        let mut state = self.repo.board.read().state.clone();
+        let mut state = self.state_now();
         let mut effects = Vec::new();
         for (config, above) in self.repo.fences.drain() {
             let applied = state.apply(Command::RaiseGeneration { config, above });

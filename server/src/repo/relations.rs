@@ -16,7 +16,7 @@ impl Repo {
         let published = self.board.read();
         let state = &published.state;
         // What instances were told to run is served, whether or not the branch has it yet.
-        if state.withheld.values().any(|held| held.source == *commit) {
+        if state.sources().any(|(_, source)| source == commit) {
             return Ok(true);
         }
         // A head that is held back is not followed yet, and one that is being judged has no verdict that would keep

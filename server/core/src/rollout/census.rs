@@ -217,8 +217,14 @@ impl Census<'_> {
     }
 
     fn add_baseline(&mut self, member: &Member<'_>, generation: Generation) {
-        let standing = Standing::of(member, &self.rollout.baseline.version, generation);
-        let is_back = matches!(standing.progress, Progress::Applied | Progress::Confirmed);
+        let names = [
+            Some(&self.rollout.baseline.version),
+            self.rollout.adopted.as_ref(),
+        ];
+        let is_back = names.into_iter().flatten().any(|version| {
+            let standing = Standing::of(member, version, generation);
+            matches!(standing.progress, Progress::Applied | Progress::Confirmed)
+        });
         if member.liveness == Liveness::Live && !is_back {
             self.counts.not_back += 1;
         }

@@ -6,13 +6,14 @@
 
 use std::collections::BTreeMap;
 
-use headwater_wire::{ConfigName, Generation, InstanceId, Phase};
+use headwater_wire::{CommitId, ConfigName, Generation, InstanceId, Phase};
 use serde::{Deserialize, Serialize};
 
 use super::directive::Directive;
 use super::policy::{Known, Policy};
 use super::state::{Rollout, State, Urgency};
 use super::step::{Step, Why};
+use super::timeline::Happening;
 use crate::content::Content;
 use crate::control::{ConfigFacts, Target, next_target};
 
@@ -23,6 +24,8 @@ pub struct Offer {
     pub id: String,
     /// The content.
     pub facts: ConfigFacts,
+    /// Admitted commit that it is handed out of.
+    pub source: CommitId,
     /// How it goes, from the commit that has the content.
     pub policy: Policy,
     /// Whether it waits for the rollout before it.
@@ -55,7 +58,22 @@ pub struct Course {
     pub queued: Option<Offer>,
     /// Content that the newest rollout left.
     #[serde(default)]
-    pub left: Option<Content>,
+    pub left: Option<Left>,
+    /// What the tip has, as it was offered last.
+    #[serde(default)]
+    pub newest: Option<Offer>,
+    /// Rollouts that gave way to another since somebody took them from here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ended: Vec<Rollout>,
+}
+
+/// Content that a rollout went back from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    /// The rollout.
+    pub id: String,
+    /// The content.
+    pub content: Content,
 }
 
 impl Course {
@@ -68,13 +86,14 @@ impl Course {
         next: Generation,
     ) -> Offered {
         let content = &offer.facts.content;
-        if self.left.as_ref().is_some_and(|left| left.is_same(content)) {
+        self.newest = Some(offer.clone());
+        if self.holds_back(content) {
             return Offered::HeldBack;
         }
         self.left = None;
         self.queued = None;
         let is_stable = stable.content.is_same(content);
-        let Some(moving) = self.rollout.as_ref().filter(|rollout| !rollout.state.is_final()) else {
+        let Some(moving) = self.moving() else {
             if is_stable {
                 return Offered::Same;
             }
@@ -117,9 +136,13 @@ impl Course {
         stable.generation = rollout.baseline_generation;
         if rollout.state.is_back() {
             self.left = left_by(rollout);
+            if rollout.is_exposed() {
+                stable.undoes = Some(rollout.target.version.clone());
+            }
         }
         if let (State::Done, Some(last)) = (&rollout.state, rollout.opened.last()) {
             *stable = next_target(Some(stable.clone()), rollout.target.clone(), last.generation);
+            stable.source = Some(rollout.source.clone());
         }
         if rollout.state.is_final()
             && let Some(offer) = self.queued.take()
@@ -134,13 +157,73 @@ impl Course {
         self.left = None;
     }
 
+    /// The rollout that moves.
+    pub fn moving(&self) -> Option<&Rollout> {
+        self.rollout.as_ref().filter(|rollout| !rollout.state.is_final())
+    }
+
+    /// The same, to let time pass in it.
+    pub(crate) fn moving_mut(&mut self) -> Option<&mut Rollout> {
+        self.rollout.as_mut().filter(|rollout| !rollout.state.is_final())
+    }
+
+    /// Whether this is content that a rollout left, and nobody has said that it may come again.
+    pub fn holds_back(&self, content: &Content) -> bool {
+        self.left
+            .as_ref()
+            .is_some_and(|left| left.content.is_same(content))
+    }
+
+    /// Whether everything about it can be forgotten: the tip has what is stable, and nothing moves or is held back.
+    pub(crate) fn is_idle(&self, stable: &Target) -> bool {
+        let tip = self.newest.as_ref().map(|offer| &offer.facts);
+        self.rollout.is_none() && self.left.is_none() && tip.is_none_or(|facts| *facts == stable.facts())
+    }
+
+    /// The lowest fence number that any instance is told.
+    pub(crate) fn lowest(&self, stable: &Target) -> Generation {
+        let opened = self.moving().into_iter().flat_map(|rollout| &rollout.opened);
+        opened.fold(stable.generation, |lowest, opened| lowest.min(opened.generation))
+    }
+
+    /// The highest fence number that was given out for it.
+    pub(crate) fn highest(&self, stable: &Target) -> Generation {
+        let opened = self.rollout.iter().flat_map(|rollout| &rollout.opened);
+        opened.fold(stable.generation, |highest, opened| {
+            highest.max(opened.generation)
+        })
+    }
+
+    /// Remembers what happened to a rollout of it.
+    pub(crate) fn note(&mut self, id: &str, happening: Happening) {
+        let mut known = self.ended.iter_mut().chain(&mut self.rollout);
+        if let Some(rollout) = known.find(|rollout| rollout.id == id) {
+            rollout.timeline.add(happening);
+        }
+    }
+
+    /// The stable content came to the branch as another commit.
+    pub(crate) fn adopt(&mut self, version: &CommitId) {
+        if let Some(rollout) = &mut self.rollout {
+            rollout.adopted = Some(version.clone());
+        }
+    }
+
+    /// Takes note of the documents of contents that were decided about.
+    pub(crate) fn learn(&mut self, content: &Content) {
+        let offers = [&mut self.queued, &mut self.newest].into_iter().flatten();
+        offers.for_each(|offer| offer.facts.content.learn(content));
+        self.left.iter_mut().for_each(|left| left.content.learn(content));
+        if let Some(rollout) = &mut self.rollout {
+            rollout.target.content.learn(content);
+            rollout.baseline.content.learn(content);
+        }
+    }
+
     /// What is told stays the same and is told again from `next` on. Says the newest number given out.
     pub fn reissue(&mut self, stable: &mut Target, next: Generation) -> Generation {
         stable.generation = next;
-        match &mut self.rollout {
-            Some(rollout) if !rollout.state.is_final() => rollout.reissue(next),
-            Some(_) | None => next,
-        }
+        self.moving_mut().map_or(next, |rollout| rollout.reissue(next))
     }
 
     /// The store is an older copy of itself: nobody knows what was decided since. What was moving goes back, under a
@@ -159,10 +242,16 @@ impl Course {
         instance: &InstanceId,
         labels: &BTreeMap<String, String>,
     ) -> Directive {
-        match &self.rollout {
-            Some(rollout) if !rollout.state.is_final() => rollout.directive(instance, labels),
-            Some(_) | None => Directive::Baseline(stable.generation),
-        }
+        self.moving()
+            .map_or(Directive::Baseline(stable.generation), |rollout| {
+                rollout.directive(instance, labels)
+            })
+    }
+
+    /// What a client should hold that does not say who it is.
+    pub fn anonymous(&self, stable: &Target) -> Directive {
+        let baseline = Directive::Baseline(stable.generation);
+        self.moving().map_or(baseline, Rollout::anonymous)
     }
 
     /// The content of a directive, and what an instance is to do with it.
@@ -182,19 +271,23 @@ impl Course {
         if was_stable && offer.policy.known == Known::AtOnce {
             offer.policy = offer.policy.at_once();
         }
-        self.rollout = Some(Rollout::new(config.clone(), offer, stable));
+        let new = Rollout::new(config.clone(), offer, stable);
+        self.ended.extend(self.rollout.replace(new));
     }
 }
 
 /// Content that a rollout went back from because something was wrong with it.
-fn left_by(rollout: &Rollout) -> Option<Content> {
+fn left_by(rollout: &Rollout) -> Option<Left> {
     match &rollout.state {
         State::RollingBack { why, .. }
         | State::RolledBack { why }
         | State::Incomplete { why, .. }
         | State::Aborted { why } => {
             let is_blameless = matches!(why, Why::Reverted { .. } | Why::Restored);
-            (!is_blameless).then(|| rollout.target.content.clone())
+            (!is_blameless).then(|| Left {
+                id: rollout.id.clone(),
+                content: rollout.target.content.clone(),
+            })
         }
         State::Due { .. }
         | State::Preparing { .. }

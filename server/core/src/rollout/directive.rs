@@ -3,7 +3,7 @@
 //! Invariant: the fence number that one instance is told never falls while its labels stay the same, and under one
 //! number it is never told two contents.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use headwater_wire::{Generation, InstanceId, Phase};
 
@@ -38,12 +38,36 @@ impl Rollout {
         directives.one(instance, stage)
     }
 
-    /// What a client should hold that does not say who it is: it comes last.
+    /// What a client should hold that does not say who it is: it comes last, with the stage that takes everyone.
     pub fn anonymous(&self) -> Directive {
-        match (&self.state, self.opened.last()) {
-            (State::Done, Some(last)) => Directive::Target(last.generation),
-            _ => Directive::Baseline(self.baseline_generation),
+        let newest = self
+            .opened
+            .last()
+            .zip(self.policy.stages.get(self.opened.len().saturating_sub(1)));
+        match newest {
+            Some((opened, stage))
+                if stage.takes_everyone() && opened.phase == Phase::Active && !self.state.is_back() =>
+            {
+                Directive::Target(opened.generation)
+            }
+            Some(_) | None => Directive::Baseline(self.baseline_generation),
         }
+    }
+
+    /// Whether every instance is told what `other` tells it.
+    pub fn tells_the_same(&self, other: &Self) -> bool {
+        let opened = |rollout: &Self| -> Vec<_> {
+            let opened = rollout.opened.iter();
+            opened
+                .map(|opened| (opened.threshold, opened.generation, opened.phase))
+                .collect()
+        };
+        self.id == other.id
+            && self.baseline_generation == other.baseline_generation
+            && self.state.is_back() == other.state.is_back()
+            && self.state.is_final() == other.state.is_final()
+            && required(&self.state) == required(&other.state)
+            && opened(self) == opened(other)
     }
 }
 
@@ -92,17 +116,19 @@ impl<'a> Directives<'a> {
             None => rollout.anonymous(),
             Some(opened) if opened.phase == Phase::Active => Directive::Target(opened.generation),
             // Who came after it began keeps the baseline until it is decided.
-            Some(opened) if requires(&rollout.state, instance) => Directive::Prepare(opened.generation),
+            Some(opened) if required(&rollout.state).is_some_and(|required| required.contains(instance)) => {
+                Directive::Prepare(opened.generation)
+            }
             Some(_) => baseline,
         }
     }
 }
 
-/// Whether an instance is one of those that must be ready.
-fn requires(state: &State, instance: &InstanceId) -> bool {
+/// The instances that must be ready.
+fn required(state: &State) -> Option<&BTreeSet<InstanceId>> {
     match state {
-        State::Preparing { required, .. } => required.contains(instance),
-        State::Paused { from } | State::Halted { from, .. } => requires(from, instance),
+        State::Preparing { required, .. } => Some(required),
+        State::Paused { from } | State::Halted { from, .. } => required(from),
         State::Due { .. }
         | State::Exposing { .. }
         | State::Baking { .. }
@@ -111,6 +137,6 @@ fn requires(state: &State, instance: &InstanceId) -> bool {
         | State::RolledBack { .. }
         | State::Incomplete { .. }
         | State::Aborted { .. }
-        | State::Superseded => false,
+        | State::Superseded => None,
     }
 }

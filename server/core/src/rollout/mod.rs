@@ -31,9 +31,10 @@ mod policy;
 mod signal;
 mod state;
 mod step;
+mod timeline;
 
 pub use census::{Liveness, Member, Progress, RollCall, Standing, Tally, tally};
-pub use course::{Course, Offer, Offered};
+pub use course::{Course, Left, Offer, Offered};
 pub use directive::Directive;
 pub use freeze::Freeze;
 pub use membership::{Threshold, rank};
@@ -43,3 +44,4 @@ pub use policy::{Activation, Budget, Deadlines, Known, OnHalt, Policy, Quorum, S
 pub use signal::{Reading, Readings, SignalPolicy};
 pub use state::{Approval, Opened, Rollout, State, Urgency};
 pub use step::{Step, Why};
+pub use timeline::{Happening, Timeline};

@@ -177,6 +177,20 @@ impl Policy {
         }
     }
 
+    /// Whether nothing of it needs to be watched or waited for: everyone gets the content, and it stays.
+    pub fn is_immediate(&self) -> bool {
+        let [stage] = self.stages.as_slice() else {
+            return false;
+        };
+        stage.takes_everyone()
+            && !stage.approval
+            && self.activation == Activation::Single
+            && self.on_halt == OnHalt::Stay
+            && self.quiet_ms(0) == 0
+            && self.signals.is_empty()
+            && self.freezes.is_empty()
+    }
+
     /// Of one config, as the commit says that has it. A config that names none is moved at once; what the settings
     /// insist on was judged with the commit.
     pub fn of_config(tree: &ValidTree, config: &Config) -> Self {

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use headwater_wire::{ConfigName, Generation, InstanceId, Phase};
+use headwater_wire::{CommitId, ConfigName, Generation, InstanceId, Phase};
 use serde::{Deserialize, Serialize};
 
 use super::course::Offer;
@@ -14,6 +14,7 @@ use super::membership::Threshold;
 use super::policy::{Activation, Policy};
 use super::signal::{Reading, Readings};
 use super::step::{Step, Why};
+use super::timeline::Timeline;
 use crate::control::{ConfigFacts, Target};
 
 /// One movement of one config's instances.
@@ -25,8 +26,13 @@ pub struct Rollout {
     pub config: ConfigName,
     /// What they should hold in the end.
     pub target: ConfigFacts,
+    /// Admitted commit that the target is handed out of; the one that gave it its version may have been rejected.
+    pub source: CommitId,
     /// What they hold until then, and go back to.
     pub baseline: ConfigFacts,
+    /// The commit that the baseline came to the branch as, after instances had gone back to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopted: Option<CommitId>,
     /// Fence number under which the baseline is told.
     pub baseline_generation: Generation,
     /// How it goes.
@@ -37,6 +43,12 @@ pub struct Rollout {
     pub state: State,
     /// Stages that were opened, in order.
     pub opened: Vec<Opened>,
+    /// Steps that were taken. A step that was planned before the last of them is not taken any more.
+    #[serde(default)]
+    pub steps: u64,
+    /// What happened, when, and who wanted it.
+    #[serde(default)]
+    pub timeline: Timeline,
 }
 
 /// A stage that was opened.
@@ -177,6 +189,23 @@ impl State {
         }
     }
 
+    /// The stage that it is about, from 0.
+    pub fn stage(&self) -> Option<usize> {
+        match self {
+            Self::Due { stage, .. }
+            | Self::Preparing { stage, .. }
+            | Self::Exposing { stage, .. }
+            | Self::Baking { stage, .. } => Some(*stage),
+            Self::Paused { from } | Self::Halted { from, .. } => from.stage(),
+            Self::RollingBack { .. }
+            | Self::Done
+            | Self::RolledBack { .. }
+            | Self::Incomplete { .. }
+            | Self::Aborted { .. }
+            | Self::Superseded => None,
+        }
+    }
+
     /// Whether everybody is told the baseline, and nobody the target.
     pub fn is_back(&self) -> bool {
         matches!(
@@ -197,7 +226,9 @@ impl Rollout {
             id: offer.id,
             config,
             target: offer.facts,
+            source: offer.source,
             baseline: stable.facts(),
+            adopted: None,
             baseline_generation: stable.generation,
             policy: offer.policy,
             urgency: offer.urgency,
@@ -206,6 +237,8 @@ impl Rollout {
                 approval: Approval::Open,
             },
             opened: Vec::new(),
+            steps: 0,
+            timeline: Timeline::default(),
         }
     }
 
@@ -312,6 +345,7 @@ impl Rollout {
             _ => return false,
         };
         self.state = state;
+        self.steps += 1;
         true
     }
 

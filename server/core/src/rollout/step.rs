@@ -81,6 +81,12 @@ pub enum Why {
         /// The commit.
         by: CommitId,
     },
+    /// The history of the branch was rewritten, and nobody has said whether the new one is followed.
+    #[error("the history was rewritten, and {head} waits for a person")]
+    HistoryHeld {
+        /// The head that is held back.
+        head: CommitId,
+    },
     /// The store is an older copy of itself, and nobody knows what was decided since.
     #[error("the store was restored from a copy")]
     Restored,
@@ -139,4 +145,44 @@ pub enum Step {
     Resume,
     /// A newer commit takes its place.
     Supersede,
+}
+
+impl Step {
+    /// The word it is remembered by.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Prepare { .. } => "prepare",
+            Self::Expose { .. } => "expose",
+            Self::Activate => "activate",
+            Self::AbortPrepare(_) => "abort_prepare",
+            Self::Bake => "bake",
+            Self::Advance => "advance",
+            Self::Halt(_) => "halt",
+            Self::RollBack(_) => "roll_back",
+            Self::Settle => "settle",
+            Self::GiveUp { .. } => "give_up",
+            Self::Promote => "promote",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Supersede => "supersede",
+        }
+    }
+
+    /// Why it was taken, where it says so itself.
+    pub fn why(&self) -> Option<&Why> {
+        match self {
+            Self::AbortPrepare(why) | Self::Halt(why) | Self::RollBack(why) => Some(why),
+            Self::Prepare { .. }
+            | Self::Expose { .. }
+            | Self::Activate
+            | Self::Bake
+            | Self::Advance
+            | Self::Settle
+            | Self::GiveUp { .. }
+            | Self::Promote
+            | Self::Pause
+            | Self::Resume
+            | Self::Supersede => None,
+        }
+    }
 }

@@ -82,6 +82,7 @@ pub(crate) fn stable(content: u64) -> Target {
         generation: Generation(1),
         past: Vec::new(),
         undoes: None,
+        source: None,
     }
 }
 
@@ -162,6 +163,7 @@ impl Coordinator {
         let offer = Offer {
             id: format!("r-{}", self.live.newest),
             facts: facts(content),
+            source: commit(content),
             policy,
             urgency,
         };

@@ -64,6 +64,7 @@ fn content_that_gives_equal_documents_is_equal_whatever_it_is_made_of() {
     let mut offer = Offer {
         id: "r-comment".to_owned(),
         facts: facts(3),
+        source: crate::commit(3),
         policy: in_two(),
         urgency: Urgency::Usual,
     };

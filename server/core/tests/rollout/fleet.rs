@@ -88,6 +88,7 @@ impl Fleet {
         let offer = Offer {
             id: format!("r-{}", self.newest),
             facts: facts(content),
+            source: commit(content),
             policy: policy.clone(),
             urgency,
         };

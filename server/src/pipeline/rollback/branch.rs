@@ -3,11 +3,12 @@
 //!
 //! Invariant: everything here follows from the state and the mirror, so that a restart finds the same.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use headwater_core::RepoState;
-use headwater_wire::CommitId;
+use headwater_validators::ValidTree;
+use headwater_wire::{CommitId, ConfigName};
 use tracing::warn;
 
 use super::super::Pipeline;
@@ -19,6 +20,7 @@ use crate::git::read::Reader;
 use crate::git::revert::IntentSearch;
 use crate::judge::{Judged, judge};
 use crate::measure::Measure;
+use crate::publish::{Snapshot, Stock};
 
 /// Commits looked through for the one that fulfils a rollback.
 const LANDED_SEARCH_MAX: usize = 4_096;
@@ -59,14 +61,37 @@ impl Pipeline {
         Ok(found.map_err(crate::repo::RepoError::from)??)
     }
 
-    /// The documents of the commits that are exposed for rollbacks, by those commits.
+    /// What `state` says is handed out while `judged` is the tip.
+    pub(in crate::pipeline) async fn snapshot(
+        &self,
+        reader: &Reader,
+        state: &RepoState,
+        judged: Arc<Judged>,
+    ) -> Result<Arc<Snapshot>, RoundError> {
+        let sources = self.sources(reader, state, &judged).await?;
+        let before = self.repo.board.read().snapshot.clone();
+        let mut stock = before.as_ref().map(|before| before.stock()).unwrap_or_default();
+        stock.extend(stock_of(&sources));
+        Ok(Arc::new(Snapshot::of(state, judged, &stock, before.as_deref())))
+    }
+
+    /// The documents of the commits out of which something is handed out, beside the tip and what is handed out already.
     pub(in crate::pipeline) async fn sources(
         &self,
         reader: &Reader,
         state: &RepoState,
-    ) -> Result<BTreeMap<CommitId, Arc<Judged>>, RoundError> {
-        let wanted: BTreeSet<&CommitId> = state.withheld.values().map(|held| &held.source).collect();
-        let mut sources = BTreeMap::new();
+        tip: &Judged,
+    ) -> Result<Vec<(CommitId, Arc<Judged>)>, RoundError> {
+        let before = self.repo.board.read().snapshot.clone();
+        let has = |config: &ConfigName, commit: &CommitId| {
+            let all = before.iter().flat_map(|before| [&before.configs, &before.moving]);
+            let mut exposed = all.filter_map(|configs| configs.get(config));
+            exposed.any(|exposed| exposed.source == *commit)
+        };
+        let wanted = state.sources();
+        let wanted = wanted.filter(|(config, commit)| **commit != tip.commit && !has(config, commit));
+        let wanted: BTreeSet<&CommitId> = wanted.map(|(_, commit)| commit).collect();
+        let mut sources = Vec::new();
         for commit in wanted {
             let (reader, there) = if reader.contains(commit) {
                 (reader.clone(), commit.clone())
@@ -77,7 +102,7 @@ impl Pipeline {
             // It was judged when it was decided. Now its documents are wanted, whatever the rules have become.
             let rules = self.repo.rules().lenient();
             let judged = judge(&reader, &there, &rules, Measure::default()).await?;
-            sources.insert(commit.clone(), Arc::new(judged));
+            sources.push((commit.clone(), Arc::new(judged)));
         }
         Ok(sources)
     }
@@ -100,4 +125,13 @@ impl Pipeline {
             }
         }
     }
+}
+
+/// The configs of commits, by these commits.
+pub(in crate::pipeline) fn stock_of(sources: &[(CommitId, Arc<Judged>)]) -> Stock {
+    let configs = sources.iter().flat_map(|(commit, judged)| {
+        let configs = judged.valid.iter().flat_map(ValidTree::configs);
+        configs.map(move |(name, config)| ((commit.clone(), name.clone()), config.clone()))
+    });
+    configs.collect()
 }

@@ -4,7 +4,7 @@
 //! other; what instances are turned to is its content. The decision, with what it holds back, is on disk before
 //! anybody is told. What is deliberately absent: pushing, which is the pusher's and comes afterwards.
 
-mod branch;
+pub(super) mod branch;
 pub(super) mod draft;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,7 @@ use headwater_wire::{CommitId, ConfigName, Finding, HeadState, RollbackMode};
 use tracing::info;
 
 use super::Pipeline;
-use super::admit::{facts, snapshot};
+use super::admit::facts;
 use super::lane::LaneError;
 use super::source::RoundError;
 use crate::clock;
@@ -112,7 +112,7 @@ impl From<GitError> for RollbackError {
 impl Pipeline {
     /// Turns instances to what somebody wants back, and leaves the commit for the pusher.
     pub(super) async fn roll_back(&mut self, wish: Wish) -> Result<Rollback, RollbackError> {
-        let state = self.repo.board.read().state.clone();
+        let state = self.state_now();
         if let Some(same) = state.same_request(&wish.request) {
             return Ok(same.clone());
         }
@@ -154,15 +154,16 @@ impl Pipeline {
 
     /// Lifts what a rollback holds back: instances get what the tip has.
     pub(super) async fn release(&self, id: String, reason: String) -> Result<(), RollbackError> {
-        let mut state = self.repo.board.read().state.clone();
+        let mut state = self.state_now();
         let at = clock::now();
         state.apply(Command::Release {
             id: id.clone(),
             reason,
             at,
         })?;
+        self.begin_at_once(&mut state).await;
         self.keep_and_show(state).await?;
-        info!(rollback = id, "a person released what rollback {id} held back");
+        info!(rollback = id, "a person released what {id} held back");
         Ok(())
     }
 
@@ -257,14 +258,13 @@ impl Pipeline {
     }
 
     /// Keeps a state whose targets changed without a new tip, then shows it.
-    async fn keep_and_show(&self, state: RepoState) -> Result<(), RollbackError> {
+    pub(super) async fn keep_and_show(&self, state: RepoState) -> Result<(), RollbackError> {
         let published = self.repo.board.read();
         let judged = match &published.snapshot {
             Some(snapshot) => snapshot.judged.clone(),
             None => return Err(RepoError::NotReady.into()),
         };
-        let sources = self.sources(&self.repo.reader()?, &state).await?;
-        let snapshot = Arc::new(snapshot(&self.repo, &state, judged, &sources));
+        let snapshot = self.snapshot(&self.repo.reader()?, &state, judged).await?;
         self.repo.keep_state(&state).await?;
         self.show(|published| {
             published.state = state;

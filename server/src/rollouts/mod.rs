@@ -1,0 +1,188 @@
+//! What moves in a repository, beside what was decided: how its members stand, and what signals say of it.
+//!
+//! Invariant: nothing here decides. Counts are made from the fleet as it is and replaced as a whole; what a signal said
+//! counts for the rollout and the step it was said of, and for no other. What is lost with the process is counted and
+//! asked anew.
+
+pub(crate) mod driver;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use headwater_core::rollout::{Reading, Readings, RollCall, Rollout, State, Tally, plan, tally};
+use headwater_core::{Due, RepoState, Uptime};
+use headwater_wire::ConfigName;
+use tokio::sync::{Notify, mpsc};
+use tracing::warn;
+
+use crate::clock;
+use crate::repo::Repo;
+use crate::task;
+
+/// Readings that may wait for the driver.
+const READINGS_MAX: usize = 256;
+/// Longest time that counting may take. A hundred thousand members take a fraction of a second.
+const COUNT_DEADLINE: Duration = Duration::from_secs(20);
+
+/// What a signal says of a rollout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Heard {
+    /// Config that is moved.
+    pub config: ConfigName,
+    /// The rollout that was asked about.
+    pub rollout: String,
+    /// Name of the signal.
+    pub signal: String,
+    /// What it says.
+    pub reading: Reading,
+}
+
+/// How what moves stands.
+#[derive(Debug)]
+pub(crate) struct Rollouts {
+    /// Members have reported.
+    news: Notify,
+    tallies: Mutex<BTreeMap<ConfigName, (String, Arc<Tally>)>>,
+    signals: Mutex<BTreeMap<ConfigName, Said>>,
+    sender: mpsc::Sender<Heard>,
+    receiver: Mutex<Option<mpsc::Receiver<Heard>>>,
+}
+
+/// What signals have said of a rollout since its newest step.
+#[derive(Debug, Clone)]
+struct Said {
+    rollout: String,
+    steps: u64,
+    readings: BTreeMap<String, Readings>,
+}
+
+impl Default for Rollouts {
+    fn default() -> Self {
+        let (sender, receiver) = mpsc::channel(READINGS_MAX);
+        Self {
+            news: Notify::new(),
+            tallies: Mutex::default(),
+            signals: Mutex::default(),
+            sender,
+            receiver: Mutex::new(Some(receiver)),
+        }
+    }
+}
+
+impl Rollouts {
+    /// Members of something that moves have reported.
+    pub(crate) fn wake(&self) {
+        self.news.notify_one();
+    }
+
+    /// Where those who ask signals say what these answered.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "those who ask signals are still to come")
+    )]
+    pub(crate) fn signals(&self) -> mpsc::Sender<Heard> {
+        self.sender.clone()
+    }
+
+    /// How the members of the rollout that moves a config stood when they were last counted.
+    #[cfg_attr(not(test), expect(dead_code, reason = "its views are still to come"))]
+    pub(crate) fn tally(&self, config: &ConfigName) -> Option<Arc<Tally>> {
+        let tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
+        tallies.get(config).map(|(_, tally)| tally.clone())
+    }
+
+    /// The rollout with what signals have said of it.
+    fn with_signals(&self, rollout: &Rollout) -> Rollout {
+        let mut rollout = rollout.clone();
+        let signals = self.signals.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (State::Baking { signals, .. }, Some(said)) =
+            (&mut rollout.state, signals.get(&rollout.config))
+            && said.rollout == rollout.id
+            && said.steps == rollout.steps
+        {
+            signals.clone_from(&said.readings);
+        }
+        rollout
+    }
+
+    /// Takes what a signal says, if the rollout that was asked about still bakes.
+    fn hear(&self, state: &RepoState, heard: Heard) {
+        let Some(rollout) = state.moving_of(&heard.config) else {
+            return;
+        };
+        if rollout.id != heard.rollout {
+            return;
+        }
+        let mut rollout = self.with_signals(rollout);
+        rollout.hear(&heard.signal, heard.reading);
+        if let State::Baking {
+            signals: readings, ..
+        } = rollout.state
+        {
+            let said = Said {
+                rollout: rollout.id,
+                steps: rollout.steps,
+                readings,
+            };
+            let mut signals = self.signals.lock().unwrap_or_else(PoisonError::into_inner);
+            signals.insert(heard.config, said);
+        }
+    }
+
+    /// Shows how everything that moves stands, and forgets what does not move any more.
+    fn show(&self, counts: Vec<(ConfigName, String, Tally)>) {
+        let counts = counts.into_iter();
+        let counts: BTreeMap<_, _> = counts
+            .map(|(config, id, tally)| (config, (id, Arc::new(tally))))
+            .collect();
+        let mut signals = self.signals.lock().unwrap_or_else(PoisonError::into_inner);
+        signals.retain(|config, said| counts.get(config).is_some_and(|(id, _)| *id == said.rollout));
+        *self.tallies.lock().unwrap_or_else(PoisonError::into_inner) = counts;
+    }
+}
+
+impl Repo {
+    /// Counts the members of what moves in `state`, in which time has passed until now, and plans what is due.
+    pub(crate) async fn due(self: &Arc<Self>, state: RepoState) -> Vec<Due> {
+        let repo = self.clone();
+        let counted = task::blocking(COUNT_DEADLINE, move || repo.count(&state)).await;
+        counted.unwrap_or_else(|error| {
+            warn!(%error, "the members of rollouts could not be counted: {error}");
+            Vec::new()
+        })
+    }
+
+    fn count(&self, state: &RepoState) -> Vec<Due> {
+        let (now, moment) = (clock::now(), self.moment());
+        let mut counts = Vec::new();
+        let mut due = Vec::new();
+        for rollout in state.moving() {
+            let rollout = self.rollouts.with_signals(rollout);
+            let tally = {
+                let fleet = self.fleet.read().unwrap_or_else(PoisonError::into_inner);
+                let roll_call = roll_call(moment.uptime, fleet.heartbeat().live_ms());
+                tally(&rollout, fleet.members(&rollout.config, moment.uptime), roll_call)
+            };
+            due.extend(plan(&rollout, &tally, now).map(|step| Due {
+                config: rollout.config.clone(),
+                id: rollout.id.clone(),
+                after: rollout.steps,
+                step,
+                at: now,
+            }));
+            counts.push((rollout.config, rollout.id, tally));
+        }
+        self.rollouts.show(counts);
+        due
+    }
+}
+
+/// Everybody has reported who is there, once the longest silence of a live instance has passed since the start.
+fn roll_call(uptime: Uptime, live_ms: u64) -> RollCall {
+    if uptime.0 > live_ms {
+        RollCall::Over
+    } else {
+        RollCall::Running
+    }
+}
