@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use headwater_core::rollout::Policy;
 use headwater_core::{
-    Admission, AdmissionPolicy, Arrival, Candidate, Command, ConfigFacts, Content, Descent, RollbackState,
-    VerdictKind, decide,
+    Admission, AdmissionPolicy, Arrival, Candidate, Command, ConfigFacts, Content, Descent, RepoState,
+    RollbackState, VerdictKind, decide,
 };
 use headwater_validators::{Limits, ValidTree};
 use headwater_wire::{BranchName, CommitId, ConfigName, Finding, HeadState, VerdictState};
