@@ -124,7 +124,7 @@ impl Repo {
     pub(crate) fn new(
         settings: RepoSettings,
         board: Board,
-        (rules, store, outward): (Rules, Arc<Store>, Outward),
+        (rules, store, outward, fleet): (Rules, Arc<Store>, Outward, Fleet),
         requests: mpsc::Sender<Request>,
         draining: CancellationToken,
     ) -> Self {
@@ -134,7 +134,7 @@ impl Repo {
             settings: ArcSwap::from_pointee(settings),
             draining,
             board,
-            fleet: RwLock::default(),
+            fleet: RwLock::new(fleet),
             fences: Fences::default(),
             rollouts: Rollouts::default(),
             urgent: Urgent::default(),

@@ -10,7 +10,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_core::RepoState;
+use headwater_core::{Fleet, Heartbeat, RepoState};
 use headwater_wire::{HeadState, RepoName, SourceState};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -154,6 +154,14 @@ fn rules(settings: &Settings, queue: &Queue) -> Rules {
             path: path.clone(),
             confinement: settings.verdict_confinement,
         }),
+    }
+}
+
+fn heartbeat(settings: &Settings) -> Heartbeat {
+    let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    Heartbeat {
+        every_ms: ms(settings.fleet.heartbeat),
+        lost_after_ms: ms(settings.fleet.lost_after),
     }
 }
 
@@ -331,7 +339,12 @@ impl House {
         let repo = Arc::new(Repo::new(
             repo,
             board,
-            (rules, self.store.clone(), outward),
+            (
+                rules,
+                self.store.clone(),
+                outward,
+                Fleet::new(heartbeat(&self.settings)),
+            ),
             requests,
             draining,
         ));

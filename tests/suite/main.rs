@@ -50,6 +50,7 @@ mod recovery;
 mod reload;
 mod reuse;
 mod rollback;
+mod rollout;
 mod sample_repo;
 mod sandbox;
 mod sandbox_hostile;

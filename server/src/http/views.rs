@@ -1,5 +1,6 @@
 //! From what the rooms hold to what the API shows.
 
+use headwater_core::rollout::Left;
 use headwater_core::{RepoState, Rollback, RollbackState};
 use headwater_wire::{
     BranchName, ConfigItem, ConfigList, ConfigName, HeadState, HoldList, HoldView, RepoView, SourceState,
@@ -169,9 +170,37 @@ pub(super) fn holds(published: &Published) -> HoldList {
         configs: Vec::new(),
         reason: None,
     });
+    let courses = state.courses.iter();
+    let by_rollout =
+        courses.filter_map(|(config, course)| rollout_hold(state, config, course.left.as_ref()?));
     HoldList {
-        holds: holds.chain(by_rollback).collect(),
+        holds: holds.chain(by_rollback).chain(by_rollout).collect(),
     }
+}
+
+/// Content that a rollout went back from.
+fn rollout_hold(state: &RepoState, config: &ConfigName, left: &Left) -> Option<HoldView> {
+    let head = state.tip.clone()?;
+    let rollout = state.rollout(&left.id);
+    let happenings = rollout
+        .into_iter()
+        .flat_map(|rollout| rollout.timeline.happenings.iter().rev());
+    let went = happenings
+        .into_iter()
+        .find(|happening| happening.reason.is_some());
+    Some(HoldView {
+        id: left.id.clone(),
+        kind: "rollout".to_owned(),
+        tip: Some(head.clone()),
+        head,
+        since: went.map(|happening| happening.at).unwrap_or_default(),
+        hint: format!(
+            "it ends with a commit of other content; to let it come again, run `headwater release {} --reason …`",
+            left.id
+        ),
+        configs: vec![config.clone()],
+        reason: went.and_then(|happening| happening.reason.clone()),
+    })
 }
 
 /// A rollback that holds something back, or whose commit waits to come to the branch.

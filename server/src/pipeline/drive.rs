@@ -109,9 +109,10 @@ impl Pipeline {
                 continue;
             }
             self.brought_back.insert(id.clone(), state.head.clone());
-            let Some(wish) = state.rollout(&id).and_then(|rollout| way_back(&state, rollout)) else {
+            let Some(mut wish) = state.rollout(&id).and_then(|rollout| way_back(&state, rollout)) else {
                 continue;
             };
+            wish.subject = self.subject(&wish.rev).await;
             match self.roll_back(wish).await {
                 Ok(rollback) => {
                     info!(
@@ -127,6 +128,16 @@ impl Pipeline {
                 ),
             }
         }
+    }
+
+    /// First line of the message of a commit.
+    async fn subject(&self, commit: &str) -> String {
+        let Ok(commit) = commit.parse() else {
+            return String::new();
+        };
+        let info = self.repo.read(move |reader| Ok(reader.commit(&commit)?)).await;
+        let message = info.map(|info| info.message).unwrap_or_default();
+        message.lines().next().unwrap_or_default().trim().to_owned()
     }
 }
 

@@ -398,6 +398,7 @@ impl Loading {
             ..server.floor
         };
         Ok(Settings {
+            fleet: super::FleetSettings::default(),
             listen: server.listen,
             data_dir: server.data_dir,
             drain_deadline: server.drain_deadline,

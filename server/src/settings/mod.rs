@@ -69,6 +69,8 @@ pub struct Settings {
     pub verdict_program: Option<PathBuf>,
     /// What those children are held to.
     pub verdict_confinement: Confinement,
+    /// When instances report, and when they are given up.
+    pub fleet: FleetSettings,
     /// Repositories to follow; at least one.
     pub repos: Vec<RepoSettings>,
     /// Webhooks to take.
@@ -79,6 +81,24 @@ pub struct Settings {
     pub webhooks: Vec<WebhookSettings>,
     /// Where people reach this service, for links to it.
     pub public_url: Option<String>,
+}
+
+/// When instances report, and when they are given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FleetSettings {
+    /// How often an instance reports while nothing changes.
+    pub heartbeat: Duration,
+    /// Silence after which it is lost.
+    pub lost_after: Duration,
+}
+
+impl Default for FleetSettings {
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_secs(30),
+            lost_after: Duration::from_mins(5),
+        }
+    }
 }
 
 /// One forge to speak to about one repository.

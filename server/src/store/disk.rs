@@ -87,6 +87,22 @@ impl DiskStore {
         Ok(records.get(key)?.map(|bytes| read_record(bytes.value())))
     }
 
+    /// Goes on from an older copy, above everything that was seen. What follows for what it holds is kept with it, so
+    /// that nothing goes on as if it had not been lost.
+    pub(super) fn begin_anew(&self, effects: &[Effect]) -> Result<(), StoreError> {
+        let seen = self.mark.lock().unwrap_or_else(PoisonError::into_inner).seen;
+        let write = self.database.begin_write()?;
+        let mut tables = Writing(&write);
+        let revision = Revision(tables.revision()?.max(seen).0 + 1);
+        tables.advance(revision)?;
+        for effect in effects {
+            tables.take(effect, revision)?;
+        }
+        write.commit()?;
+        self.saw(revision);
+        Ok(())
+    }
+
     /// Runs a transaction, and keeps it if it moved the revision.
     fn write<T>(
         &self,
@@ -238,14 +254,7 @@ impl HardStore for DiskStore {
     }
 
     fn refound(&self) -> Result<(), StoreError> {
-        let seen = self.mark.lock().unwrap_or_else(PoisonError::into_inner).seen;
-        let write = self.database.begin_write()?;
-        let mut tables = Writing(&write);
-        let revision = Revision(tables.revision()?.max(seen).0 + 1);
-        tables.advance(revision)?;
-        write.commit()?;
-        self.saw(revision);
-        Ok(())
+        self.begin_anew(&[])
     }
 }
 

@@ -14,7 +14,7 @@ mod contract;
 
 use std::path::{Path, PathBuf};
 
-use headwater_core::RepoState;
+use headwater_core::{Command, GENERATION_GAP_MAX, RepoState};
 use headwater_wire::{CommitId, Finding, RepoName, Timestamp, VerdictState};
 use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,7 @@ use tracing::{error, warn};
 use self::disk::DiskStore;
 use self::file::FORMAT;
 use self::hard::{Change, Effect, HardStore, OpId, Regression};
+use crate::clock;
 use crate::task::BlockingError;
 
 /// Verdicts kept per data directory; older ones are worked out again when asked for.
@@ -30,6 +31,9 @@ const VERDICTS_MAX: u64 = 20_000;
 
 /// Raised when the validators may say something else about the same bytes, so that kept verdicts are not used.
 pub(crate) const VALIDATOR_EPOCH: u32 = 2;
+
+/// Fence numbers that a copy is taken to miss at most: what is further ahead is raised when an instance says so.
+const MISSED_MAX: u64 = GENERATION_GAP_MAX / 2;
 
 const FILE: &str = "decisions.redb";
 
@@ -127,7 +131,7 @@ impl Store {
                 found = found.0,
                 "the store is an older copy of itself; rollbacks, acceptances and releases since then must be repeated"
             );
-            disk.refound()?;
+            disk.begin_anew(&restored(&disk, seen.0.saturating_sub(found.0))?)?;
         }
         Ok(Self { disk })
     }
@@ -200,6 +204,27 @@ impl Store {
         write.commit()?;
         Ok(())
     }
+}
+
+/// What follows for the repositories of a copy that misses so many decisions: what moves in them goes back.
+fn restored(disk: &DiskStore, decisions: u64) -> Result<Vec<Effect>, StoreError> {
+    let kept = disk.read(&repo_key(""))?;
+    let mut effects = Vec::new();
+    for (key, record) in kept.records {
+        // One that cannot be read is worked out again from Git.
+        let Ok(mut state) = serde_json::from_slice::<RepoState>(&record.value) else {
+            continue;
+        };
+        let configs = u64::try_from(state.targets.len()).unwrap_or(u64::MAX);
+        let missed = decisions
+            .saturating_mul(configs.saturating_add(1))
+            .min(MISSED_MAX);
+        let at = clock::now();
+        state.apply(Command::Restored { missed, at }).ok();
+        let bytes = serde_json::to_vec(&state).map_err(StoreError::Record)?;
+        effects.push(Effect::Put(key, bytes));
+    }
+    Ok(effects)
 }
 
 fn verdict_key(repo: &RepoName, commit: &CommitId) -> String {
@@ -348,7 +373,12 @@ mod tests {
             .unwrap();
         std::fs::rename(&copy, &file).unwrap();
         let store = Store::open(dir.path()).unwrap();
-        assert_eq!(store.repo(&repo()).unwrap(), Some(RepoState::default()));
+        let found = store.repo(&repo()).unwrap().unwrap();
+        assert_eq!(found.tip, None);
+        assert!(
+            found.generation > RepoState::default().generation,
+            "its numbers are not those that were given out"
+        );
         store.save_repo(&repo(), &state).unwrap();
         assert!(store.disk.get(&repo_key("default")).unwrap().unwrap().revision > hard::Revision(2));
     }

@@ -29,7 +29,8 @@ pub struct Policy {
     pub quorum: Quorum,
     /// What becomes of a rollout that was halted.
     pub on_halt: OnHalt,
-    /// Shortest quiet time of a stage, in ms: what crashes a while after it was taken must have the time to.
+    /// Quiet time of a stage that does not say how long it bakes, in ms: what crashes a while after it was taken must have
+    /// the time to.
     #[serde(default)]
     pub bake_min_ms: u64,
     /// Instances that must run it before quiet proves anything; of a smaller fleet, all.
@@ -238,8 +239,8 @@ impl Policy {
 
     /// How long a stage must stay quiet, in ms.
     pub fn quiet_ms(&self, stage: usize) -> u64 {
-        let stage = self.stages.get(stage);
-        stage.map_or(0, |stage| stage.bake_ms).max(self.bake_min_ms)
+        let said = self.stages.get(stage).map(|stage| stage.bake_ms);
+        said.filter(|bake_ms| *bake_ms > 0).unwrap_or(self.bake_min_ms)
     }
 
     /// The same in one stage.

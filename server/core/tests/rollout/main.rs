@@ -18,6 +18,7 @@ mod world;
 
 mod course;
 mod gates;
+mod joined;
 mod orders;
 mod policy;
 mod stages;

@@ -184,6 +184,7 @@ fn settings(site: &Site, listen: SocketAddr) -> Result<Settings, Failure> {
         notes: None,
     };
     Ok(Settings {
+        fleet: crate::settings::FleetSettings::default(),
         listen,
         data_dir: site.data(),
         drain_deadline: DRAIN_DEADLINE,
