@@ -422,8 +422,7 @@ impl RepoState {
         Some(effects)
     }
 
-    /// Puts rollouts that are over where they are remembered, and forgets courses that have nothing to say. A rollout that
-    /// has just begun is said to have.
+    /// Puts rollouts that are over where they are remembered, and forgets courses that have nothing to say.
     fn tidy(&mut self, config: &ConfigName, cause: &Cause, effects: &mut Vec<Effect>) {
         let (Some(course), Some(stable)) = (self.courses.get_mut(config), self.targets.get(config)) else {
             return;
@@ -431,27 +430,45 @@ impl RepoState {
         let mut over = std::mem::take(&mut course.ended);
         over.extend(course.rollout.take_if(|rollout| rollout.state.is_final()));
         self.generation = self.generation.max(course.highest(stable));
-        if let Some(new) = course
-            .moving_mut()
-            .filter(|rollout| rollout.timeline.happenings.is_empty())
+        self.begin(config, cause.at, effects);
+        let is_idle = |(course, stable): (&Course, &Target)| course.is_idle(stable);
+        if self
+            .courses
+            .get(config)
+            .zip(self.targets.get(config))
+            .is_some_and(is_idle)
         {
-            new.timeline.add(happening(
-                "begin",
-                None,
-                &Cause {
-                    at: cause.at,
-                    ..Cause::default()
-                },
-            ));
+            self.courses.remove(config);
+        }
+        over.into_iter().for_each(|rollout| self.remember(rollout));
+    }
+
+    /// A rollout that has just begun is said to have; one that had only waited for another, and moves everybody at once,
+    /// needs nothing more to be waited for.
+    fn begin(&mut self, config: &ConfigName, at: Timestamp, effects: &mut Vec<Effect>) {
+        let is_new = |rollout: &Rollout| rollout.timeline.happenings.is_empty();
+        let Some(course) = self.courses.get_mut(config) else {
+            return;
+        };
+        let is_light = |rollout: &mut Rollout| is_new(rollout) && rollout.policy.is_immediate();
+        if let Some(light) = course.rollout.take_if(is_light) {
+            let old = self.targets.remove(config);
+            let generation = self.generation.next();
+            self.aim(config, (old, light.target), generation, effects);
+            if let Some(target) = self.targets.get_mut(config) {
+                target.source = Some(light.source);
+            }
+        } else if let Some(new) = course.rollout.as_mut().filter(|rollout| is_new(rollout)) {
+            let cause = Cause {
+                at,
+                ..Cause::default()
+            };
+            new.timeline.add(happening("begin", None, &cause));
             effects.push(Effect::RolloutMoved {
                 config: config.clone(),
                 id: new.id.clone(),
             });
         }
-        if course.is_idle(stable) {
-            self.courses.remove(config);
-        }
-        over.into_iter().for_each(|rollout| self.remember(rollout));
     }
 
     fn remember(&mut self, rollout: Rollout) {

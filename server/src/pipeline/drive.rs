@@ -168,10 +168,8 @@ fn way_back(state: &RepoState, rollout: &Rollout) -> Option<Wish> {
         Some(source) => source.clone(),
         None => state.targets.get(&config)?.version.clone(),
     };
-    let why = rollout.timeline.happenings.iter().rev();
-    let why = why
-        .filter(|happening| happening.what == "roll_back")
-        .find_map(|happening| happening.reason.clone());
+    let mut newest_first = rollout.timeline.happenings.iter().rev();
+    let why = newest_first.find_map(|happening| happening.reason.clone());
     Some(Wish {
         request: format!("rollout {}", rollout.id),
         rev: target.to_string(),

@@ -41,9 +41,12 @@ fn where_the_service_may_not_write_what_was_refused_stays_away_all_the_same() {
     until(server.addr(), &mut programs, "the first value", all_run(1));
     programs[1].refuses = Some(2);
     let bad = set(&origin, 2);
-    until(server.addr(), &mut programs, "all were asked", |programs| {
-        programs.iter().all(|program| program.asked == [2])
-    });
+    until(
+        server.addr(),
+        &mut programs,
+        "all were told to stay",
+        told_to_stay,
+    );
     server.until_head(&bad, "held");
     programs[1].refuses = None;
     let unrelated = origin.commit(&[("README.md", Some("hello"))], "a word");
@@ -70,7 +73,7 @@ fn where_the_service_may_not_write_what_was_refused_stays_away_all_the_same() {
 
 #[test]
 fn a_person_who_rolls_back_ends_what_moves() {
-    let (origin, _) = origin(STAGED);
+    let (origin, _) = origin(&slow());
     origin.allow_push();
     let server = quick(&origin).each(|repo| repo.write.allowed = true).start();
     let mut programs = three();

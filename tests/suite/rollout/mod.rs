@@ -30,6 +30,11 @@ kind = \"staged\"
 stages = [{ count = 1, bake = \"1s\" }, { percent = 100, bake = \"1s\" }]
 ";
 
+/// The same, and the first stage takes as long as a test does.
+pub(super) fn slow() -> String {
+    STAGED.replacen("1s", "1h", 1)
+}
+
 /// All get ready, and then all switch.
 pub(super) const TWO_PHASE: &str = "\
 format = 1
@@ -210,4 +215,10 @@ pub(super) fn all_run(value: i64) -> impl Fn(&[Program]) -> bool {
 /// The next commit is out as far as it comes by itself: one of three has it.
 pub(super) fn one_has(value: i64) -> impl Fn(&[Program]) -> bool {
     move |programs| programs.iter().any(|program| program.was_told(value))
+}
+
+/// All were told once more to run what they run.
+pub(super) fn told_to_stay(programs: &[Program]) -> bool {
+    let stays = |program: &Program| program.told.len() > 1 && program.told.last().unwrap().0 == 1;
+    programs.iter().all(stays)
 }

@@ -83,14 +83,10 @@ fn an_instance_that_refuses_stops_it_within_its_stage() {
 
 #[test]
 fn a_commit_with_the_content_from_before_takes_those_back_that_had_the_new_one() {
-    let (origin, _) = origin(STAGED);
+    let (origin, _) = origin(&slow());
     let server = quick(&origin).start();
     let mut programs = three();
     until(server.addr(), &mut programs, "the first value", all_run(1));
-    for program in &mut programs[1..] {
-        program.refuses = Some(2);
-    }
-    programs[0].refuses = None;
     set(&origin, 2);
     until(server.addr(), &mut programs, "one was told", one_has(2));
     let reverted = set(&origin, 1);
@@ -99,6 +95,11 @@ fn a_commit_with_the_content_from_before_takes_those_back_that_had_the_new_one()
         programs.iter().all(|program| program.told.last().unwrap().0 == 1) && all_run(1)(programs)
     });
     let told = programs.iter().find(|program| program.was_told(2)).unwrap();
-    assert_eq!(told.told.last().unwrap().1, "rollback");
+    let changes: Vec<_> = told
+        .told
+        .iter()
+        .map(|(value, change)| (*value, change.as_str()))
+        .collect();
+    assert_eq!(changes, [(1, "initial"), (2, "forward"), (1, "rollback")]);
     assert_eq!(anonymous(&server), 1);
 }

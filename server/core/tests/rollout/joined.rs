@@ -322,6 +322,21 @@ fn what_a_rollout_left_stays_away_until_other_content_comes_or_a_person_says_so(
 }
 
 #[test]
+fn what_moves_everybody_at_once_waits_for_what_moves_and_then_for_nobody() {
+    let mut repo = Repo::moving();
+    repo.step(half());
+    repo.admit(&[3], &Policy::immediate());
+    assert_eq!(repo.told(None), facts(1));
+    for step in [Step::Bake, Step::Advance, all(), Step::Bake, Step::Advance] {
+        repo.step(step);
+    }
+    assert_eq!(repo.told(None), facts(3));
+    assert_eq!(repo.told(Some(0)), facts(3));
+    assert!(repo.state.courses.is_empty());
+    assert_eq!(repo.state.targets[&name(0)].past[0].0, facts(2).version);
+}
+
+#[test]
 fn what_was_gone_back_from_is_known_to_be_newer_than_what_is_told() {
     let mut repo = Repo::moving();
     repo.step(half());

@@ -155,8 +155,13 @@ impl Pipeline {
         };
         let built: BTreeMap<ConfigName, Content> = contents(&judged).collect();
         let has = |(config, target): (&ConfigName, &Target)| {
+            // What is not held back may have come to the branch and not to everybody yet.
+            let at_tip = state
+                .at_tip(config)
+                .filter(|_| !state.withheld.contains_key(config));
+            let wanted = at_tip.map_or_else(|| target.content.clone(), |facts| facts.content);
             let content = built.get(config);
-            content.is_some_and(|content| content.is_same(&target.content))
+            content.is_some_and(|content| content.is_same(&wanted))
         };
         Ok(built.len() == state.targets.len() && state.targets.iter().all(has))
     }
