@@ -10,6 +10,7 @@ pub(crate) mod drive;
 pub(crate) mod lane;
 mod pusher;
 mod raise;
+mod request;
 pub(crate) mod rollback;
 pub(crate) mod source;
 pub(crate) mod trigger;
@@ -20,8 +21,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_core::rollout::{Order, Rollout};
-use headwater_core::{Command, Due, Refusal, RepoState, Rollback};
+use headwater_core::{Command, RepoState};
 use headwater_wire::{BranchName, CommitId, SourceState};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -37,114 +37,12 @@ use crate::repo::Repo;
 use crate::store::StoreFailure;
 use lane::{Lane, LaneError};
 use pusher::Pusher;
-use rollback::{RollbackError, Wish};
+pub(crate) use request::{AcceptError, Force, Fresh, OrderError, Request};
 use source::{MissingBranch, RoundError};
 use trigger::{Chase, FORCED_PAUSE, Jitter, Seen, pause};
 
 /// Every so many rounds the tags are listed, too: they come, move and go without the branch.
 const TAG_ROUNDS: u32 = 4;
-
-/// What the rest of the service asks of a repository's pipeline.
-#[derive(Debug)]
-pub(crate) enum Request {
-    /// The settings of the repository were replaced.
-    Reconfigured,
-    /// List the upstream and say how it went. The listing starts after this request.
-    List {
-        /// Where the answer goes.
-        reply: oneshot::Sender<Fresh>,
-        /// How soon, and what.
-        force: Force,
-    },
-    /// Take a rewritten head that is held back.
-    Accept {
-        /// The head the person has seen.
-        head: CommitId,
-        /// Why.
-        reason: String,
-        /// Where the answer goes.
-        reply: oneshot::Sender<Result<(), AcceptError>>,
-    },
-    /// Go back. Urgent: sent by [`Repo::send_urgent`](crate::repo::Repo::send_urgent).
-    RollBack {
-        /// What is wanted.
-        wish: Box<Wish>,
-        /// Where the answer goes.
-        reply: oneshot::Sender<Result<Rollback, RollbackError>>,
-    },
-    /// Lift what a rollback or a rollout holds back. Urgent, too.
-    Release {
-        /// The rollback or rollout.
-        id: String,
-        /// Why.
-        reason: String,
-        /// Where the answer goes.
-        reply: oneshot::Sender<Result<(), RollbackError>>,
-    },
-    /// Take the steps that rollouts are due for, as far as they still fit. Urgent, too: a halt waits for nobody.
-    Steps {
-        /// The steps.
-        due: Vec<Due>,
-        /// Told whether any was taken.
-        reply: oneshot::Sender<bool>,
-    },
-    /// Do what a person orders of a rollout. Urgent, too.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the doors for it are still to come"))]
-    Order {
-        /// The rollout.
-        id: String,
-        /// What shall happen.
-        order: Order,
-        /// Why.
-        reason: String,
-        /// Who, if somebody was named.
-        by: Option<String>,
-        /// Where the rollout goes as it is then.
-        reply: oneshot::Sender<Result<Rollout, OrderError>>,
-    },
-}
-
-/// Why an order was not carried out.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum OrderError {
-    /// There is no such rollout, or the order does not fit it.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// It could not be kept.
-    #[error(transparent)]
-    Kept(#[from] RollbackError),
-}
-
-/// How a listing is forced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Force {
-    /// Whoever asks within a pause shares one.
-    Shared,
-    /// A person waits to decide something: without a pause.
-    AtOnce,
-    /// The same, and the tags are listed, too.
-    AtOnceWithTags,
-}
-
-/// How a forced listing went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fresh {
-    /// The upstream was listed, and what it named was fetched and judged.
-    Listed,
-    /// It could not be.
-    Failed,
-}
-
-/// Why an acceptance was not taken.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum AcceptError {
-    /// The state does not allow it.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// It could not be kept.
-    #[error(transparent)]
-    Store(#[from] StoreFailure),
-}
 
 /// The task's own state.
 pub(crate) struct Pipeline {
