@@ -314,12 +314,13 @@ impl<'a> Judging<'a> {
         before: Option<&mut Before<'_>>,
     ) -> usize {
         let errors = self.found.errors();
-        let (before, old) = match before {
+        let (before, old, predecessors) = match before {
             Some(before) => {
                 let old = before.documents(&self.plan, &tree.configs);
-                (Some(&*before), old)
+                let predecessors = before.predecessors((self.tree, &self.plan));
+                (Some(&*before), old, predecessors)
             }
-            None => (None, BTreeMap::new()),
+            None => (None, BTreeMap::new(), BTreeMap::new()),
         };
         let is_whole = sound.len() == declared;
         let coverage = if is_whole {
@@ -332,6 +333,7 @@ impl<'a> Judging<'a> {
             plan: &self.plan,
             before,
             old: &old,
+            predecessors: &predecessors,
             sound,
             coverage,
             budget: Budget::for_commit(),

@@ -12,11 +12,13 @@ use crate::effective::Effective;
 use crate::library::Library;
 use crate::merge::{Merged, Nulls};
 use crate::plan::{Plan, Planned};
+use crate::rules::heirs;
 use crate::rules::rule::Rule;
+use crate::rules::steps::When;
 use crate::secrets::mask::Mask;
 use crate::source::Source;
 use crate::tree::ConfigTree;
-use crate::verdict::Config;
+use crate::verdict::{Config, Variant};
 
 /// The exposed tree under its own manifest.
 pub(crate) struct Before<'a> {
@@ -29,7 +31,14 @@ pub(crate) struct Before<'a> {
 #[derive(Debug, Clone)]
 pub(crate) struct Documents {
     pub(crate) base: Effective,
-    pub(crate) variants: Vec<Effective>,
+    pub(crate) variants: Vec<OldVariant>,
+}
+
+/// A document for the instances whose labels meet a condition.
+#[derive(Debug, Clone)]
+pub(crate) struct OldVariant {
+    pub(crate) when: When,
+    pub(crate) effective: Effective,
 }
 
 impl<'a> Before<'a> {
@@ -67,14 +76,25 @@ impl<'a> Before<'a> {
         names.into_iter().filter_map(with_documents).collect()
     }
 
+    /// Of each new config of a plan the exposed ones whose place it takes, by names.
+    pub(crate) fn predecessors(
+        &self,
+        (tree, plan): (&ConfigTree, &Plan),
+    ) -> BTreeMap<ConfigName, Vec<ConfigName>> {
+        heirs::predecessors((self.tree, &self.plan), (tree, plan))
+    }
+
     /// The documents of a config. Where the same inputs decide `new`, they are its documents.
     fn of_config(&mut self, name: &ConfigName, new: Option<&Config>) -> Option<Documents> {
         let planned = self.plan.configs.get(name)?;
         if let Some(new) = new.filter(|new| *new.inputs() == planned.inputs) {
-            let variants = new.variants().iter().map(|variant| variant.effective().clone());
+            let variant = |variant: &Variant| OldVariant {
+                when: variant.when().clone(),
+                effective: variant.effective().clone(),
+            };
             return Some(Documents {
                 base: new.base().clone(),
-                variants: variants.collect(),
+                variants: new.variants().iter().map(variant).collect(),
             });
         }
         Self::merge(
@@ -103,12 +123,10 @@ impl<'a> Before<'a> {
             let mut all = layers.clone();
             all.extend(sources(&variant.layers)?);
             let merged = Merged::of_layers(&all, nulls);
-            variants.push(Effective::new(
-                Some(variant.name.clone()),
-                merged,
-                all,
-                mask.clone(),
-            ));
+            variants.push(OldVariant {
+                when: variant.when.clone(),
+                effective: Effective::new(Some(variant.name.clone()), merged, all, mask.clone()),
+            });
         }
         Some(Documents {
             base: Effective::new(None, merged, layers, mask.clone()),
@@ -120,15 +138,6 @@ impl<'a> Before<'a> {
 impl Documents {
     /// The base document, and then each variant's.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Effective> {
-        std::iter::once(&self.base).chain(&self.variants)
-    }
-
-    /// What instances hold now that would get the variant of this name; without one, the base document.
-    pub(crate) fn of(&self, variant: Option<&str>) -> &Effective {
-        let same = self
-            .variants
-            .iter()
-            .find(|old| variant.is_some() && old.variant() == variant);
-        same.unwrap_or(&self.base)
+        std::iter::once(&self.base).chain(self.variants.iter().map(|variant| &variant.effective))
     }
 }

@@ -1,7 +1,8 @@
 //! Runs all rules of a commit, its own and those of the exposed one.
 //!
-//! Invariant: a rule of the exposed manifest that measures a change runs on every config it was for, unless the
-//! commit's own manifest has the very same rule for it.
+//! Invariant: a rule of the exposed manifest that measures a change runs on every config it was for, whatever that is
+//! called now, unless the commit's own manifest has the very same rule for it. It sees the config as the exposed
+//! manifest has it: what a commit calls a config is no way out of a condition.
 
 use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +21,7 @@ use super::finding::{self, Holds};
 use super::question::{Question, QuestionedConfig};
 use super::reference::{self, World};
 use super::rule::{Check, Reach, Rule, WebhookRule};
-use super::subjects::{Subjects, can_be_measured, changed, failed, subjects, untrue};
+use super::subjects::{Known, can_be_measured, changed, documents, failed, transitions, untrue};
 use super::template::Facts;
 use super::unsaid::Unsaid;
 use super::{Subject, Violation, shape, transition};
@@ -42,6 +43,8 @@ pub(crate) struct Checker<'a, 't, 'b> {
     pub(crate) before: Option<&'a Before<'b>>,
     /// The documents of `before`.
     pub(crate) old: &'a BTreeMap<ConfigName, Documents>,
+    /// Of new configs, those of `before` whose place they take.
+    pub(crate) predecessors: &'a BTreeMap<ConfigName, Vec<ConfigName>>,
     /// The configs without a mistake, with what the manifest says of them.
     pub(crate) sound: &'a BTreeMap<ConfigName, Arc<Terms>>,
     /// Whether those are all that the tree declares.
@@ -59,8 +62,13 @@ pub(crate) enum Coverage {
     Part,
 }
 
-/// A rule and why it holds.
-type Held<'r> = (&'r Rule, Holds);
+/// A rule, why it holds, and how its manifest knows the config.
+#[derive(Clone, Copy)]
+struct Held<'r> {
+    rule: &'r Rule,
+    holds: Holds,
+    by: (&'r ConfigName, &'r Terms),
+}
 
 impl<'a> Checker<'a, '_, '_> {
     /// Runs them; what only a webhook can say is returned.
@@ -68,15 +76,11 @@ impl<'a> Checker<'a, '_, '_> {
         self.unknown_allowances();
         let sources = self.files();
         let stage = self.stage(&sources);
-        let (sound, configs, old) = (self.sound, self.world.configs, self.old);
+        let (sound, configs) = (self.sound, self.world.configs);
         for (name, terms) in sound {
-            let held = self.rules_for(name, terms);
-            let Some(config) = configs.get(name).filter(|_| !held.is_empty()) else {
-                continue;
-            };
-            let subjects = subjects(name, terms, config, old.get(name));
-            for held in held {
-                self.document_rule(held, &subjects, &stage);
+            let Some(config) = configs.get(name) else { continue };
+            for held in self.rules_for(name, terms) {
+                self.document_rule(held, (name, config), &stage);
             }
         }
         self.unique_rules(&stage);
@@ -111,9 +115,22 @@ impl<'a> Checker<'a, '_, '_> {
         let asked_about = self.sound.iter().filter(|_| is_asked);
         let configs = asked_about.filter_map(|(name, terms)| {
             let config = self.world.configs.get(name)?;
-            subjects(name, terms, config, None).documents.first().map(facts)
+            let known = Known {
+                name,
+                by: (name, terms),
+            };
+            documents(known, config).first().map(facts)
         });
-        let names = self.sound.values().flat_map(|terms| terms.bindings.keys());
+        let exposed = self
+            .before
+            .into_iter()
+            .flat_map(|before| before.plan.configs.values());
+        let exposed = exposed.map(|planned| &planned.terms);
+        let names = self
+            .sound
+            .values()
+            .chain(exposed)
+            .flat_map(|terms| terms.bindings.keys());
         let commit = self.context.commit;
         let (new, old, mask) = (self.world.configs, self.old, &self.plan.mask);
         let unsaid = move || {
@@ -144,26 +161,46 @@ impl<'a> Checker<'a, '_, '_> {
     }
 
     /// The rules that hold for one config, whatever they are about.
-    fn rules_for(&self, name: &ConfigName, terms: &Terms) -> Vec<Held<'a>> {
+    fn rules_for(&self, name: &'a ConfigName, terms: &'a Terms) -> Vec<Held<'a>> {
         let own = self.plan.rules.values().filter(|rule| holds_for(rule, terms));
-        let mut held: Vec<Held<'a>> = own.map(|rule| (rule, Holds::Itself)).collect();
-        if let Some(old_terms) = self.old_terms(name) {
-            for rule in self.exposed_rules().filter(|rule| holds_for(rule, old_terms)) {
-                let is_same = |own: &Held<'_>| own.0.id == rule.id && own.0.says == rule.says;
-                if !held.iter().any(is_same) {
-                    held.push((rule, Holds::Still));
-                }
-            }
+        let itself = |rule| Held {
+            rule,
+            holds: Holds::Itself,
+            by: (name, terms),
+        };
+        let mut held: Vec<Held<'a>> = own.map(itself).collect();
+        let is_same = |own: &Held<'_>, rule: &Rule, by: &Terms| {
+            own.rule.id == rule.id && own.rule.says == rule.says && by.bindings == terms.bindings
+        };
+        let mut still = self.still(name);
+        still.retain(|old| !held.iter().any(|own| is_same(own, old.rule, old.by.1)));
+        held.append(&mut still);
+        for old in self.predecessors.get(name).into_iter().flatten() {
+            held.append(&mut self.still(old));
         }
         if self.is_restored(name) {
-            held.retain(|(rule, _)| !rule.is_transition());
+            held.retain(|held| !held.rule.is_transition());
         }
         held
     }
 
-    fn old_terms(&self, name: &ConfigName) -> Option<&'a Terms> {
-        let planned = self.before?.plan.configs.get(name)?;
-        Some(&planned.terms)
+    /// The exposed manifest's rules that hold for what becomes of an exposed config.
+    fn still(&self, name: &ConfigName) -> Vec<Held<'a>> {
+        let exposed = self
+            .before
+            .and_then(|before| before.plan.configs.get_key_value(name));
+        let Some((name, planned)) = exposed else {
+            return Vec::new();
+        };
+        let rules = self
+            .exposed_rules()
+            .filter(|rule| holds_for(rule, &planned.terms));
+        let still = |rule| Held {
+            rule,
+            holds: Holds::Still,
+            by: (name, &planned.terms),
+        };
+        rules.map(still).collect()
     }
 
     /// Whether a config is as it was in an admitted commit that this one goes back to.
@@ -173,19 +210,25 @@ impl<'a> Checker<'a, '_, '_> {
         restored.is_some_and(|(restored, config)| restored.brings_back(config))
     }
 
-    fn document_rule(&mut self, held: Held<'_>, subjects: &Subjects<'_>, stage: &Stage<'_>) {
-        let pairs = if held.0.is_transition() {
-            &subjects.steps
+    fn document_rule(
+        &mut self,
+        held: Held<'a>,
+        (name, config): (&'a ConfigName, &'a Config),
+        stage: &Stage<'_>,
+    ) {
+        let known = Known { name, by: held.by };
+        let subjects = if held.rule.is_transition() {
+            transitions(known, config, self.old.get(held.by.0))
         } else {
-            &subjects.documents
+            documents(known, config)
         };
-        for subject in pairs {
-            let violations = match self.applies(held.0, subject, stage) {
-                Ok(true) => self.violations(held.0, subject, stage),
+        for subject in &subjects {
+            let violations = match self.applies(held.rule, subject, stage) {
+                Ok(true) => self.violations(held.rule, subject, stage),
                 Ok(false) => Vec::new(),
                 Err(failed) => vec![*failed],
             };
-            self.tell(held, subject, violations);
+            self.tell((held.rule, held.holds), subject, violations);
         }
     }
 
@@ -233,7 +276,7 @@ impl<'a> Checker<'a, '_, '_> {
         }
     }
 
-    fn tell(&mut self, held: Held<'_>, subject: &Subject<'_>, violations: Vec<Violation>) {
+    fn tell(&mut self, held: (&Rule, Holds), subject: &Subject<'_>, violations: Vec<Violation>) {
         let allowed = &self.context.commit.allowed;
         let findings = violations
             .into_iter()
@@ -250,18 +293,23 @@ impl<'a> Checker<'a, '_, '_> {
             };
             let held = self.sound.iter().filter(|(_, terms)| holds_for(rule, terms));
             let configs = self.world.configs;
-            let documents =
-                held.filter_map(|(name, terms)| Some(subjects(name, terms, configs.get(name)?, None)));
-            let all: Vec<Subject<'_>> = documents.flat_map(|subjects| subjects.documents).collect();
-            let mut documents = Vec::new();
+            let all = held.filter_map(|(name, terms)| {
+                let known = Known {
+                    name,
+                    by: (name, terms),
+                };
+                Some(documents(known, configs.get(name)?))
+            });
+            let all: Vec<Subject<'_>> = all.flatten().collect();
+            let mut spoken_of = Vec::new();
             for subject in all {
                 match self.applies(rule, &subject, stage) {
-                    Ok(true) => documents.push(subject),
+                    Ok(true) => spoken_of.push(subject),
                     Ok(false) => {}
                     Err(failed) => self.tell((rule, Holds::Itself), &subject, vec![*failed]),
                 }
             }
-            for (subject, violation) in reference::unique(across, at, &documents) {
+            for (subject, violation) in reference::unique(across, at, &spoken_of) {
                 self.tell((rule, Holds::Itself), &subject, vec![violation]);
             }
         }
@@ -274,27 +322,29 @@ impl<'a> Checker<'a, '_, '_> {
         if self.before.is_none() || !is_anybody_asked {
             return Vec::new();
         }
-        let mut asked: Vec<(Held<'_>, Vec<QuestionedConfig>)> = Vec::new();
+        let mut asked: Vec<((&Rule, Holds), Vec<QuestionedConfig>)> = Vec::new();
         let names: BTreeSet<&ConfigName> = self.world.configs.keys().chain(self.old.keys()).collect();
         for name in names {
             let config = self.world.configs.get(name);
-            let terms = self.sound.get(name).map(Arc::as_ref);
-            let gone = Terms::default();
             let changes = changed(name, config, self.old.get(name));
             if changes.is_empty() {
                 continue;
             }
-            for held in self.rules_for(name, terms.unwrap_or(&gone)) {
-                if !self.asks_about(
-                    held,
-                    config.zip(terms).map(|(config, terms)| (name, terms, config)),
-                    stage,
-                ) {
+            let sound = self.sound.get(name).map(Arc::as_ref);
+            let there = config.filter(|_| sound.is_some()).map(|config| (name, config));
+            // Of a config that is gone, the exposed manifest says what it was.
+            let terms = sound.or_else(|| Some(&*self.before?.plan.configs.get(name)?.terms));
+            let held = terms.map_or_else(Vec::new, |terms| self.rules_for(name, terms));
+            for held in held.into_iter().filter(|held| held.rule.says.webhook().is_some()) {
+                if !self.asks_about(held, there, stage) {
                     continue;
                 }
-                match asked.iter_mut().find(|(known, _)| std::ptr::eq(known.0, held.0)) {
+                match asked
+                    .iter_mut()
+                    .find(|((known, _), _)| std::ptr::eq(*known, held.rule))
+                {
                     Some((_, configs)) => configs.extend(changes.clone()),
-                    None => asked.push((held, changes.clone())),
+                    None => asked.push(((held.rule, held.holds), changes.clone())),
                 }
             }
         }
@@ -307,35 +357,27 @@ impl<'a> Checker<'a, '_, '_> {
     /// Whether a webhook is asked about a config; of one that is gone, it always is.
     fn asks_about(
         &mut self,
-        held: Held<'_>,
-        config: Option<(&ConfigName, &Terms, &Config)>,
+        held: Held<'a>,
+        config: Option<(&'a ConfigName, &'a Config)>,
         stage: &Stage<'_>,
     ) -> bool {
-        let Some((name, terms, config)) = config else {
-            return held.0.says.webhook().is_some();
+        let (Some((name, config)), Some(when)) = (config, &held.rule.says.when) else {
+            return true;
         };
-        let subjects = subjects(name, terms, config, self.old.get(name));
-        let Some(subject) = subjects
-            .documents
+        let known = Known { name, by: held.by };
+        let Some(subject) = transitions(known, config, self.old.get(held.by.0))
             .first()
-            .filter(|_| held.0.says.webhook().is_some())
+            .copied()
         else {
-            return false;
+            return true;
         };
-        match held
-            .0
-            .says
-            .when
-            .as_ref()
-            .map(|when| stage.run(when, Some(subject), &mut self.budget))
-        {
-            None => true,
-            Some(Ok(asks)) => asks,
-            Some(Err(error)) => {
-                self.tell(held, subject, vec![failed(held.0, Some(subject), error)]);
+        stage
+            .run(when, Some(&subject), &mut self.budget)
+            .unwrap_or_else(|error| {
+                let failed = failed(held.rule, Some(&subject), error);
+                self.tell((held.rule, held.holds), &subject, vec![failed]);
                 false
-            }
-        }
+            })
     }
 
     /// Rules about the commit as a whole. Where a config has a mistake, nothing is said of all of them.
@@ -388,7 +430,7 @@ impl<'a> Checker<'a, '_, '_> {
         Finding::new(code, rule.says.severity, (manifest::PATH, span), message)
     }
 
-    fn question(&self, (rule, holds): Held<'_>, configs: Vec<QuestionedConfig>) -> Option<Question> {
+    fn question(&self, (rule, holds): (&Rule, Holds), configs: Vec<QuestionedConfig>) -> Option<Question> {
         let WebhookRule { name, on_error } = rule.says.webhook()?;
         let manifest = self.plan.manifest.as_ref().filter(|_| holds == Holds::Itself);
         let span = manifest.map_or(Span::START, |bytes| LineIndex::new(bytes).span(rule.range));

@@ -90,7 +90,7 @@ impl Stage<'_> {
 /// One config, with its document.
 pub(super) fn facts<'s>(subject: &Subject<'s>) -> ConfigFacts<'s> {
     ConfigFacts {
-        name: subject.name.as_str(),
+        name: subject.known_as.as_str(),
         bindings: subject.bindings,
         doc: Tree::Merged(subject.new.merged()),
     }

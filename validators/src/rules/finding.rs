@@ -77,7 +77,20 @@ pub(super) fn of_violation(
     finding.pointer = Some(pointer).filter(|pointer| !pointer.is_empty());
     finding.hint = hint;
     finding.related.extend(related);
-    weighed((rule, holds), finding, allowed)
+    let mut finding = weighed((rule, holds), finding, allowed);
+    if subject.known_as != subject.name {
+        let renamed = format!(
+            "this config is made of files of `{}`, which is served now, so it is measured against that; rename it in \
+             a commit of its own",
+            subject.known_as
+        );
+        finding.hint = Some(
+            finding
+                .hint
+                .map_or(renamed.clone(), |hint| format!("{hint}; {renamed}")),
+        );
+    }
+    finding
 }
 
 /// The code of what a rule finds.

@@ -9,11 +9,13 @@ pub(crate) mod cel;
 pub(crate) mod checker;
 pub(crate) mod expression;
 pub(crate) mod finding;
+mod heirs;
 pub(crate) mod question;
 pub(crate) mod reference;
 pub(crate) mod rule;
 pub(crate) mod selector;
 mod shape;
+mod steps;
 mod subjects;
 pub(crate) mod template;
 mod transition;
@@ -31,7 +33,9 @@ use template::Template;
 #[derive(Clone, Copy)]
 pub(crate) struct Subject<'a> {
     pub(crate) name: &'a ConfigName,
-    /// Values of the config's placeholders.
+    /// The name that the rule knows the config by: where an exposed rule still holds, the exposed one.
+    pub(crate) known_as: &'a ConfigName,
+    /// Values of the config's placeholders, as the manifest of the rule has them.
     pub(crate) bindings: &'a Bindings,
     pub(crate) new: &'a Effective,
     /// The document that those instances hold now which will get this one.

@@ -26,7 +26,7 @@ pub(super) fn matches_path(pattern: &Pattern, at: &Selector, subject: &Subject<'
 /// The placeholders of the config, and its name.
 pub(super) fn bindings(subject: &Subject<'_>) -> Bindings {
     let mut bindings = subject.bindings.clone();
-    bindings.insert(CONFIG.to_owned(), subject.name.to_string());
+    bindings.insert(CONFIG.to_owned(), subject.known_as.to_string());
     bindings
 }
 

@@ -11,54 +11,61 @@ use super::expression::Expression;
 use super::question::QuestionedConfig;
 use super::rule::{Check, OnCreate, Rule};
 use super::selector::{self, Tokens};
-use super::{Detail, Subject, Violation};
+use super::{Detail, Subject, Violation, steps};
 use crate::effective::Effective;
 use crate::plan::Terms;
-use crate::verdict::Config;
+use crate::verdict::{Config, Variant};
 
-/// The documents of a config.
-pub(super) struct Subjects<'a> {
-    /// Each document.
-    pub(super) documents: Vec<Subject<'a>>,
-    /// Each step that an instance can take: to the document it will get, from the one it holds. A variant that is
-    /// gone leaves its instances with the base document.
-    pub(super) steps: Vec<Subject<'a>>,
+/// A config as a rule knows it.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'a> {
+    pub(super) name: &'a ConfigName,
+    /// The name and terms that the manifest of the rule gives it.
+    pub(super) by: (&'a ConfigName, &'a Terms),
 }
 
-pub(super) fn subjects<'a>(
-    name: &'a ConfigName,
-    terms: &'a Terms,
+/// Each document of a config, by itself.
+pub(super) fn documents<'a>(known: Known<'a>, config: &'a Config) -> Vec<Subject<'a>> {
+    config.effectives().map(|new| subject(known, new, None)).collect()
+}
+
+/// Each step that an instance can take: to the document it will get, from the one it holds. Where nothing is held yet,
+/// each document.
+pub(super) fn transitions<'a>(
+    known: Known<'a>,
     config: &'a Config,
     old: Option<&'a Documents>,
-) -> Subjects<'a> {
-    let subject = |new, old| Subject {
-        name,
+) -> Vec<Subject<'a>> {
+    match old {
+        None => documents(known, config),
+        Some(old) => pairs(config, old)
+            .into_iter()
+            .map(|(old, new)| subject(known, new, Some(old)))
+            .collect(),
+    }
+}
+
+fn subject<'a>(known: Known<'a>, new: &'a Effective, old: Option<&'a Effective>) -> Subject<'a> {
+    let (known_as, terms) = known.by;
+    Subject {
+        name: known.name,
+        known_as,
         bindings: &terms.bindings,
         new,
         old,
-    };
-    let documents: Vec<_> = config
-        .effectives()
-        .map(|new| subject(new, old.map(|old| old.of(new.variant()))))
-        .collect();
-    let stays = |old: &&Effective| {
-        config
-            .variants()
-            .iter()
-            .any(|new| Some(new.name()) == old.variant())
-    };
-    let gone = old
-        .into_iter()
-        .flat_map(|old| &old.variants)
-        .filter(|old| !stays(old));
-    let steps = documents
-        .iter()
-        .copied()
-        .chain(gone.map(|old| subject(config.base(), Some(old))));
-    Subjects {
-        steps: steps.collect(),
-        documents,
     }
+}
+
+/// What instances hold, beside what they will get.
+fn pairs<'a>(config: &'a Config, old: &'a Documents) -> Vec<(&'a Effective, &'a Effective)> {
+    let held: Vec<_> = old.variants.iter().map(|variant| &variant.when).collect();
+    let wanted: Vec<_> = config.variants().iter().map(Variant::when).collect();
+    let (before, now): (Vec<_>, Vec<_>) = (old.all().collect(), config.effectives().collect());
+    let pair = |(from, to): (usize, usize)| Some((*before.get(from)?, *now.get(to)?));
+    steps::possible(&held, &wanted)
+        .into_iter()
+        .filter_map(pair)
+        .collect()
 }
 
 /// A document as a service may see it that is not the program it is for.
@@ -66,7 +73,7 @@ fn for_eyes(effective: &Effective) -> Value {
     effective.mask().value("", effective.document())
 }
 
-/// The documents that differ from what is exposed.
+/// The steps to a document that differs from what is exposed.
 pub(super) fn changed(
     name: &ConfigName,
     config: Option<&Config>,
@@ -85,12 +92,17 @@ pub(super) fn changed(
             .map(|old| questioned(None, Some(&old.base), None))
             .collect();
     };
-    let pairs = config
-        .effectives()
-        .map(|new| (new, old.map(|old| old.of(new.variant()))));
-    pairs
-        .filter(|(new, old)| old.is_none_or(|old| old.digest() != new.digest()))
-        .map(|(new, old)| questioned(new.variant(), old, Some(new)))
+    let Some(old) = old else {
+        let created = config.effectives();
+        return created
+            .map(|new| questioned(new.variant(), None, Some(new)))
+            .collect();
+    };
+    let changed = pairs(config, old)
+        .into_iter()
+        .filter(|(old, new)| old.digest() != new.digest());
+    changed
+        .map(|(old, new)| questioned(new.variant(), Some(old), Some(new)))
         .collect()
 }
 
