@@ -25,12 +25,7 @@ pub(crate) struct Collector {
 
 impl Collector {
     pub(crate) fn push(&mut self, finding: Finding) {
-        let kept_alike = if finding.is_error() {
-            self.errors
-        } else {
-            self.findings.len() - self.errors
-        };
-        if kept_alike < KEPT_MAX {
+        if !self.is_full_of(finding.severity) {
             self.errors += usize::from(finding.is_error());
             self.findings.push(finding);
         } else {
@@ -61,7 +56,21 @@ impl Collector {
 
     /// Whether more errors would only be counted, so that nobody need explain them.
     pub(crate) fn is_full_of_errors(&self) -> bool {
-        self.errors >= KEPT_MAX
+        self.is_full_of(Severity::Error)
+    }
+
+    /// Whether more findings of a weight would only be counted.
+    pub(crate) fn is_full_of(&self, severity: Severity) -> bool {
+        let alike = match severity {
+            Severity::Error => self.errors,
+            Severity::Warning | Severity::Info | Severity::Other => self.findings.len() - self.errors,
+        };
+        alike >= KEPT_MAX
+    }
+
+    /// Counts one more that is not kept.
+    pub(crate) fn leave_out(&mut self) {
+        self.dropped += 1;
     }
 
     /// Makes warnings of errors.
@@ -91,11 +100,12 @@ impl Collector {
     }
 }
 
-/// The last door: whatever a message quotes, no token of a known format goes through.
+/// The last door: whatever a finding quotes or is about, no token of a known format goes through.
 fn redact(finding: &mut Finding) {
-    let notes = finding.related.iter_mut().map(|related| &mut related.note);
-    let texts = notes
-        .chain([&mut finding.message])
+    let related = finding.related.iter_mut();
+    let texts = related
+        .flat_map(|related| [&mut related.note, &mut related.path])
+        .chain([&mut finding.message, &mut finding.path])
         .chain(&mut finding.hint)
         .chain(&mut finding.pointer);
     for text in texts {
@@ -103,6 +113,9 @@ fn redact(finding: &mut Finding) {
             *text = clean;
         }
     }
+    // A name is no text that something could be put into; the path tells enough.
+    let is_clean = |name: &ConfigName| matches!(formats::redact(name.as_str()), Cow::Borrowed(_));
+    finding.config = finding.config.take().filter(is_clean);
 }
 
 fn hidden_finding(shown: &[Finding], hidden: usize) -> Finding {

@@ -108,9 +108,8 @@ impl Effective {
     }
 
     /// File and span of what was set at a place of the document.
-    pub(crate) fn span(&self, tokens: &[String]) -> (String, Span) {
+    pub(crate) fn span_with(&self, resolver: &Resolver<'_>, tokens: &[String]) -> (String, Span) {
         let place = self.place(tokens).unwrap_or_else(|| self.0.merged.origin());
-        let resolver = self.resolver();
         let (path, span) = resolver.span(place.layer, place.key.unwrap_or(place.value));
         (path.to_owned(), span)
     }

@@ -64,6 +64,16 @@ mod tests {
     }
 
     #[test]
+    fn the_first_hundred_of_a_message_count() {
+        let lines: String = (0..101)
+            .map(|at| format!("Headwater-Allow: r{at} why\n"))
+            .collect();
+        let found = allowances(&format!("s\n\ntext\n{lines}\nmore text"));
+        assert_eq!(found.len(), ALLOWANCES_MAX);
+        assert_eq!(found.last().map(|one| one.rule.as_str()), Some("r99"));
+    }
+
+    #[test]
     fn what_only_looks_like_one_allows_nothing() {
         for message in [
             "Headwater-Allow: pool-step in the subject",

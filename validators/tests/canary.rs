@@ -200,6 +200,32 @@ fn a_file_that_cannot_be_parsed_shows_no_secret_either() {
 }
 
 #[test]
+fn a_secret_in_the_name_of_a_file_or_of_a_key_is_told_of_and_not_shown() {
+    let path = format!("keys/{}.toml", token());
+    for manifest in ["format = 1\n", "format = 1\n[secrets]\nplaintext = \"warn\"\n"] {
+        let files = [
+            ("headwater.toml", manifest.to_owned()),
+            (path.as_str(), format!("\"{}\" = \"x\"\n[broken\n", token())),
+            ("key.toml", format!("[a]\n\"{}\" = 1\n", token())),
+        ];
+        let text = said(&tree(&files));
+        assert!(text.contains("in the name of a file"), "{text}");
+        assert!(
+            text.contains("parse/") && text.contains("keys/••••••.toml"),
+            "{text}"
+        );
+        assert_silent(&text);
+    }
+    let both = tree(&[
+        (path.as_str(), "a = 1\n".to_owned()),
+        ("keys/x.toml", "a = 1\n".to_owned()),
+    ]);
+    let text = said_after(Some(&tree(&[])), &both);
+    assert!(text.contains("secret/token"), "{text}");
+    assert_silent(&text);
+}
+
+#[test]
 fn a_manifest_that_cannot_be_used_hides_what_it_says_is_secret() {
     let manifest = format!("{MANIFEST}unknown = \"{}\"\n", token());
     let text = said(&tree(&[

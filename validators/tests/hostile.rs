@@ -9,17 +9,32 @@ use std::sync::Arc;
 use headwater_validators::{ConfigTree, ContentId, Context, Entry, File, Limits, Verdict, validate};
 
 fn judged(files: &[(&str, String)]) -> Verdict {
+    validate(&tree(files), &Context::alone(&Limits::default()))
+}
+
+/// Judged by what is exposed, which has the same manifest.
+fn judged_after(before: &[(&str, String)], files: &[(&str, String)]) -> Verdict {
+    let before = tree(before);
+    let limits = Limits::default();
+    let context = Context {
+        before: Some(&before),
+        ..Context::alone(&limits)
+    };
+    validate(&tree(files), &context)
+}
+
+fn tree(files: &[(&str, String)]) -> ConfigTree {
     let mut tree = ConfigTree::new();
     for (path, text) in files {
         let bytes: Arc<[u8]> = text.as_bytes().into();
         let file = File {
-            id: ContentId::new(*path),
+            id: ContentId::new(format!("{path} {text}")),
             size: bytes.len() as u64,
             bytes: Some(bytes),
         };
         tree.insert(path.as_bytes(), Entry::File(file));
     }
-    validate(&tree, &Context::alone(&Limits::default()))
+    tree
 }
 
 fn manifest(config: &str) -> (&'static str, String) {
@@ -89,6 +104,88 @@ fn a_pattern_of_thousands_of_wildcards_is_refused() {
     let config = format!("name = \"x\"\nlayers = [\"a/{}.toml\"]", "*x".repeat(50_000));
     let verdict = judged(&[manifest(&config), ("a/b.toml", String::new())]);
     assert_eq!(verdict.findings()[0].code, "manifest/pattern");
+}
+
+/// How many values a rule has to look at.
+const LONG: usize = 50_000;
+
+/// A file of one line with a list.
+fn long_list(item: impl Fn(usize) -> String) -> String {
+    let items: Vec<String> = (0..LONG).map(item).collect();
+    format!("{{\"l\":[{}]}}", items.join(","))
+}
+
+#[test]
+fn a_rule_about_each_of_many_values_goes_through_them_once() {
+    let (up, down) = (
+        long_list(|at| (at + 1).to_string()),
+        long_list(|at| (LONG - at).to_string()),
+    );
+    let gone = long_list(|at| (LONG + 1 - at).to_string());
+    for (rule, new, code) in [
+        ("at = \"/l\"\nonly_grow = true", &down, "admitted"),
+        ("at = \"/l\"\nonly_grow = true", &gone, "rule/r"),
+        ("at = \"/l/*\"\nmax_factor = 1.5", &down, "rule/r"),
+        (
+            "at = \"/l/*\"\nimmutable = true\nseverity = \"warning\"",
+            &down,
+            "admitted",
+        ),
+        ("at = \"/l/*\"\nunique = { across = \"*\" }", &down, "rule/r"),
+        (
+            "at = \"/l/*\"\nexists = { key = \"/l/{value}\" }",
+            &down,
+            "rule/r",
+        ),
+        (
+            "at = \"/l/*\"\nexists = { config = \"y\", key = \"/l/{value}\" }",
+            &down,
+            "rule/r",
+        ),
+        (
+            "at = \"/l/*\"\nexists = { file = \"y.json\", key = \"/k/{value}\" }",
+            &down,
+            "rule/r",
+        ),
+        ("at = \"/l/*\"\ndeny_path = true", &down, "rule/r"),
+    ] {
+        let config = format!(
+            "name = \"x\"\nlayers = [\"x.json\"]\nrules = [\"r\"]\n[[config]]\nname = \"y\"\nlayers = [\"y.json\"]\n\
+             rules = [\"r\"]\n[rule.r]\n{rule}"
+        );
+        let files = |text: &String| {
+            [
+                manifest(&config),
+                ("x.json", text.clone()),
+                ("y.json", up.clone()),
+            ]
+        };
+        let verdict = judged_after(&files(&up), &files(new));
+        let first = first(&verdict);
+        assert!(first.starts_with(code), "{rule}: {first}");
+        assert!(verdict.findings().len() <= Limits::default().findings + 1);
+    }
+}
+
+#[test]
+fn many_unknown_keys_beside_many_known_ones_are_told_in_time() {
+    let long = "k".repeat(90);
+    let object = |count: usize, name: &dyn Fn(usize) -> String| {
+        let members: Vec<String> = (0..count).map(|at| format!("\"{}\": {{}}", name(at))).collect();
+        format!("{{{}}}", members.join(","))
+    };
+    let known = object(9_000, &|at| format!("{long}{at}"));
+    let schema = format!("{{\"properties\": {known}, \"additionalProperties\": false}}");
+    let mut files = vec![
+        manifest("name = \"{x}\"\nlayers = [\"{x}.json\"]\nschema = \"s.schema.yaml\""),
+        ("s.schema.yaml", "$ref: t.schema.json".to_owned()),
+        ("t.schema.json", schema),
+    ];
+    let paths: Vec<String> = (0..3).map(|at| format!("c{at}.json")).collect();
+    let unknown = object(150, &|at| format!("{long}{at}x"));
+    files.extend(paths.iter().map(|path| (path.as_str(), unknown.clone())));
+    let verdict = judged(&files);
+    assert!(first(&verdict).contains("unknown key"), "{}", first(&verdict));
 }
 
 /// What is said of a tree of one file.

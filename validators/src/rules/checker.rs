@@ -278,10 +278,15 @@ impl<'a> Checker<'a, '_, '_> {
 
     fn tell(&mut self, held: (&Rule, Holds), subject: &Subject<'_>, violations: Vec<Violation>) {
         let allowed = &self.context.commit.allowed;
-        let findings = violations
-            .into_iter()
-            .map(|violation| finding::of_violation(held, subject, violation, allowed));
-        self.world.found.extend(findings);
+        let resolver = subject.new.resolver();
+        for violation in violations {
+            if self.world.found.is_full_of(held.0.says.severity) {
+                self.world.found.leave_out();
+                continue;
+            }
+            let finding = finding::of_violation(held, (subject, &resolver), violation, allowed);
+            self.world.found.push(finding);
+        }
     }
 
     /// Rules over the documents of several configs.
@@ -309,8 +314,8 @@ impl<'a> Checker<'a, '_, '_> {
                     Err(failed) => self.tell((rule, Holds::Itself), &subject, vec![*failed]),
                 }
             }
-            for (subject, violation) in reference::unique(across, at, &spoken_of) {
-                self.tell((rule, Holds::Itself), &subject, vec![violation]);
+            for (subject, violations) in reference::unique(across, at, &spoken_of) {
+                self.tell((rule, Holds::Itself), &subject, violations);
             }
         }
     }

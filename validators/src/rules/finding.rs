@@ -8,6 +8,7 @@ use super::{Detail, Subject, Violation, Voice, selector};
 use crate::pointer;
 use crate::schema::place::located;
 use crate::schema::violation::Spot;
+use crate::source::Resolver;
 use crate::trailer::Allowance;
 
 /// Code of a rule that could not be judged; no rule may have this id.
@@ -25,7 +26,7 @@ pub(crate) enum Holds {
 /// The finding, at the layer that set the value, or at what it would stand in.
 pub(super) fn of_violation(
     (rule, holds): (&Rule, Holds),
-    subject: &Subject<'_>,
+    (subject, resolver): (&Subject<'_>, &Resolver<'_>),
     violation: Violation,
     allowed: &[Allowance],
 ) -> Finding {
@@ -70,8 +71,7 @@ pub(super) fn of_violation(
         Voice::Rule | Voice::Ours => code(rule),
         Voice::Failed => ERROR.to_owned(),
     };
-    let resolver = subject.new.resolver();
-    let mut finding = located(subject.new, &resolver, (there, &spot), |place| {
+    let mut finding = located(subject.new, resolver, (there, &spot), |place| {
         Finding::new(&code, rule.says.severity, place, message).config(subject.name)
     });
     finding.pointer = Some(pointer).filter(|pointer| !pointer.is_empty());

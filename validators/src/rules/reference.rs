@@ -14,6 +14,7 @@ use crate::library::Library;
 use crate::manifest::rules::VALUE;
 use crate::pattern::Pattern;
 use crate::pointer;
+use crate::source::Resolver;
 use crate::tree::ConfigTree;
 use crate::verdict::Config;
 
@@ -29,6 +30,7 @@ impl World<'_, '_> {
     /// Every value at `at` names something that is there.
     pub(super) fn exists(&mut self, target: &Target, at: &Selector, subject: &Subject<'_>) -> Vec<Violation> {
         let mut violations = Vec::new();
+        let mut read = BTreeMap::new();
         for (tokens, value) in at.find(subject.new.document()) {
             let wrong = match name(value) {
                 None => Some(Violation::unfit(
@@ -37,7 +39,7 @@ impl World<'_, '_> {
                 Some(name) => {
                     let shown = subject.new.mask().value(&pointer::text(&tokens), value);
                     let shown = self::name(&shown).unwrap_or_default();
-                    self.missing(target, (&name, &shown), subject)
+                    self.missing(target, (&name, &shown), (subject, &mut read))
                 }
             };
             if let Some(wrong) = wrong {
@@ -48,12 +50,12 @@ impl World<'_, '_> {
     }
 
     /// What is missing, if anything is. The value comes as it is, and as it may be shown: what is looked for is made of
-    /// the one, and what is said of the other.
+    /// the one, and what is said of the other. `read` are the files that other values of the document named.
     fn missing(
         &mut self,
         target: &Target,
         (name, shown): (&str, &str),
-        subject: &Subject<'_>,
+        (subject, read): (&Subject<'_>, &mut BTreeMap<RepoPath, Value>),
     ) -> Option<Violation> {
         let with = |value: &str| {
             let mut bindings = shape::bindings(subject);
@@ -71,7 +73,8 @@ impl World<'_, '_> {
                         // A file that cannot be read is a finding of its own.
                         let source = self.library.source(&path, self.found)?;
                         let said = if name == shown { path.to_string() } else { said };
-                        (format!("`{said}`"), source.root.to_json())
+                        let document = read.entry(path).or_insert_with(|| source.root.to_json());
+                        (format!("`{said}`"), &*document)
                     }
                 }
             }
@@ -79,15 +82,15 @@ impl World<'_, '_> {
                 let said = pattern.bind(&for_eyes).shown();
                 match self.configs.get(pattern.bind(&bindings).shown().as_str()) {
                     None => return Some(absent("config", said)),
-                    Some(config) => (format!("the config `{said}`"), config.base().document().clone()),
+                    Some(config) => (format!("the config `{said}`"), config.base().document()),
                 }
             }
-            TargetPlace::Document => ("this document".to_owned(), subject.new.document().clone()),
+            TargetPlace::Document => ("this document".to_owned(), subject.new.document()),
         };
         // The value is one key, whatever characters it has.
         let key = |value: &str| Some(target.key.as_ref()?.bind(&with(&escaped(value))).shown());
         let tokens = pointer::tokens(&key(name)?)?;
-        let is_there = selector::at(&document, &tokens).is_some();
+        let is_there = selector::at(document, &tokens).is_some();
         (!is_there).then(|| {
             let words = format!("`{}` in {what}", key(shown).unwrap_or_default());
             Violation::new("this value names something that is not there: {detail}")
@@ -131,14 +134,16 @@ pub(super) fn unique<'a>(
     across: &Glob,
     at: &Selector,
     subjects: &[Subject<'a>],
-) -> Vec<(Subject<'a>, Violation)> {
+) -> Vec<(Subject<'a>, Vec<Violation>)> {
     let group = across.compile_matcher();
     let mut first: BTreeMap<String, (Subject<'a>, Tokens)> = BTreeMap::new();
-    let mut violations = Vec::new();
+    let mut lines: BTreeMap<(&ConfigName, Option<&str>), Resolver<'a>> = BTreeMap::new();
+    let mut found = Vec::new();
     for subject in subjects
         .iter()
         .filter(|subject| group.is_match(subject.name.as_str()))
     {
+        let mut violations = Vec::new();
         for (tokens, value) in at.find(subject.new.document()) {
             let key = headwater_render::canonical(value);
             let Some((holder, place)) = first.get(&key) else {
@@ -148,19 +153,25 @@ pub(super) fn unique<'a>(
             let is_same = holder.name == subject.name
                 && (*place == tokens || holder.new.variant() != subject.new.variant());
             if !is_same {
+                let resolver = lines
+                    .entry((holder.name, holder.new.variant()))
+                    .or_insert_with(|| holder.new.resolver());
                 let wrong = Violation::new("another config has this value: `{new}`")
                     .values(None, Some(value))
-                    .related(holder_of(holder, place));
-                violations.push((*subject, wrong.at(tokens)));
+                    .related(holder_of(holder, place, resolver));
+                violations.push(wrong.at(tokens));
             }
         }
+        if !violations.is_empty() {
+            found.push((*subject, violations));
+        }
     }
-    violations
+    found
 }
 
 /// Where the other one is.
-fn holder_of(holder: &Subject<'_>, place: &Tokens) -> Related {
-    let (path, span) = holder.new.span(place);
+fn holder_of(holder: &Subject<'_>, place: &Tokens, resolver: &Resolver<'_>) -> Related {
+    let (path, span) = holder.new.span_with(resolver, place);
     let note = format!("the value of `{}`", holder.name);
     Related { path, span, note }
 }

@@ -3,6 +3,8 @@
 //! Invariant: a value that such a rule guards cannot escape it by being removed. Only where a `*` stands for the
 //! elements of a collection may a whole element go, if the rule is about numbers.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::rule::{Check, OnCreate, Says};
@@ -106,9 +108,10 @@ fn grown(old: &Value, new: &Value) -> Option<Violation> {
             falls.then(|| Violation::new("this number may only grow: `{old}` → `{new}`"))
         }
         (Value::Array(before), Value::Array(after)) => {
+            let there: HashSet<String> = after.iter().map(headwater_render::canonical).collect();
             let mut items = before.iter().enumerate();
             items
-                .find(|(_, item)| !after.contains(item))
+                .find(|(_, item)| !there.contains(&headwater_render::canonical(item)))
                 .map(|(index, lost)| {
                     Violation::new("this list may only grow, and it lacks: `{detail}`")
                         .detail(Detail::Item(index, lost.clone()))

@@ -1,6 +1,7 @@
 //! A schema file made ready to check documents, or the finding that says why it cannot be.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use headwater_wire::{Finding, RepoPath, Severity};
 use jsonschema::error::ValidationErrorKind;
@@ -16,6 +17,7 @@ use super::violation::{self, Context, Violation};
 use super::{Dialect, Formats, RegexEngine, SchemaOptions};
 use crate::document::lines::LineIndex;
 use crate::document::{Node, Range};
+use crate::effective::Effective;
 use crate::source::Source;
 
 /// Address of a schema that is in no file.
@@ -37,8 +39,12 @@ pub(crate) struct Compiled {
     validator: Validator,
     /// The schema itself, to look up what it says beside a keyword.
     schema: Value,
+    /// Its address.
+    uri: String,
     /// The files that it was made of.
     store: Arc<Store>,
+    /// Those of them, by address, that a finding led to.
+    documents: Mutex<BTreeMap<String, Option<Arc<Value>>>>,
     led: Led,
     /// The same for parts of documents, once that was wanted.
     relaxed: OnceLock<Option<Box<Self>>>,
@@ -52,8 +58,9 @@ impl Compiled {
     ) -> Result<Self, Box<Finding>> {
         let schema = source.root.to_json();
         let retriever = Retriever::new(store);
+        let uri = uri_of(source.path.as_str());
         let built = configured(&schema, options)
-            .with_base_uri(uri_of(source.path.as_str()))
+            .with_base_uri(uri.clone())
             .with_retriever(retriever.clone())
             .build(&schema);
         let led = retriever.end();
@@ -62,7 +69,7 @@ impl Compiled {
                 let mut paths = led.to.clone();
                 paths.insert(source.path.clone());
                 let store = Arc::new(store.part(&paths));
-                Ok(Self::of(validator, schema, (store, led)))
+                Ok(Self::of(validator, (schema, uri), (store, led)))
             }
             Err(error) => Err(Box::new(invalid_schema(source, &error))),
         }
@@ -77,14 +84,17 @@ impl Compiled {
             .build(&schema);
         let led = retriever.end();
         let validator = built.ok()?;
+        let schema = (schema, MADE_URI.to_owned());
         Some(Self::of(validator, schema, (Arc::clone(store), led)))
     }
 
-    fn of(validator: Validator, schema: Value, (store, led): (Arc<Store>, Led)) -> Self {
+    fn of(validator: Validator, (schema, uri): (Value, String), (store, led): (Arc<Store>, Led)) -> Self {
         Self {
             validator,
             schema,
+            uri,
             store,
+            documents: Mutex::default(),
             led,
             relaxed: OnceLock::new(),
         }
@@ -127,22 +137,42 @@ impl Compiled {
         violations
     }
 
-    /// What the schema says in `keyword` beside the one that `error` broke.
-    pub(super) fn sibling(&self, error: &ValidationError<'_>, keyword: &str) -> Option<Value> {
+    /// What is wrong with a document, as [`Self::check`] has it.
+    pub(crate) fn violations(&self, effective: &Effective, limit: usize) -> Vec<Violation> {
+        self.check(&Seen::of(effective), limit)
+    }
+
+    /// What the schema says in `keyword` beside the one that `error` broke, as `read` has it.
+    pub(super) fn sibling<T>(
+        &self,
+        error: &ValidationError<'_>,
+        keyword: &str,
+        read: impl FnOnce(&Value) -> T,
+    ) -> Option<T> {
         let absolute = error
             .absolute_keyword_location()
             .map(|uri| uri.as_str().to_owned());
         let located = absolute.as_deref().and_then(|uri| uri.split_once('#'));
         let (document, pointer) = match located {
-            Some((base, fragment)) => (self.store.document(base), super::store::decode(fragment)),
+            Some((base, fragment)) => (self.document(base), super::store::decode(fragment)),
             None => (None, error.schema_path().as_str().to_owned()),
         };
         let (parent, _) = pointer.rsplit_once('/')?;
         document
-            .as_ref()
+            .as_deref()
             .unwrap_or(&self.schema)
             .pointer(&format!("{parent}/{keyword}"))
-            .cloned()
+            .map(read)
+    }
+
+    /// A file that it was made of, parsed once however much is wrong; `None` for its own.
+    fn document(&self, uri: &str) -> Option<Arc<Value>> {
+        if uri == self.uri {
+            return None;
+        }
+        let mut documents = self.documents.lock().unwrap_or_else(PoisonError::into_inner);
+        let parse = || self.store.document(uri).map(Arc::new);
+        documents.entry(uri.to_owned()).or_insert_with(parse).clone()
     }
 }
 

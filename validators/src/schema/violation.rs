@@ -13,12 +13,15 @@ use super::seen::Seen;
 use crate::pointer;
 use crate::suggest;
 
+/// Most keys of a schema that one of a document is compared with.
+const KNOWN_MAX: usize = 5_000;
+
 /// How many alternatives inside alternatives are followed.
 const NESTING_MAX: usize = 8;
 
 /// One thing wrong with a document.
 #[derive(Debug)]
-pub(super) struct Violation {
+pub(crate) struct Violation {
     /// The keyword of the schema.
     pub(super) keyword: String,
     /// Where in the document.
@@ -136,12 +139,12 @@ fn unknown_key(
 
 /// The keys that the schema names beside the keyword that refused one.
 fn known_keys(context: Option<Context<'_>>, error: &ValidationError<'_>) -> Vec<String> {
-    let properties = context.and_then(|context| context.schema.sibling(error, "properties"));
-    properties
-        .as_ref()
-        .and_then(Value::as_object)
-        .map(|keys| keys.keys().cloned().collect())
-        .unwrap_or_default()
+    let names = |properties: &Value| {
+        let keys = properties.as_object().into_iter().flat_map(|keys| keys.keys());
+        keys.take(KNOWN_MAX).cloned().collect()
+    };
+    let known = context.and_then(|context| context.schema.sibling(error, "properties", names));
+    known.unwrap_or_default()
 }
 
 type Branch = [ValidationError<'static>];

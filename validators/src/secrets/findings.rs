@@ -5,6 +5,7 @@
 
 use headwater_wire::{Finding, RepoPath, Severity, Span};
 
+use super::formats;
 use super::leaf::Kind;
 use super::scan::Found;
 use crate::document::lines::LineIndex;
@@ -25,12 +26,29 @@ pub(super) fn of(path: &RepoPath, bytes: &[u8], found: &[Found<'_>]) -> Vec<Find
         .collect()
 }
 
+/// A finding for a file that has a secret in its name, which no exception can allow: it names values.
+pub(super) fn of_name(path: &RepoPath, level: Level) -> Option<Finding> {
+    let format = formats::find(path.as_str().as_bytes())?.format;
+    let message = format!("{} in the name of a file", format.what);
+    let finding = Finding::new(
+        format.code,
+        severity(level)?,
+        (path.as_str(), Span::START),
+        message,
+    );
+    Some(finding.hint("rotate it, since it stays in Git, and rename the file"))
+}
+
+fn severity(level: Level) -> Option<Severity> {
+    match level {
+        Level::Reject => Some(Severity::Error),
+        Level::Warn => Some(Severity::Warning),
+        Level::Off => None,
+    }
+}
+
 fn finding(path: &RepoPath, span: Span, found: &Found<'_>) -> Option<Finding> {
-    let severity = match found.level {
-        Level::Reject => Severity::Error,
-        Level::Warn => Severity::Warning,
-        Level::Off => return None,
-    };
+    let severity = severity(found.level)?;
     let (code, message, hint) = words(found);
     let mut finding = Finding::new(code, severity, (path.as_str(), span), message).hint(hint);
     finding.pointer.clone_from(&found.pointer);

@@ -148,8 +148,10 @@ fn search(path: &RepoPath, bytes: &[u8], (plan, library): (&Plan, &Library<'_>))
             Ciphertext::Useless
         },
     };
-    let scan = scan::scan(plan.mask.secrets(), file);
-    let findings = findings::of(path, bytes, &scan.found);
+    let secrets = plan.mask.secrets();
+    let scan = scan::scan(secrets, file);
+    let mut findings = findings::of(path, bytes, &scan.found);
+    findings.extend(findings::of_name(path, secrets.plaintext));
     let is_nothing = findings.is_empty() && scan.used.is_empty();
     (!is_nothing).then(|| {
         Arc::new(Found {
