@@ -1,7 +1,8 @@
 //! What a manifest guards less well than another one.
 //!
 //! Invariant: whatever is not known to be as strict as before is here. What is deliberately absent: limits and the way
-//! documents are read, which guard the server and not the values.
+//! documents are read, which guard the server and not the values; and what a schema file says, of which nobody can tell
+//! whether it admits more (see `widened`).
 
 use headwater_wire::ConfigName;
 
@@ -10,6 +11,7 @@ use crate::manifest::model::Unmatched;
 use crate::manifest::secrets::Secrets;
 use crate::plan::{Plan, Planned};
 use crate::rules::rule::Rule;
+use crate::schema::Formats;
 use crate::tree::ConfigTree;
 
 /// A way to loosen a guard, in the order in which they are told.
@@ -27,6 +29,8 @@ pub(super) enum Kind {
     RuleWeaker,
     RuleDropped,
     ConfigDropped,
+    Schema,
+    SchemasRead,
     Owners,
     Rollout,
     RolloutPolicy,
@@ -65,6 +69,14 @@ impl Kind {
             Self::ConfigDropped => (
                 "a config is no longer declared, and its files are there",
                 "{} configs are no longer declared, and their files are there",
+            ),
+            Self::Schema => (
+                "a config no longer has its schema",
+                "{} configs no longer have their schemas",
+            ),
+            Self::SchemasRead => (
+                "schemas are read in another way",
+                "schemas are read in {} other ways",
             ),
             Self::Owners => (
                 "the `owners` of a config are edited",
@@ -129,6 +141,15 @@ fn defaults(old: &Plan, new: &Plan) -> Vec<Loosened> {
     if openness(new.defaults.unmatched) > openness(old.defaults.unmatched) {
         found.push(Loosened::whole(Kind::Unmatched, "unmatched"));
     }
+    let ways = [
+        ("dialect", old.defaults.dialect != new.defaults.dialect),
+        (
+            "formats",
+            (old.defaults.formats, new.defaults.formats) == (Formats::Assert, Formats::Annotate),
+        ),
+    ];
+    let other = ways.iter().filter(|(_, differs)| *differs);
+    found.extend(other.map(|(name, _)| Loosened::whole(Kind::SchemasRead, name)));
     let globs = new.defaults.ignore.beyond(&old.defaults.ignore);
     found.extend(globs.into_iter().map(|glob| Loosened::whole(Kind::Ignore, glob)));
     found
@@ -177,6 +198,9 @@ fn config(name: &ConfigName, (before, after): (&Planned, &Planned), new: &Plan) 
     let mut what: Vec<(Kind, String)> = kept
         .map(|id| (Kind::RuleDropped, format!("`{id}` for `{name}`")))
         .collect();
+    if before.schema.is_some() && after.schema != before.schema {
+        what.push((Kind::Schema, format!("`{name}`")));
+    }
     if after.owners != before.owners {
         what.push((Kind::Owners, format!("`{name}`")));
     }
@@ -195,7 +219,8 @@ fn config(name: &ConfigName, (before, after): (&Planned, &Planned), new: &Plan) 
 /// A guarded config that is no longer declared under its name, although all of its files are there: nothing of what was
 /// said of it holds for them any more. Where a file is gone too, the config is.
 fn dropped(name: &ConfigName, before: &Planned, tree: &ConfigTree) -> Option<Loosened> {
-    let is_guarded = !before.terms.rules.is_empty() || !before.owners.is_empty() || before.rollout.is_some();
+    let is_bound = before.schema.is_some() || before.rollout.is_some();
+    let is_guarded = is_bound || !before.terms.rules.is_empty() || !before.owners.is_empty();
     let of_variants = before.variants.iter().flat_map(|variant| &variant.layers);
     let is_there = || {
         before

@@ -11,6 +11,7 @@ pub(crate) mod notes;
 mod protect;
 pub(crate) mod rehearsal;
 pub(crate) mod settled;
+mod widened;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -223,6 +224,11 @@ impl<'a> Judging<'a> {
         };
         let errors = self.rules(&mut tree, (&sound, declared), before.as_deref_mut());
         self.guard_errors += errors;
+        if let Some(before) = before.as_deref_mut().filter(|_| !restores_all(self.context)) {
+            let widened = self.widened(&tree, before);
+            self.guard_errors += widened.len();
+            self.found.extend(widened);
+        }
         self.finish(tree, before.as_deref())
     }
 
@@ -254,6 +260,12 @@ impl<'a> Judging<'a> {
             found.extend(still);
         }
         (found, settled)
+    }
+
+    /// Whether a config is as it was in an admitted commit that is brought back.
+    fn is_restored(&self, tree: &Tree, name: &ConfigName) -> bool {
+        let restored = self.context.restored.zip(tree.configs.get(name));
+        restored.is_some_and(|(restored, config)| restored.brings_back(config))
     }
 
     /// The files of configs that are as they were in an admitted commit.

@@ -10,7 +10,7 @@ use headwater_wire::{Finding, RepoPath, Severity, Span};
 use super::loosened::{Kind, Loosened, loosened};
 use crate::document::lines::LineIndex;
 use crate::manifest;
-use crate::manifest::protect::ManifestChanges;
+use crate::manifest::protect::Changes;
 use crate::plan::Plan;
 use crate::rules::before::Before;
 use crate::suggest;
@@ -21,7 +21,7 @@ const NAMED_MAX: usize = 5;
 
 /// What a commit that loosens guards may not touch, as findings.
 pub(super) fn check(tree: &ConfigTree, plan: &Plan, before: &Before<'_>) -> Vec<Finding> {
-    if before.plan.protect.manifest_changes == ManifestChanges::Mixed {
+    if before.plan.protect.manifest_changes == Changes::Mixed {
         return Vec::new();
     }
     let touched = touched(tree, plan, before);
@@ -61,7 +61,7 @@ fn finding(plan: &Plan, kind: Kind, all: &[Loosened]) -> Finding {
 }
 
 /// Paths that differ, besides the manifest and schemas.
-fn touched(tree: &ConfigTree, plan: &Plan, before: &Before<'_>) -> Vec<RepoPath> {
+pub(super) fn touched(tree: &ConfigTree, plan: &Plan, before: &Before<'_>) -> Vec<RepoPath> {
     let is_free = |path: &RepoPath| {
         path.as_str() == manifest::PATH || plan.schemas.contains(path) || before.plan.schemas.contains(path)
     };

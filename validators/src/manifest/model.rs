@@ -14,7 +14,7 @@ use crate::limits::Limits;
 use crate::merge::Nulls;
 use crate::pattern::Pattern;
 use crate::rules::rule::Rule;
-use crate::schema::{Dialect, Formats, RegexEngine};
+use crate::schema::{Dialect, Formats, RegexEngine, SchemaOptions};
 
 /// A value and where the manifest says it.
 #[derive(Debug, Clone)]
@@ -49,6 +49,17 @@ pub(crate) struct Defaults {
     pub(crate) merge_keys: MergeKeys,
     pub(crate) toml: TomlVersion,
     pub(crate) nulls: Nulls,
+}
+
+impl Defaults {
+    /// How schemas are compiled.
+    pub(crate) fn schemas(&self) -> SchemaOptions {
+        SchemaOptions {
+            dialect: self.dialect,
+            regex: self.regex,
+            formats: self.formats,
+        }
+    }
 }
 
 /// What becomes of a config file that no `[[config]]` claims.

@@ -3,17 +3,20 @@
 use super::reader::Reader;
 use crate::document::Node;
 
-pub(super) const KEYS: &[&str] = &["manifest_changes"];
+pub(super) const KEYS: &[&str] = &["manifest_changes", "schema_changes"];
 
 /// What `[protect]` says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Protect {
-    pub(crate) manifest_changes: ManifestChanges,
+    /// Of a commit that loosens a guard.
+    pub(crate) manifest_changes: Changes,
+    /// Of a commit that needs a schema to admit more than before.
+    pub(crate) schema_changes: Changes,
 }
 
-/// What a commit that loosens a guard may do besides.
+/// What a commit may do besides.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum ManifestChanges {
+pub(crate) enum Changes {
     /// Nothing: it changes the manifest and schemas alone.
     Alone,
     /// Anything.
@@ -26,13 +29,10 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> Protect {
         return Protect::default();
     };
     reader.table(table, "[protect]", KEYS);
-    let changes = [
-        ("alone", ManifestChanges::Alone),
-        ("mixed", ManifestChanges::Mixed),
-    ];
+    let words = [("alone", Changes::Alone), ("mixed", Changes::Mixed)];
+    let mut choice = |key| reader.choice(table, key, &words).unwrap_or_default();
     Protect {
-        manifest_changes: reader
-            .choice(table, "manifest_changes", &changes)
-            .unwrap_or_default(),
+        manifest_changes: choice("manifest_changes"),
+        schema_changes: choice("schema_changes"),
     }
 }

@@ -15,6 +15,7 @@ use crate::plan::{Plan, Planned};
 use crate::rules::heirs;
 use crate::rules::rule::Rule;
 use crate::rules::steps::When;
+use crate::schema::{Compiled, Schemas};
 use crate::secrets::mask::Mask;
 use crate::source::Source;
 use crate::tree::ConfigTree;
@@ -82,6 +83,11 @@ impl<'a> Before<'a> {
         (tree, plan): (&ConfigTree, &Plan),
     ) -> BTreeMap<ConfigName, Vec<ConfigName>> {
         heirs::predecessors((self.tree, &self.plan), (tree, plan))
+    }
+
+    /// A schema of the exposed tree; `None` if it cannot be used any more.
+    pub(crate) fn schema(&mut self, schemas: &mut Schemas<'a>, path: &RepoPath) -> Option<Arc<Compiled>> {
+        schemas.schema(&mut self.library, path, &mut Collector::default())
     }
 
     /// The documents of a config. Where the same inputs decide `new`, they are its documents.

@@ -158,14 +158,8 @@ impl Settled {
 
 impl<'a> Schemas<'a> {
     pub(crate) fn new(tree: &'a ConfigTree, plan: &Plan, earlier: Option<&'a Settled>) -> Self {
-        let defaults = &plan.defaults;
-        let options = SchemaOptions {
-            dialect: defaults.dialect,
-            regex: defaults.regex,
-            formats: defaults.formats,
-        };
         Self {
-            options,
+            options: plan.defaults.schemas(),
             shelf: Shelf::new(tree, plan),
             store: OnceCell::new(),
             earlier,
@@ -203,6 +197,17 @@ impl<'a> Schemas<'a> {
     /// Counts what the documents of a config hide.
     pub(crate) fn count(&mut self, hidden: &[Hidden]) {
         self.fragments.count(hidden);
+    }
+
+    /// Whether the schema at `path` is made of files that are the same in another tree. One that looked for an `$id`
+    /// counts as another, since any file may have had a say in it.
+    pub(crate) fn is_made_as_in(&self, path: &RepoPath, other: &ConfigTree) -> bool {
+        let is_same = |path: &RepoPath| {
+            let (here, there) = (self.tree.get(path), other.get(path));
+            here.zip(there).is_some_and(|(here, there)| here.is_same(there))
+        };
+        let led = self.led(path);
+        led.is_some_and(|led| !led.by_id && is_same(path) && led.to.iter().all(is_same))
     }
 
     /// Whether the schema at `path` can be used.

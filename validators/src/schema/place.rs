@@ -14,7 +14,7 @@ use crate::suggest;
 /// Most overridden layers that are shown with a finding.
 const RELATED_MAX: usize = 5;
 
-pub(super) fn findings(
+pub(crate) fn findings(
     violations: Vec<Violation>,
     config: &ConfigName,
     effective: &Effective,
