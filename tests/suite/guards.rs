@@ -102,8 +102,23 @@ fn a_guard_cannot_be_removed_and_violated_in_one_commit() {
     );
     assert_eq!(server.until_head(&both, "rejected")["tip"], first.as_str());
     assert_eq!(found(&server, &both), error("rule/step"));
+    // Nor can it be escaped by a new name.
+    let renamed = guarded().replace("name = \"app\"", "name = \"main\"");
+    assert_ne!(renamed, guarded());
+    let both = origin.commit(
+        &[
+            ("headwater.toml", Some(&renamed)),
+            ("app.toml", Some(&pool(1_000))),
+        ],
+        "another name, no limit",
+    );
+    assert_eq!(server.until_head(&both, "rejected")["tip"], first.as_str());
+    assert_eq!(found(&server, &both), error("rule/step"));
     // First the guard, seen by everybody, then the step.
-    let removed = origin.commit(&[("app.toml", Some(&pool(10)))], "only the rule goes");
+    let removed = origin.commit(
+        &[("headwater.toml", Some(CONFIG)), ("app.toml", Some(&pool(10)))],
+        "only the rule goes",
+    );
     server.until_tip(&removed);
     let step = set(&origin, 1_000, "and now the step");
     server.until_tip(&step);

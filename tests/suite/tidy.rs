@@ -229,3 +229,42 @@ fn every_problem_code_is_documented_once() {
         &offenders,
     );
 }
+
+/// The sandbox is compiled for this processor alone, and its lists of system calls name some that another one does not
+/// have. The kernel's header of generic numbers, which is on every machine with a C compiler, has those of aarch64.
+#[test]
+fn the_sandbox_names_no_system_call_that_only_one_processor_has() {
+    let Ok(header) = std::fs::read_to_string("/usr/include/asm-generic/unistd.h") else {
+        println!("skipped: the kernel's headers are not there");
+        return;
+    };
+    let defined: BTreeSet<&str> = header
+        .lines()
+        .filter_map(|line| {
+            line.strip_prefix("#define __NR_")
+                .or(line.strip_prefix("#define __NR3264_"))
+        })
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    let filter = root().join("server/src/sandbox/filter.rs");
+    let filter = std::fs::read_to_string(filter).expect("the filter");
+    let mut named = 0;
+    let mut guard = "";
+    for line in filter.lines() {
+        for call in line.split("libc::SYS_").skip(1) {
+            let call: String = call
+                .chars()
+                .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+                .collect();
+            let is_ours_alone = guard.trim() == "#[cfg(target_arch = \"x86_64\")]";
+            assert_ne!(
+                defined.contains(call.as_str()),
+                is_ours_alone,
+                "`{call}` is on every processor, or is kept for x86_64"
+            );
+            named += 1;
+        }
+        guard = line;
+    }
+    assert!(named > 50, "only {named} system calls were found");
+}
