@@ -274,6 +274,31 @@ fn a_watch_tells_what_is_new_and_what_is_gone() {
     watch.line("no findings in 1 config");
 }
 
+/// The exposed manifest alone calls the value a secret, and the finding that tells of it was shown before the one that
+/// shows the line.
+#[test]
+fn a_watch_hides_a_secret_that_it_told_of_before() {
+    let secret = format!("{MANIFEST}[secrets]\npaths = [\"/x/pin\"]\n");
+    let tree = WorkTree::with(&[
+        ("headwater.toml", &secret),
+        (
+            "schemas/service.schema.json",
+            r#"{"properties": {"x": {"properties": {"n": {"type": "integer"}}}}}"#,
+        ),
+        ("services/web.toml", "x = { n = 1 }\n"),
+    ]);
+    tree.write("headwater.toml", MANIFEST);
+    tree.write("services/web.toml", "x = { pin = 7340912266, n = 1 }\n");
+    let mut watch = Running::start(program(tree.path()).args(["check", "--watch"]));
+    watch.line("error[secret/path]");
+    watch.line("rejected");
+    tree.write("services/web.toml", "x = { pin = 7340912266, n = \"a\" }\n");
+    watch.line("error[schema/type]");
+    watch.line("x = { pin = ••••••••••, n = \"a\" }");
+    watch.line("what a code means: headwater explain-code schema/type");
+    watch.line("2 errors");
+}
+
 #[test]
 fn a_watch_for_an_editor_writes_a_verdict_on_a_line() {
     let tree = good();

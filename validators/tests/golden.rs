@@ -47,8 +47,30 @@ fn every_case_says_what_is_expected_of_it() {
             .unwrap();
         }
     }
-    assert!(cases >= 35, "only {cases} cases were found");
+    assert!(cases >= 180, "only {cases} cases were found");
     assert!(failures.is_empty(), "{failures}");
+}
+
+/// The example of docs/manifest.md yields what the case of its name does, whose manifest says the same in other words.
+#[test]
+fn the_example_of_the_documentation_works_as_written() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/example");
+    let docs = include_str!("../../docs/manifest.md");
+    let example = docs
+        .split("```toml\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next());
+    let mut files = BTreeMap::new();
+    read_files(&directory.join("repo"), "", &mut files);
+    files.insert("headwater.toml".to_owned(), example.unwrap().as_bytes().to_vec());
+    let case = Case {
+        tree: tree_of(&files),
+        limits: Limits::default(),
+        ..Case::load(&directory)
+    };
+    let configs = |text: &str| text.split_once("verdict: ").unwrap().1.to_owned();
+    let expected = text(&directory, "expected.txt");
+    assert_eq!(configs(&case.judge()), configs(&expected), "{}", case.judge());
 }
 
 /// What is emitted and never shown by a case may be worded badly without anybody noticing.
@@ -285,8 +307,12 @@ fn add_entry(tree: &mut ConfigTree, line: &str) {
 fn read_tree(directory: &Path) -> ConfigTree {
     let mut files = BTreeMap::new();
     read_files(directory, "", &mut files);
+    tree_of(&files)
+}
+
+fn tree_of(files: &BTreeMap<String, Vec<u8>>) -> ConfigTree {
     let mut tree = ConfigTree::new();
-    for (path, bytes) in &files {
+    for (path, bytes) in files {
         tree.insert(path.as_bytes(), file(bytes.len() as u64, Some(bytes)));
     }
     tree

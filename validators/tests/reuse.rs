@@ -475,3 +475,27 @@ fn the_histories_of_the_law_are_often_valid_and_often_take_something_over() {
     assert!(valid > 40, "{valid}");
     assert!(took_over > 10, "{took_over}");
 }
+
+/// What a config is measured against that goes on under another name is not among the files of a trial.
+#[test]
+fn a_tree_in_which_a_config_may_have_another_name_is_tried_as_a_whole() {
+    let manifest = "format = 1\n[[config]]\nname = \"{x}\"\nlayers = [\"{x}.toml\"]\n".to_owned();
+    let files = |names: &[&'static str]| -> Files {
+        let configs = names.iter().map(|name| (*name, "n = 1\n".to_owned()));
+        std::iter::once((MANIFEST, manifest.clone()))
+            .chain(configs)
+            .collect()
+    };
+    let limits = Limits::default();
+    let Verdict::Valid(earlier) = validate(
+        &tree(&files(&["a.toml", "b.toml"]), None),
+        &Context::alone(&limits),
+    ) else {
+        panic!("the tree is good");
+    };
+    let is_tried_in_part =
+        |names: &[&'static str]| unsettled(&tree(&files(names), None), &limits, &earlier).is_some();
+    assert!(is_tried_in_part(&["a.toml", "b.toml", "c.toml"]));
+    assert!(is_tried_in_part(&["a.toml"]));
+    assert!(!is_tried_in_part(&["a.toml", "c.toml"]));
+}

@@ -3,8 +3,8 @@
 //! A verdict that takes over what an earlier one settled works out the rest. That rest may hang or take all memory, as
 //! a whole tree may, so it is tried first where that does no harm: on the files that it is made of and no others.
 //! Invariant: whatever the verdict works out anew is tried, with the same content. What a rehearsal finds is no verdict:
-//! half of the tree is not there. What is deliberately absent: rules that look at any file or config, which nobody can
-//! rehearse without all of them; a tree that has one is not rehearsed.
+//! half of the tree is not there. What is deliberately absent: rules that look at any file or config, and configs that go
+//! on under another name. Nobody can rehearse these without all of them; a tree that may have one is not rehearsed.
 
 use std::collections::BTreeSet;
 
@@ -37,6 +37,11 @@ pub(crate) fn unsettled(tree: &ConfigTree, limits: &Limits, earlier: &ValidTree)
     let plan = settled::plan(tree, limits, Some(earlier));
     let earlier = settled::usable(Some(earlier), tree, &plan)?;
     if !plan.is_valid() || plan.rules.values().any(Rule::ranges_widely) {
+        return None;
+    }
+    let is_missing = |name: &ConfigName| !plan.configs.contains_key(name);
+    let is_new = |name: &ConfigName| !earlier.configs().contains_key(name);
+    if earlier.configs().keys().any(is_missing) && plan.configs.keys().any(is_new) {
         return None;
     }
     let schemas = &earlier.settled().schemas;

@@ -1,7 +1,7 @@
 //! How a verdict is shown: as text for people, or in the words of forges, pipelines and editors.
 
 use clap::ValueEnum;
-use headwater_validators::{ConfigTree, report};
+use headwater_validators::report;
 use headwater_wire::{CheckView, Finding, VerdictState};
 
 use super::Checked;
@@ -29,15 +29,7 @@ pub(super) fn verdict(checked: &Checked, format: Format, out: &mut Out<'_>) -> R
     let findings = &checked.view.findings;
     match format {
         Format::Text => {
-            self::findings(findings, &checked.tree, out)?;
-            if let Some(finding) = findings.first() {
-                let code = &finding.code;
-                let paint = out.paint();
-                out.line(paint.apply(
-                    Tone::Dim,
-                    &format!("what a code means: headwater explain-code {code}"),
-                ))?;
-            }
+            self::findings(findings, checked, out)?;
             summary(checked, out)?;
         }
         Format::Json => out.json(&checked.view)?,
@@ -48,21 +40,27 @@ pub(super) fn verdict(checked: &Checked, format: Format, out: &mut Out<'_>) -> R
     Ok(())
 }
 
-/// Findings with their lines, and an empty line behind each.
+/// Some of the findings with their lines, an empty line behind each, and where their codes are explained. Their lines hide
+/// what any finding of the verdict knows to be secret.
 pub(super) fn findings<'a>(
     findings: impl IntoIterator<Item = &'a Finding>,
-    tree: &ConfigTree,
+    checked: &Checked,
     out: &mut Out<'_>,
 ) -> Result<(), Failure> {
     let style = match out.paint() {
         Paint::Plain => report::Style::Plain,
         Paint::Ansi => report::Style::Styled,
     };
-    let findings: Vec<&Finding> = findings.into_iter().collect();
-    let sources = report::Sources::of(tree).hiding(findings.iter().copied());
+    let sources = report::Sources::of(&checked.tree).hiding(&checked.view.findings);
+    let mut first = None;
     for finding in findings {
         out.line(report::one(finding, style, &sources))?;
         out.line("")?;
+        first = first.or(Some(&finding.code));
+    }
+    if let Some(code) = first {
+        let told = format!("what a code means: headwater explain-code {code}");
+        out.line(out.paint().apply(Tone::Dim, &told))?;
     }
     Ok(())
 }

@@ -155,7 +155,7 @@ fn changes(before: &[Finding], checked: &Checked, out: &mut Out<'_>) -> Result<(
             clean(&gone.message)
         ))?;
     }
-    show::findings(without(&checked.view.findings, before), &checked.tree, out)?;
+    show::findings(without(&checked.view.findings, before), checked, out)?;
     show::summary(checked, out)
 }
 
