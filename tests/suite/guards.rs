@@ -94,6 +94,26 @@ fn two_commits_pushed_together_cannot_each_double_a_pool() {
 }
 
 #[test]
+fn a_config_that_goes_and_comes_back_in_one_push_is_measured_against_what_is_exposed() {
+    let (origin, server, _) = served();
+    let stopped = server.stop();
+    let gone = origin.commit(
+        &[("headwater.toml", Some("format = 1\n")), ("app.toml", None)],
+        "no config",
+    );
+    let back = origin.commit(
+        &[
+            ("headwater.toml", Some(&guarded())),
+            ("app.toml", Some(&pool(40))),
+        ],
+        "and back",
+    );
+    let server = stopped.start();
+    assert_eq!(server.until_head(&back, "rejected")["tip"], gone.as_str());
+    assert_eq!(found(&server, &back), error("rule/step"));
+}
+
+#[test]
 fn a_guard_cannot_be_removed_and_violated_in_one_commit() {
     let (origin, server, first) = served();
     let both = origin.commit(

@@ -18,10 +18,10 @@ use super::cel::budget::Budget;
 use super::cel::scope::CommitFacts;
 use super::expression::{Stage, facts};
 use super::finding::{self, Holds};
-use super::question::{Question, QuestionedConfig};
+use super::question::Question;
 use super::reference::{self, World};
-use super::rule::{Check, Reach, Rule, WebhookRule};
-use super::subjects::{Known, can_be_measured, changed, documents, failed, transitions, untrue};
+use super::rule::{Check, Reach, Rule};
+use super::subjects::{Known, can_be_measured, documents, failed, transitions, untrue};
 use super::template::Facts;
 use super::unsaid::Unsaid;
 use super::{Subject, Violation, shape, transition};
@@ -64,10 +64,10 @@ pub(crate) enum Coverage {
 
 /// A rule, why it holds, and how its manifest knows the config.
 #[derive(Clone, Copy)]
-struct Held<'r> {
-    rule: &'r Rule,
-    holds: Holds,
-    by: (&'r ConfigName, &'r Terms),
+pub(super) struct Held<'r> {
+    pub(super) rule: &'r Rule,
+    pub(super) holds: Holds,
+    pub(super) by: (&'r ConfigName, &'r Terms),
 }
 
 impl<'a> Checker<'a, '_, '_> {
@@ -155,13 +155,13 @@ impl<'a> Checker<'a, '_, '_> {
     }
 
     /// The exposed manifest's rules that hold for one commit more.
-    fn exposed_rules(&self) -> impl Iterator<Item = &'a Rule> + use<'a> {
+    pub(super) fn exposed_rules(&self) -> impl Iterator<Item = &'a Rule> + use<'a> {
         let rules = self.before.map(|before| before.plan.rules.values());
         rules.into_iter().flatten().filter(|rule| rule.is_transition())
     }
 
     /// The rules that hold for one config, whatever they are about.
-    fn rules_for(&self, name: &'a ConfigName, terms: &'a Terms) -> Vec<Held<'a>> {
+    pub(super) fn rules_for(&self, name: &'a ConfigName, terms: &'a Terms) -> Vec<Held<'a>> {
         let own = self.plan.rules.values().filter(|rule| holds_for(rule, terms));
         let itself = |rule| Held {
             rule,
@@ -276,7 +276,7 @@ impl<'a> Checker<'a, '_, '_> {
         }
     }
 
-    fn tell(&mut self, held: (&Rule, Holds), subject: &Subject<'_>, violations: Vec<Violation>) {
+    pub(super) fn tell(&mut self, held: (&Rule, Holds), subject: &Subject<'_>, violations: Vec<Violation>) {
         let allowed = &self.context.commit.allowed;
         let resolver = subject.new.resolver();
         for violation in violations {
@@ -318,71 +318,6 @@ impl<'a> Checker<'a, '_, '_> {
                 self.tell((rule, Holds::Itself), &subject, violations);
             }
         }
-    }
-
-    /// One question for each rule with a webhook, if a config it is for changes.
-    fn questions(&mut self, stage: &Stage<'_>) -> Vec<Question> {
-        let asks = |rule: &Rule| rule.says.webhook().is_some();
-        let is_anybody_asked = self.plan.rules.values().any(asks) || self.exposed_rules().any(asks);
-        if self.before.is_none() || !is_anybody_asked {
-            return Vec::new();
-        }
-        let mut asked: Vec<((&Rule, Holds), Vec<QuestionedConfig>)> = Vec::new();
-        let names: BTreeSet<&ConfigName> = self.world.configs.keys().chain(self.old.keys()).collect();
-        for name in names {
-            let config = self.world.configs.get(name);
-            let changes = changed(name, config, self.old.get(name));
-            if changes.is_empty() {
-                continue;
-            }
-            let sound = self.sound.get(name).map(Arc::as_ref);
-            let there = config.filter(|_| sound.is_some()).map(|config| (name, config));
-            // Of a config that is gone, the exposed manifest says what it was.
-            let terms = sound.or_else(|| Some(&*self.before?.plan.configs.get(name)?.terms));
-            let held = terms.map_or_else(Vec::new, |terms| self.rules_for(name, terms));
-            for held in held.into_iter().filter(|held| held.rule.says.webhook().is_some()) {
-                if !self.asks_about(held, there, stage) {
-                    continue;
-                }
-                match asked
-                    .iter_mut()
-                    .find(|((known, _), _)| std::ptr::eq(*known, held.rule))
-                {
-                    Some((_, configs)) => configs.extend(changes.clone()),
-                    None => asked.push(((held.rule, held.holds), changes.clone())),
-                }
-            }
-        }
-        asked
-            .into_iter()
-            .filter_map(|(held, configs)| self.question(held, configs))
-            .collect()
-    }
-
-    /// Whether a webhook is asked about a config; of one that is gone, it always is.
-    fn asks_about(
-        &mut self,
-        held: Held<'a>,
-        config: Option<(&'a ConfigName, &'a Config)>,
-        stage: &Stage<'_>,
-    ) -> bool {
-        let (Some((name, config)), Some(when)) = (config, &held.rule.says.when) else {
-            return true;
-        };
-        let known = Known { name, by: held.by };
-        let Some(subject) = transitions(known, config, self.old.get(held.by.0))
-            .first()
-            .copied()
-        else {
-            return true;
-        };
-        stage
-            .run(when, Some(&subject), &mut self.budget)
-            .unwrap_or_else(|error| {
-                let failed = failed(held.rule, Some(&subject), error);
-                self.tell((held.rule, held.holds), &subject, vec![failed]);
-                false
-            })
     }
 
     /// Rules about the commit as a whole. Where a config has a mistake, nothing is said of all of them.
@@ -433,27 +368,6 @@ impl<'a> Checker<'a, '_, '_> {
             .as_ref()
             .map_or(Span::START, |bytes| LineIndex::new(bytes).span(rule.range));
         Finding::new(code, rule.says.severity, (manifest::PATH, span), message)
-    }
-
-    fn question(&self, (rule, holds): (&Rule, Holds), configs: Vec<QuestionedConfig>) -> Option<Question> {
-        let WebhookRule { name, on_error } = rule.says.webhook()?;
-        let manifest = self.plan.manifest.as_ref().filter(|_| holds == Holds::Itself);
-        let span = manifest.map_or(Span::START, |bytes| LineIndex::new(bytes).span(rule.range));
-        let message = rule
-            .says
-            .message
-            .as_ref()
-            .map_or_else(String::new, |message| message.fill(&Facts::default()));
-        let place = (manifest::PATH, span);
-        Some(Question {
-            finding: Finding::new(&finding::code(rule), rule.says.severity, place, message),
-            rule: rule.clone(),
-            holds,
-            webhook: name.clone(),
-            on_error: *on_error,
-            configs,
-            allowed: self.context.commit.allowed.clone(),
-        })
     }
 
     /// Warnings for trailers that allow nothing, since no rule has their id.

@@ -4,6 +4,7 @@
 //! commit longer than its manifest says, so that a guard is never removed together with what it guards. What is
 //! deliberately absent: the manifest's spelling of rules, and asking webhooks, which only the caller can do.
 
+mod asking;
 pub(crate) mod before;
 pub(crate) mod cel;
 pub(crate) mod checker;
