@@ -10,7 +10,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_core::{Fleet, Heartbeat, RepoState};
+use headwater_core::{Fleet, Heartbeat, RepoState, Uptime};
 use headwater_wire::{HeadState, RepoName, SourceState};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -322,7 +322,9 @@ impl House {
             webhooks: Some(Arc::new(webhooks)),
             ..rules(&self.settings, &self.queue)
         };
-        let state = kept_state(&self.store, &repo.name, &rules)?;
+        let mut state = kept_state(&self.store, &repo.name, &rules)?;
+        // From here on time passes in what moves; what passed while no process ran does not count.
+        state.pass_until(Uptime::default());
         let place = Place {
             dir: self.settings.data_dir.join("mirrors").join(repo.name.as_str()),
             upstream: repo.upstream.clone(),

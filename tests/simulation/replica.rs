@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use headwater_client::engine::Directive;
+use headwater_core::rollout::Urgency;
 use headwater_core::{
     Answer, Arrival, Command, Comparison, ConfigFacts, Content, FenceCheck, Fleet, Freshness, Moment,
     Relation, RepoState, Token, Uptime, compare,
@@ -62,6 +63,7 @@ impl Replica {
             depth: u64::try_from(at).unwrap() + 1,
             configs: BTreeMap::from([(config(), facts)]),
             policies: BTreeMap::new(),
+            urgency: Urgency::Usual,
             at: Timestamp(0),
         };
         self.state.apply(Command::Admit(Box::new(arrival))).unwrap();

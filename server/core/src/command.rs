@@ -9,7 +9,7 @@ use headwater_wire::{BranchName, CommitId, ConfigName, Generation, Timestamp};
 use crate::content::Content;
 use crate::control::ConfigFacts;
 use crate::rollback::{Decision, RollbackState};
-use crate::rollout::{Order, OrderRefused, Policy, Step};
+use crate::rollout::{Order, OrderRefused, Policy, Step, Urgency};
 
 /// A change to the state.
 #[derive(Debug, Clone, PartialEq)]
@@ -112,6 +112,8 @@ pub struct Arrival {
     pub configs: BTreeMap<ConfigName, ConfigFacts>,
     /// How those of them are moved that are not moved at once.
     pub policies: BTreeMap<ConfigName, Policy>,
+    /// Whether it waits for what usually is waited for.
+    pub urgency: Urgency,
     /// When it was admitted.
     pub at: Timestamp,
 }

@@ -14,7 +14,7 @@ use crate::content::Content;
 use crate::fleet::Uptime;
 use crate::hold::Withheld;
 use crate::rollback::{Rollback, StandIns};
-use crate::rollout::{Course, Policy, Rollout};
+use crate::rollout::{Course, Policy, Rollout, Urgency};
 
 /// Versions remembered per config, so that a return to one of them can be named a rollback.
 const PAST_VERSIONS_MAX: usize = 32;
@@ -153,6 +153,8 @@ pub(crate) struct Found {
     pub policy: Policy,
     /// The admitted commit.
     pub source: CommitId,
+    /// Whether it waits for what usually is waited for.
+    pub urgency: Urgency,
     /// When.
     pub at: Timestamp,
 }
@@ -280,6 +282,7 @@ impl RepoState {
             depth,
             configs,
             mut policies,
+            urgency,
             at,
         } = arrival;
         let mut effects = Vec::new();
@@ -317,6 +320,7 @@ impl RepoState {
                 facts,
                 policy: policies.remove(&config).unwrap_or_else(Policy::immediate),
                 source: commit.clone(),
+                urgency,
                 at,
             };
             self.arrive(&config, (old, found), generation, &mut effects);

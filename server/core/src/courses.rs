@@ -13,7 +13,7 @@ use crate::content::{Content, is_same};
 use crate::control::{ConfigFacts, Found, RepoState, Target, next_target};
 use crate::fleet::Uptime;
 use crate::rollout::{
-    Course, Directive, Happening, Offer, Offered, OrderRefused, Policy, Rollout, State, Step, Urgency, Why,
+    Course, Directive, Happening, Offer, Offered, OrderRefused, Policy, Rollout, State, Step, Why,
 };
 
 /// Rollouts of a repository that are remembered when they are over.
@@ -49,6 +49,14 @@ impl RepoState {
             (Some(course), None) => course.anonymous(stable),
             (Some(course), Some((instance, labels))) => course.directive(stable, instance, labels),
         })
+    }
+
+    /// The rollouts that move, as they are now, without anything being changed.
+    pub fn moving_at(&self, now: Uptime) -> Vec<Rollout> {
+        let passed = self.passed_until.map_or(0, |before| now.ms_since(before));
+        let mut moving: Vec<Rollout> = self.moving().cloned().collect();
+        moving.iter_mut().for_each(|rollout| rollout.pass(passed));
+        moving
     }
 
     /// The rollouts that move, by config.
@@ -186,7 +194,7 @@ impl RepoState {
             facts: found.facts,
             source: found.source,
             policy: found.policy,
-            urgency: Urgency::Usual,
+            urgency: found.urgency,
         };
         let course = self.courses.entry(config.clone()).or_default();
         let before = course.moving().map(|rollout| rollout.id.clone());
@@ -330,6 +338,7 @@ impl RepoState {
             facts,
             policy,
             source,
+            urgency,
             ..
         }) = newest
         {
@@ -337,6 +346,7 @@ impl RepoState {
                 facts,
                 policy,
                 source,
+                urgency,
                 at,
             };
             let old = self.targets.remove(&config);

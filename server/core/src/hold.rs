@@ -14,7 +14,7 @@ use crate::command::{Effect, Refusal};
 use crate::content::{Content, is_same};
 use crate::control::{ConfigFacts, Found, RepoState, Target};
 use crate::rollback::{Rollback, RollbackState};
-use crate::rollout::Policy;
+use crate::rollout::{Policy, Urgency};
 use crate::taken_back::TakenBack;
 
 /// Contents of one config that are held back at most. Whoever went back oftener without ever reaching the branch may see
@@ -215,6 +215,7 @@ impl RepoState {
                         facts,
                         policy: policy.unwrap_or_else(Policy::immediate),
                         source,
+                        urgency: Urgency::Usual,
                         at,
                     };
                     self.arrive(&config, (old, found), generation, &mut effects);

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use headwater_core::rollout::Urgency;
 use headwater_core::{
     Arrival, Command, ConfigFacts, Content, Decision, Effect, Refusal, RepoState, Rollback, RollbackState,
     Sight, Undone, Withheld,
@@ -168,6 +169,7 @@ fn admit(commit: &CommitId, configs: BTreeMap<ConfigName, ConfigFacts>) -> Comma
         depth: 0,
         configs,
         policies: BTreeMap::new(),
+        urgency: Urgency::Usual,
         at: Timestamp(0),
     }))
 }

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use headwater_core::rollout::Urgency;
 use headwater_core::{
     Arrival, ChangedPath, Command, ConfigFacts, Content, Effect, FenceCheck, GENERATION_GAP_MAX, Known,
     RepoState, VersionSearch,
@@ -419,6 +420,7 @@ fn arrival(commit: CommitId, depth: u64, configs: BTreeMap<ConfigName, ConfigFac
         depth,
         configs,
         policies: BTreeMap::new(),
+        urgency: Urgency::Usual,
         at: Timestamp(0),
     }))
 }

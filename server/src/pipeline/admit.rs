@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use headwater_core::rollout::Policy;
+use headwater_core::rollout::{Policy, Urgency};
 use headwater_core::{
     Admission, AdmissionPolicy, Arrival, Candidate, Command, ConfigFacts, Content, Descent, RepoState,
     RollbackState, VerdictKind, decide,
@@ -20,6 +20,7 @@ use super::rollback::branch::stock_of;
 use super::{Pipeline, RoundError, versions};
 use crate::clock;
 use crate::git::error::GitError;
+use crate::git::intent::trailers;
 use crate::git::read::Reader;
 use crate::judge::{Judged, judge_to_keep};
 use crate::measure::{Against, Measure, new_commits};
@@ -218,6 +219,7 @@ impl Pipeline {
                 .map_err(crate::repo::RepoError::from)??
         };
         let mut state = self.state_now();
+        let urgency = urgency(reader, state.tip.as_ref(), &commit)?;
         for (id, commit) in self.landed(reader, &state, &commit).await? {
             info!(rollback = id, commit.id = %commit, "the branch has rollback {id} as {}", commit.short());
             state.apply(Command::Land { id, commit }).ok();
@@ -229,6 +231,7 @@ impl Pipeline {
             depth: facts.depth,
             configs: facts.configs,
             policies: policies(&valid),
+            urgency,
             at: clock::now(),
         })));
         self.begin_at_once(&mut state).await;
@@ -391,6 +394,20 @@ fn still_there(state: &RepoState, judged: &Judged) -> Vec<(ConfigName, Content)>
         both.is_some_and(|(held, now)| held.taken_back.iter().any(|taken_back| taken_back.is_in(now)))
     };
     contents(judged).filter(|(config, _)| has_it(config)).collect()
+}
+
+/// Whether a commit that comes now says, in a trailer, that it does not wait for what moves.
+fn urgency(reader: &Reader, tip: Option<&CommitId>, commit: &CommitId) -> Result<Urgency, GitError> {
+    for new in new_commits(reader, tip.filter(|tip| reader.contains(tip)), commit)? {
+        let said = trailers(&reader.commit(&new)?.message);
+        let is_emergency = |(name, value): &(String, String)| {
+            name.eq_ignore_ascii_case("Headwater-Urgency") && value.trim().eq_ignore_ascii_case("emergency")
+        };
+        if said.iter().any(is_emergency) {
+            return Ok(Urgency::Emergency);
+        }
+    }
+    Ok(Urgency::Usual)
 }
 
 /// How those configs of a commit are moved that are not moved at once.

@@ -66,7 +66,7 @@ impl Pipeline {
             if !state.moving().any(is_new) {
                 return;
             }
-            let due = self.repo.due(state.clone()).await;
+            let due = self.repo.due(state.moving().cloned().collect()).await;
             let new = due.into_iter().filter(|due| due.after == 0).collect();
             if take(state, new).is_empty() {
                 return;

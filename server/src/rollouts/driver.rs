@@ -61,9 +61,8 @@ async fn keep_going(repo: &Arc<Repo>, mut readings: mpsc::Receiver<Heard>) {
 
 /// Counts, plans, and has the steps taken. Says whether any was, so that more may be due.
 async fn look(repo: &Arc<Repo>) -> bool {
-    let mut state = repo.board.read().state.clone();
-    state.pass_until(repo.moment().uptime);
-    let due = repo.due(state).await;
+    let moving = repo.board.read().state.moving_at(repo.moment().uptime);
+    let due = repo.due(moving).await;
     if due.is_empty() {
         return false;
     }

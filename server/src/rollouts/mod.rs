@@ -77,16 +77,13 @@ impl Rollouts {
     }
 
     /// Where those who ask signals say what these answered.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "those who ask signals are still to come")
-    )]
+    #[expect(dead_code, reason = "those who ask signals are still to come")]
     pub(crate) fn signals(&self) -> mpsc::Sender<Heard> {
         self.sender.clone()
     }
 
     /// How the members of the rollout that moves a config stood when they were last counted.
-    #[cfg_attr(not(test), expect(dead_code, reason = "its views are still to come"))]
+    #[expect(dead_code, reason = "its views are still to come")]
     pub(crate) fn tally(&self, config: &ConfigName) -> Option<Arc<Tally>> {
         let tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
         tallies.get(config).map(|(_, tally)| tally.clone())
@@ -143,21 +140,21 @@ impl Rollouts {
 }
 
 impl Repo {
-    /// Counts the members of what moves in `state`, in which time has passed until now, and plans what is due.
-    pub(crate) async fn due(self: &Arc<Self>, state: RepoState) -> Vec<Due> {
+    /// Counts the members of what moves, and plans what is due.
+    pub(crate) async fn due(self: &Arc<Self>, moving: Vec<Rollout>) -> Vec<Due> {
         let repo = self.clone();
-        let counted = task::blocking(COUNT_DEADLINE, move || repo.count(&state)).await;
+        let counted = task::blocking(COUNT_DEADLINE, move || repo.count(&moving)).await;
         counted.unwrap_or_else(|error| {
             warn!(%error, "the members of rollouts could not be counted: {error}");
             Vec::new()
         })
     }
 
-    fn count(&self, state: &RepoState) -> Vec<Due> {
+    fn count(&self, moving: &[Rollout]) -> Vec<Due> {
         let (now, moment) = (clock::now(), self.moment());
         let mut counts = Vec::new();
         let mut due = Vec::new();
-        for rollout in state.moving() {
+        for rollout in moving {
             let rollout = self.rollouts.with_signals(rollout);
             let tally = {
                 let fleet = self.fleet.read().unwrap_or_else(PoisonError::into_inner);

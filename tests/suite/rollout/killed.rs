@@ -40,3 +40,19 @@ fn what_is_got_ready_for_is_decided_once_whether_or_not_the_service_lives() {
         assert_eq!(program.asked, [2], "{} was asked once", program.id);
     }
 }
+
+#[test]
+fn a_stage_that_bakes_goes_on_baking_after_a_restart() {
+    let (origin, _) = origin(&STAGED.replacen("1s", "4s", 1));
+    let server = quick(&origin).start();
+    let mut programs = three();
+    until(server.addr(), &mut programs, "the first value", all_run(1));
+    set(&origin, 2);
+    until(server.addr(), &mut programs, "one has it", one_has(2));
+    let started = std::time::Instant::now();
+    until(server.addr(), &mut programs, "it bakes", |_| {
+        started.elapsed() > Duration::from_secs(2)
+    });
+    let server = server.restart();
+    until(server.addr(), &mut programs, "all have it", all_run(2));
+}

@@ -4,6 +4,7 @@
 //! The instances here are programs that know nothing but the report: what they are told is what the test looks at.
 
 mod back;
+mod clients;
 mod killed;
 mod stages;
 mod two_phase;

@@ -103,3 +103,21 @@ fn a_commit_with_the_content_from_before_takes_those_back_that_had_the_new_one()
     assert_eq!(changes, [(1, "initial"), (2, "forward"), (1, "rollback")]);
     assert_eq!(anonymous(&server), 1);
 }
+
+#[test]
+fn a_commit_that_says_that_it_is_an_emergency_does_not_wait_for_what_moves() {
+    let (origin, _) = origin(&slow());
+    let server = quick(&origin).start();
+    let mut programs = three();
+    until(server.addr(), &mut programs, "the first value", all_run(1));
+    set(&origin, 2);
+    until(server.addr(), &mut programs, "one has it", one_has(2));
+    let waits = set(&origin, 3);
+    server.until_tip(&waits);
+    until(server.addr(), &mut programs, "a while", |_| true);
+    assert!(programs.iter().all(|program| !program.was_told(3)));
+    let message = "mend it\n\nHeadwater-Urgency: emergency\n";
+    origin.commit(&[("app.json", Some("{\"v\": 4}"))], message);
+    until(server.addr(), &mut programs, "one has the mend", one_has(4));
+    assert_eq!(running(&programs)[&4], 1, "its stages stay");
+}

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use headwater_core::rollout::{Directive, Order, OrderRefused, Policy, Share, State, Step, Threshold, Why};
+use headwater_core::rollout::{
+    Directive, Order, OrderRefused, Policy, Share, State, Step, Threshold, Urgency, Why,
+};
 use headwater_core::{
     Arrival, Command, ConfigFacts, Decision, Due, Effect, Ordered, Refusal, RepoState, Rollback,
     RollbackState, Sight, Undone, Uptime,
@@ -27,6 +29,7 @@ fn instance(number: usize) -> InstanceId {
 struct Repo {
     state: RepoState,
     commits: u64,
+    urgency: Urgency,
 }
 
 impl Repo {
@@ -48,6 +51,7 @@ impl Repo {
             depth: 0,
             configs,
             policies,
+            urgency: self.urgency,
             at: Timestamp(0),
         };
         self.state.apply(Command::Admit(Box::new(arrival))).unwrap()
@@ -337,6 +341,19 @@ fn what_moves_everybody_at_once_waits_for_what_moves_and_then_for_nobody() {
 }
 
 #[test]
+fn an_emergency_does_not_wait_for_what_moves() {
+    let mut repo = Repo::moving();
+    let id = repo.id();
+    repo.step(half());
+    repo.urgency = Urgency::Emergency;
+    repo.admit(&[3], &in_two());
+    assert_eq!(repo.state.rollout(&id).unwrap().state, State::Superseded);
+    let moving = repo.state.moving().next().unwrap();
+    assert_eq!((&moving.target, moving.urgency), (&facts(3), Urgency::Emergency));
+    assert_eq!(moving.policy.stages.len(), 2, "its stages stay");
+}
+
+#[test]
 fn what_was_gone_back_from_is_known_to_be_newer_than_what_is_told() {
     let mut repo = Repo::moving();
     repo.step(half());
@@ -476,6 +493,7 @@ fn instances_that_are_back_count_as_such_under_the_name_that_their_content_came_
             },
         )]),
         policies: BTreeMap::from([(name(0), in_two())]),
+        urgency: Urgency::Usual,
         at: Timestamp(0),
     };
     repo.state.apply(Command::Admit(Box::new(arrival))).unwrap();
