@@ -10,10 +10,12 @@ mod event;
 mod finding;
 mod id;
 mod path;
+mod plan;
 mod problem;
 mod repo;
 mod report;
 mod rollback;
+mod rollout;
 mod snapshot;
 mod socket;
 mod time;
@@ -26,6 +28,7 @@ pub use event::{BookmarkEvent, GoawayEvent, StatusEvent, VersionEvent, VersionEv
 pub use finding::{Finding, Related, Severity, Span};
 pub use id::{BranchName, CommitId, ConfigName, Digest, Generation, HookName, IdError, InstanceId, RepoName};
 pub use path::{PathError, RepoPath};
+pub use plan::{PlanView, PlannedConfig};
 pub use problem::{Problem, ProblemCode};
 pub use repo::{
     AcceptRequest, CheckRequest, CheckView, ConfigItem, ConfigList, HeadState, HoldList, HoldView,
@@ -37,6 +40,10 @@ pub use report::{
 };
 pub use rollback::{
     ReleaseRequest, RollbackList, RollbackMode, RollbackRequest, RollbackStage, RollbackView,
+};
+pub use rollout::{
+    RolloutCounts, RolloutList, RolloutOrder, RolloutOrderRequest, RolloutPolicyView, RolloutStageView,
+    RolloutState, RolloutStepView, RolloutView,
 };
 pub use snapshot::{ChangeKind, Phase, SnapshotBody};
 pub use socket::{SocketDown, SocketUp};

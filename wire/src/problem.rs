@@ -100,6 +100,10 @@ problem_codes! {
     NothingToDo = "nothing_to_do", 409, "there is nothing to do";
     /// No such rollback.
     RollbackNotFound = "rollback_not_found", 404, "no such rollback";
+    /// No such rollout, or it ended so long ago that it is forgotten.
+    RolloutNotFound = "rollout_not_found", 404, "no such rollout";
+    /// The order does not fit where the rollout is.
+    RolloutRefused = "rollout_refused", 409, "the rollout does not take that order now";
     /// `min_version` was not published within the wait.
     NotPublished = "not_published", 504, "the version is not published yet";
     /// The repository has no published commit yet.

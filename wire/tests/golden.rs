@@ -12,9 +12,10 @@ use std::path::Path;
 
 use headwater_wire::{
     AcceptRequest, BookmarkEvent, CheckView, CommitPage, ConfigList, DiffView, ExplainView, GoawayEvent,
-    HeadState, HoldList, HookAnswer, InstancePage, InstanceReport, Problem, ProblemCode, ProposalView,
-    ReleaseRequest, RepoView, ReportAnswer, RollbackList, RollbackRequest, RollbackStage, SnapshotBody,
-    SocketDown, SocketUp, SourceState, StatusEvent, VersionEvent,
+    HeadState, HoldList, HookAnswer, InstancePage, InstanceReport, PlanView, Problem, ProblemCode,
+    ProposalView, ReleaseRequest, RepoView, ReportAnswer, RollbackList, RollbackRequest, RollbackStage,
+    RolloutList, RolloutOrder, RolloutOrderRequest, RolloutState, SnapshotBody, SocketDown, SocketUp,
+    SourceState, StatusEvent, VersionEvent,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -82,11 +83,13 @@ messages! {
     "hook_answer": HookAnswer,
     "instance_page": InstancePage,
     "instance_report": InstanceReport,
+    "plan_view": PlanView,
     "problem": Problem,
     "problem_with_paths": Problem,
     "proposal_view": ProposalView,
     "rollback_list": RollbackList,
     "rollback_list_as_of": RollbackList,
+    "rollout_list": RolloutList,
     "repo_view": RepoView,
     "report_answer": ReportAnswer,
     "snapshot_body": SnapshotBody,
@@ -97,7 +100,8 @@ messages! {
     wished:
     "accept_request": AcceptRequest,
     "release_request": ReleaseRequest,
-    "rollback_request": RollbackRequest;
+    "rollback_request": RollbackRequest,
+    "rollout_order_request": RolloutOrderRequest;
 }
 
 #[test]
@@ -122,11 +126,35 @@ fn a_word_from_the_future_becomes_other() {
         RollbackStage::Other
     );
     assert_eq!(
+        serde_json::from_value::<RolloutState>(read("dreaming")).unwrap(),
+        RolloutState::Other
+    );
+    assert_eq!(
+        serde_json::from_value::<RolloutOrder>(read("dreaming")).unwrap(),
+        RolloutOrder::Other
+    );
+    assert_eq!(
         serde_json::from_value::<SourceState>(read("dreaming")).unwrap(),
         SourceState::Other
     );
     assert_eq!(
         serde_json::from_value::<ProblemCode>(read("dreaming")).unwrap(),
         ProblemCode::Other
+    );
+}
+
+#[test]
+fn every_state_and_order_of_a_rollout_is_read_as_it_is_written() {
+    for state in RolloutState::ALL {
+        assert_eq!(serde_json::to_value(state).unwrap(), Value::from(state.as_str()));
+        assert_eq!(RolloutState::read(state.as_str()), Some(*state));
+    }
+    for order in RolloutOrder::ALL {
+        assert_eq!(serde_json::to_value(order).unwrap(), Value::from(order.as_str()));
+        assert_eq!(RolloutOrder::read(order.as_str()), Some(*order));
+    }
+    assert_eq!(
+        (RolloutState::read("other"), RolloutOrder::read("other")),
+        (None, None)
     );
 }
