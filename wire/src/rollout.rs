@@ -260,6 +260,9 @@ pub struct RolloutStepView {
     /// What, in a word or two: `begin`, `prepare`, `expose`, `activate`, `bake`, `advance`, `promote`, `pause`,
     /// `resume`, `halt`, `abort_prepare`, `roll_back`, `settle`, `give_up`, `supersede`.
     pub step: String,
+    /// The stage that it was about, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<usize>,
     /// The person who ordered it, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
@@ -318,6 +321,9 @@ pub struct RolloutView {
     /// What was decided, oldest first; told of one rollout, not of a list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub timeline: Vec<RolloutStepView>,
+    /// Steps between the first and the newest of them that are not remembered.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub steps_left_out: u64,
 }
 
 /// `GET /v1/repos/{repo}/rollouts`: those that need a person first, then those that move, then those that are over,

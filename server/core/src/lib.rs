@@ -16,6 +16,7 @@ pub mod rollout;
 mod taken_back;
 mod token;
 mod version;
+mod words;
 
 pub use admission::{Admission, AdmissionPolicy, Candidate, Descent, RewrittenHistory, VerdictKind, decide};
 pub use change::{Answer, Comparison, Freshness, Relation, compare};
@@ -31,3 +32,4 @@ pub use rollback::{Decision, Rollback, RollbackState, Sight, StandIns, Undone};
 pub use taken_back::TakenBack;
 pub use token::{RENDERER_EPOCH, Token};
 pub use version::{ChangedPath, Known, VersionSearch};
+pub use words::{count, span};

@@ -4,6 +4,7 @@ use std::io;
 
 use clap::Args;
 use headwater_client::CommitsQuery;
+use headwater_core::count;
 use headwater_wire::{CommitId, CommitPage, CommitView, ConfigName, Timestamp, VerdictState};
 
 use super::configs::refuse_unknown;
@@ -11,7 +12,7 @@ use super::failure::{Exit, Failure};
 use super::findings;
 use super::options::{Output, ServerOptions, Session};
 use super::out::{Out, Tone};
-use super::text::{Cell, age, clean, clip, columns, count};
+use super::text::{Cell, age, clean, clip, columns};
 
 /// Longest author's name that is shown whole.
 const AUTHOR_CHARS: usize = 20;

@@ -7,12 +7,13 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
+use headwater_core::count;
 use tracing::warn;
 
 use super::Environment;
 use super::failure::{Exit, Failure};
 use super::out::{Out, Tone};
-use super::text::{clean, count};
+use super::text::clean;
 use crate::process;
 use crate::settings::{Flags, KeyHelp, Mistake, Settings, Table, key_help, load};
 

@@ -1,5 +1,6 @@
 //! Pieces of text that several commands show: ages, columns, values, and nothing that a terminal would obey.
 
+use headwater_core::span;
 use headwater_wire::{Origin, Timestamp};
 use serde_json::Value;
 
@@ -20,15 +21,15 @@ pub(crate) fn clip(text: &str, limit: usize) -> String {
 
 /// How long ago `then` was; a date where nobody would count any more.
 pub(crate) fn age(now: Timestamp, then: Timestamp) -> String {
-    let seconds = now.ms_since(then).div_euclid(1_000);
-    match seconds {
-        // Two clocks never agree to the second.
-        -5..1 => "just now".to_owned(),
-        1..100 => format!("{seconds} s ago"),
-        100..6_000 => format!("{} min ago", seconds / 60),
-        6_000..172_800 => format!("{} h ago", seconds / 3_600),
-        172_800..5_184_000 => format!("{} d ago", seconds / 86_400),
-        _ => then.to_string().split('T').next().unwrap_or_default().to_owned(),
+    // Two clocks never agree to the second.
+    const SKEW_MS: i64 = 5_000;
+    const DATED_FROM_MS: i64 = 60 * 24 * 60 * 60 * 1_000;
+    let ms = now.ms_since(then);
+    match u64::try_from(ms) {
+        Ok(0..1_000) => "just now".to_owned(),
+        Ok(ms_ago) if ms < DATED_FROM_MS => format!("{} ago", span(ms_ago)),
+        Err(_) if ms >= -SKEW_MS => "just now".to_owned(),
+        Ok(_) | Err(_) => then.to_string().split('T').next().unwrap_or_default().to_owned(),
     }
 }
 
@@ -47,15 +48,6 @@ pub(crate) fn value(value: &Value) -> String {
 /// `file:line`.
 pub(crate) fn place(origin: &Origin) -> String {
     format!("{}:{}", clean(&origin.path), origin.line)
-}
-
-/// `1 config`, `2 configs`.
-pub(crate) fn count(count: usize, one: &str) -> String {
-    if count == 1 {
-        format!("1 {one}")
-    } else {
-        format!("{count} {one}s")
-    }
 }
 
 /// Sentences in lines of at most `width` characters; a word that is longer has a line of its own.

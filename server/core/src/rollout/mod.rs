@@ -23,8 +23,11 @@
 mod census;
 mod course;
 mod directive;
+mod forecast;
 mod freeze;
+mod immediate;
 mod membership;
+mod next;
 mod order;
 mod planner;
 mod policy;
@@ -32,11 +35,14 @@ mod signal;
 mod state;
 mod step;
 mod timeline;
+mod view;
 
 pub use census::{Liveness, Member, Progress, RollCall, Standing, Tally, tally};
 pub use course::{Course, Left, Offer, Offered};
 pub use directive::Directive;
+pub use forecast::{Forecast, forecast};
 pub use freeze::Freeze;
+pub use immediate::{immediate, immediate_id};
 pub use membership::{Threshold, rank};
 pub use order::{Order, OrderRefused};
 pub use planner::plan;

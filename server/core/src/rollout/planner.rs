@@ -100,8 +100,7 @@ fn due(rollout: &Rollout, stage: usize, approval: Approval, tally: &Tally) -> Op
     let mut ranks: Vec<u64> = tally.candidates.iter().map(|(_, rank)| *rank).collect();
     let threshold = Threshold::of(wanted(policy, tally), &mut ranks);
     let chosen = tally.candidates.iter().filter(|(_, rank)| threshold.takes(*rank));
-    let proves_nothing = tally.candidates.is_empty() && tally.members == 0 && tally.fleet > 0;
-    if proves_nothing && !policy.takes_everyone() {
+    if proves_nothing(policy, tally) {
         return Some(Step::Halt(Why::NobodyInStage { stage }));
     }
     Some(match rollout.policy.activation {
@@ -117,9 +116,15 @@ fn due(rollout: &Rollout, stage: usize, approval: Approval, tally: &Tally) -> Op
     })
 }
 
+/// Whether a stage would take nobody although there is somebody.
+pub(super) fn proves_nothing(policy: &StagePolicy, tally: &Tally) -> bool {
+    let is_empty = tally.candidates.is_empty() && tally.members == 0;
+    is_empty && tally.fleet > 0 && !policy.takes_everyone()
+}
+
 /// A share counts those whom earlier stages have taken: a quarter after a tenth takes fifteen more of a hundred. Of
 /// those with certain labels it is a share of its own.
-fn wanted(policy: &StagePolicy, tally: &Tally) -> Share {
+pub(super) fn wanted(policy: &StagePolicy, tally: &Tally) -> Share {
     let (there, more) = (tally.members, tally.candidates.len() as u64);
     let target = match policy.share {
         Share::Percent(_) | Share::Count(_) if !policy.labels.is_empty() || there + more == 0 => {
@@ -166,10 +171,15 @@ fn preparing(
     })
 }
 
-/// Everybody who is in runs it, but for those that may fail. Members of whom a coordinator that came back has not
+/// Members that do not run it yet, as far as anybody has heard. Those of whom a coordinator that came back has not
 /// heard yet are waited for.
+pub(super) fn waited_for(rollout: &Rollout, tally: &Tally) -> u64 {
+    tally.pending + tally.ready + tally.unknown + missing(rollout, tally)
+}
+
+/// Everybody who is in runs it, but for those that may fail.
 fn exposing(rollout: &Rollout, waited_ms: u64, tally: &Tally) -> Option<Step> {
-    let waiting = tally.pending + tally.ready + tally.unknown + missing(rollout, tally);
+    let waiting = waited_for(rollout, tally);
     if waiting == 0 && is_complete(tally) {
         return Some(Step::Bake);
     }
@@ -199,7 +209,11 @@ fn baking(
 
 /// What keeps quiet from being success: somebody is not there, too few are, or a signal has not said yes. Who went
 /// silent while it baked is waited for, so that a crash that takes the instance with it does not look like quiet.
-fn unproved(rollout: &Rollout, signals: &BTreeMap<String, Readings>, tally: &Tally) -> Option<Why> {
+pub(super) fn unproved(
+    rollout: &Rollout,
+    signals: &BTreeMap<String, Readings>,
+    tally: &Tally,
+) -> Option<Why> {
     let pending = tally.pending + tally.ready + tally.unknown;
     if pending > 0 || !is_complete(tally) {
         return Some(Why::Late {

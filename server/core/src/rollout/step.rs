@@ -15,7 +15,7 @@ use super::membership::Threshold;
 #[serde(rename_all = "snake_case")]
 pub enum Why {
     /// More instances failed than may.
-    #[error("{failed} of {members} instances failed, and {allowed} may not")]
+    #[error("{failed} of {members} instances failed; it stops at {allowed}")]
     Failed {
         /// Instances that failed.
         failed: u64,

@@ -23,6 +23,7 @@ mod orders;
 mod policy;
 mod stages;
 mod two_phase;
+mod view;
 
 use headwater_wire::{CommitId, Digest};
 

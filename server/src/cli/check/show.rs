@@ -1,13 +1,13 @@
 //! How a verdict is shown: as text for people, or in the words of forges, pipelines and editors.
 
 use clap::ValueEnum;
+use headwater_core::count;
 use headwater_validators::report;
 use headwater_wire::{CheckView, Finding, VerdictState};
 
 use super::Checked;
 use crate::cli::failure::Failure;
 use crate::cli::out::{Out, Paint, Tone};
-use crate::cli::text::count;
 
 /// How a verdict is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

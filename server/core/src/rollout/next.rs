@@ -1,0 +1,181 @@
+//! What happens next in a rollout, or who must act: one sentence for each of its states.
+//!
+//! Invariant: it says what the planner would do, and names orders in back-ticks, so that whoever reads it knows what to
+//! type. Times are what is left of a deadline, never a moment: no clock but the service's is asked.
+
+use std::collections::BTreeMap;
+
+use headwater_wire::Timestamp;
+
+use super::census::{RollCall, Tally};
+use super::planner::{unproved, waited_for};
+use super::policy::{Activation, OnHalt, Quorum, StagePolicy};
+use super::signal::Readings;
+use super::state::{Approval, Rollout, State, Urgency};
+use super::step::Why;
+use super::view::needs_approval;
+use crate::words::{count, span};
+
+/// What happens next, or who must do what.
+pub(super) fn next(rollout: &Rollout, tally: &Tally, now: Timestamp) -> String {
+    let deadlines = &rollout.policy.deadlines;
+    match &rollout.state {
+        State::Due { stage, approval } => due(rollout, (*stage, *approval), tally, now),
+        State::Preparing {
+            required, waited_ms, ..
+        } => preparing(
+            rollout,
+            required.len() as u64,
+            left(*waited_ms, deadlines.prepare_ms),
+            tally,
+        ),
+        State::Exposing { waited_ms, .. } => {
+            let waiting = waited_for(rollout, tally);
+            let left = left(*waited_ms, deadlines.expose_ms);
+            match (waiting, tally.roll_call) {
+                (0, RollCall::Over) => "its quiet time begins".to_owned(),
+                (0, RollCall::Running) => format!("goes on {AFTER_ROLL_CALL}"),
+                _ => {
+                    let more = count(waiting, "more instance");
+                    format!("bakes once it runs on {more}; halts {left} if it does not")
+                }
+            }
+        }
+        State::Baking {
+            stage,
+            baked_ms,
+            signals,
+        } => baking(rollout, (*stage, *baked_ms), signals, tally),
+        State::Paused { .. } => "nothing, until a person says `resume`, or `abort` to go back".to_owned(),
+        State::Halted { waited_ms, .. } => match rollout.policy.on_halt {
+            OnHalt::RollBackAfter(ms) => {
+                let left = left(*waited_ms, ms);
+                format!("goes back by itself {left}; `resume` goes on, `abort` goes back now")
+            }
+            OnHalt::Stay => "stays as it is until a person says `resume`, or `abort` to go back".to_owned(),
+        },
+        State::RollingBack { waited_ms, .. } => {
+            let left = left(*waited_ms, deadlines.roll_back_ms);
+            let instances = count(tally.not_back, "instance");
+            format!("waits for {instances} to hold the baseline again; ends {left} in any case")
+        }
+        State::Done => "nothing: everybody should hold it".to_owned(),
+        State::RolledBack { why } | State::Aborted { why } => format!("nothing: {}", afterwards(why)),
+        State::Incomplete { why, left } => {
+            let instances = count(*left, "instance");
+            format!("look at the {instances} that did not say so; {}", afterwards(why))
+        }
+        State::Superseded => "nothing: newer content took its place".to_owned(),
+    }
+}
+
+const AFTER_ROLL_CALL: &str = "once all instances have had time to report";
+
+/// What is left of a time, in words.
+fn left(passed_ms: u64, limit_ms: u64) -> String {
+    match limit_ms.saturating_sub(passed_ms) {
+        0..1_000 => "now".to_owned(),
+        left_ms => format!("in {}", span(left_ms)),
+    }
+}
+
+fn due(rollout: &Rollout, (stage, approval): (usize, Approval), tally: &Tally, now: Timestamp) -> String {
+    let name = stage_name(rollout, stage);
+    let waits = needs_approval(&rollout.policy, stage, approval);
+    let frozen = rollout
+        .policy
+        .frozen_until(now)
+        .filter(|_| rollout.urgency == Urgency::Usual);
+    if let Some(until) = frozen {
+        let then = if waits {
+            format!("{name} waits for a person to say `promote`")
+        } else {
+            format!("{name} begins")
+        };
+        return format!("nothing new is exposed until {until}; then {then}");
+    }
+    let takes_everyone = rollout
+        .policy
+        .stages
+        .get(stage)
+        .is_some_and(StagePolicy::takes_everyone);
+    let chooses = !takes_everyone || rollout.policy.activation == Activation::TwoPhase;
+    if waits {
+        format!("{name} waits for a person: `promote` lets it begin")
+    } else if chooses && tally.roll_call == RollCall::Running {
+        format!("{name} begins {AFTER_ROLL_CALL}")
+    } else {
+        format!("{name} begins now")
+    }
+}
+
+fn preparing(rollout: &Rollout, required: u64, left: String, tally: &Tally) -> String {
+    let ready = tally.required_ready;
+    let end = match rollout.policy.quorum {
+        Quorum::All => format!("nobody switches if not all are ready {left}"),
+        Quorum::Percent(percent) => format!("{left}, {percent} % are enough, and with fewer nobody switches"),
+    };
+    format!("all switch together once {required} are ready (now {ready}); {end}")
+}
+
+fn baking(
+    rollout: &Rollout,
+    (stage, baked_ms): (usize, u64),
+    signals: &BTreeMap<String, Readings>,
+    tally: &Tally,
+) -> String {
+    let quiet_ms = rollout.policy.quiet_ms(stage);
+    let then = if stage + 1 < rollout.policy.stages.len() {
+        format!("{} comes", stage_name(rollout, stage + 1))
+    } else {
+        "is done".to_owned()
+    };
+    if baked_ms < quiet_ms {
+        return format!("{then} {}, if all stays well", left(baked_ms, quiet_ms));
+    }
+    let Some(why) = unproved(rollout, signals, tally) else {
+        return format!("{then} now");
+    };
+    let limit_ms = quiet_ms.saturating_add(rollout.policy.deadlines.expose_ms);
+    format!(
+        "{then} once {}; halts {} if not",
+        missing(&why),
+        left(baked_ms, limit_ms)
+    )
+}
+
+/// What has to be so before quiet is success.
+fn missing(why: &Why) -> String {
+    if let Why::Late { pending, .. } = why {
+        if *pending == 0 {
+            "all instances have had time to report".to_owned()
+        } else {
+            format!("it runs on {}", count(*pending, "more instance"))
+        }
+    } else if let Why::TooFew { ran, wanted } = why {
+        format!("it runs on {}, and not only on {ran}", count(*wanted, "instance"))
+    } else if let Why::Unclear { signal, .. } = why {
+        format!("signal `{signal}` says yes")
+    } else {
+        why.to_string()
+    }
+}
+
+/// What becomes of the content that was left.
+fn afterwards(why: &Why) -> &'static str {
+    if matches!(why, Why::Reverted { .. }) {
+        "the branch has the content from before"
+    } else if *why == Why::Restored {
+        "the next commit begins it anew"
+    } else {
+        "its content is held back until the branch has other content, or a person releases it"
+    }
+}
+
+fn stage_name(rollout: &Rollout, stage: usize) -> String {
+    if rollout.policy.stages.len() == 1 {
+        "the only stage".to_owned()
+    } else {
+        format!("stage {}", stage + 1)
+    }
+}
