@@ -9,7 +9,7 @@ use headwater_wire::{CommitId, ConfigName, Digest};
 use serde::{Deserialize, Serialize};
 
 use crate::limits::Limits;
-use crate::manifest::rollout::RolloutKind;
+use crate::rollout::RolloutKind;
 use crate::trailer::Allowance;
 use crate::tree::ConfigTree;
 use crate::verdict::Config;
@@ -48,6 +48,9 @@ impl<'a> Context<'a> {
         const NO_FLOOR: &Floor = &Floor {
             webhooks: None,
             rollout: None,
+            bake_min_ms: 0,
+            first_percent_max: None,
+            signals: None,
             manifest_owners: Vec::new(),
         };
         Self {
@@ -108,6 +111,17 @@ pub struct Floor {
     pub webhooks: Option<BTreeSet<String>>,
     /// The most careless rollout that a config may have.
     pub rollout: Option<RolloutKind>,
+    /// Shortest quiet time of a stage, in ms.
+    #[serde(default)]
+    pub bake_min_ms: u64,
+    /// Largest share of the fleet that a first stage may take, of a hundred.
+    #[serde(default)]
+    pub first_percent_max: Option<u8>,
+    /// What signals of rollouts may ask, by name, with its kind ([`SignalSource::kind`]); `None` where nobody knows.
+    ///
+    /// [`SignalSource::kind`]: crate::rollout::SignalSource::kind
+    #[serde(default)]
+    pub signals: Option<BTreeMap<String, String>>,
     /// Mail addresses of those who may change the manifest; empty is everybody.
     pub manifest_owners: Vec<String>,
 }

@@ -23,9 +23,34 @@ pub(crate) fn parse_ms(text: &str) -> Option<u64> {
     (!text.is_empty()).then_some(total)
 }
 
+/// Milliseconds as a person would write them: in the largest unit that leaves no rest.
+pub(crate) fn written(ms: u64) -> String {
+    const UNITS: [(u64, &str); 4] = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
+    let whole = UNITS
+        .into_iter()
+        .find(|(unit_ms, _)| ms > 0 && ms.is_multiple_of(*unit_ms));
+    whole.map_or(format!("{ms}ms"), |(unit_ms, unit)| {
+        format!("{}{unit}", ms / unit_ms)
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::parse_ms;
+    use super::{parse_ms, written};
+
+    #[test]
+    fn a_duration_is_written_as_it_is_read() {
+        for (ms, text) in [
+            (0, "0ms"),
+            (600_000, "10m"),
+            (5_400_000, "90m"),
+            (250, "250ms"),
+            (172_800_000, "2d"),
+        ] {
+            assert_eq!(written(ms), text);
+            assert_eq!(parse_ms(text), Some(ms));
+        }
+    }
 
     #[test]
     fn a_duration_is_numbers_with_units() {

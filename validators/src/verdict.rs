@@ -15,7 +15,7 @@ use crate::effective::Effective;
 use crate::inputs::Inputs;
 use crate::judge::notes::Noted;
 use crate::judge::settled::Settled;
-use crate::manifest::rollout::RolloutPolicy;
+use crate::rollout::RolloutPolicy;
 use crate::rules::question::{Outcome, Question};
 use crate::schema::Hidden;
 use crate::tree::ConfigTree;

@@ -30,6 +30,18 @@ pub(super) const FAMILY: Family = Family {
             remedy: "Name a `rollout` of the kind that the settings ask for, or of a more careful one.",
         },
         Explanation {
+            code: "floor/signal",
+            severity: Severity::Error,
+            meaning: "A rollout policy waits for a signal that the server's settings do not have, or have as another kind.",
+            reason: "Nobody could be asked, so every rollout of the policy would halt. Where a signal is, and how to \
+                     get in, is never said in the repository.",
+            example: Example::Words(
+                "`prometheus = { server = \"main\", … }` in a signal, where the settings have no \
+                 `[signal.main]` of kind `prometheus`.",
+            ),
+            remedy: "Correct the name, or let whoever runs the server add the signal to its settings.",
+        },
+        Explanation {
             code: "floor/webhook",
             severity: Severity::Error,
             meaning: "A rule asks a webhook that the server's settings do not have.",

@@ -3,20 +3,18 @@
 //! Invariant: every finding here has a code that begins with `floor/`, so that a rejection is known to be outlived
 //! once the settings are others.
 
-use std::sync::Arc;
+use headwater_wire::{Finding, RepoPath, Severity, Span};
 
-use headwater_wire::{ConfigName, Finding, RepoPath, Severity, Span};
-
-use crate::context::Context;
+use crate::context::{Context, Floor};
 use crate::document::Range;
 use crate::document::lines::LineIndex;
 use crate::manifest;
-use crate::manifest::rollout::RolloutKind;
-use crate::plan::{Plan, Planned};
+use crate::plan::Plan;
+use crate::rollout::{BAKE_UNSAID_MS, RolloutKind, RolloutPolicy, SignalPolicy, Stage};
 use crate::rules::before::Before;
 use crate::rules::rule::{Rule, WebhookRule};
-use crate::suggest;
 use crate::tree::{ConfigTree, Entry};
+use crate::{duration, suggest};
 
 /// Everything that is below the floor.
 pub(super) fn check(
@@ -29,6 +27,7 @@ pub(super) fn check(
     let index = LineIndex::new(bytes);
     let mut found = webhooks(plan, context, &index);
     found.extend(rollouts(plan, context, &index));
+    found.extend(signals(plan, context));
     found.extend(owner(tree, before, context));
     found
 }
@@ -73,36 +72,94 @@ fn webhooks(plan: &Plan, context: &Context<'_>, index: &LineIndex<'_>) -> Vec<Fi
 
 /// No config moves faster than the settings allow.
 fn rollouts(plan: &Plan, context: &Context<'_>, index: &LineIndex<'_>) -> Vec<Finding> {
-    let Some(least) = context
-        .floor
-        .rollout
-        .filter(|least| *least > RolloutKind::Immediate)
-    else {
+    let mut found = Vec::new();
+    for (name, planned) in &plan.configs {
+        for (message, hint) in too_careless(plan.policy(planned), context.floor) {
+            let finding = match (planned.terms.declared, planned.layers.first()) {
+                (Some(range), _) => at(index, range, "floor/rollout", message),
+                (None, path) => {
+                    let path = path.map_or(manifest::PATH, RepoPath::as_str);
+                    Finding::new("floor/rollout", Severity::Error, (path, Span::START), message)
+                }
+            };
+            found.push(finding.config(name).hint(hint));
+        }
+    }
+    found
+}
+
+/// What the settings ask for and a policy does not have, and what to do.
+fn too_careless(policy: Option<&RolloutPolicy>, floor: &Floor) -> Vec<(String, String)> {
+    let kind = policy.map_or(RolloutKind::Immediate, |policy| policy.kind);
+    if let Some(least) = floor.rollout.filter(|least| kind < *least) {
+        let (message, least) = (
+            "the server's settings ask for a more careful rollout",
+            least.as_str(),
+        );
+        let hint = format!("name a `rollout` of kind `{least}` or a more careful one");
+        return vec![(format!("{message}: `{least}`"), hint)];
+    }
+    let mut lacks = Vec::new();
+    let stages = policy.map(|policy| policy.stages.as_slice()).unwrap_or_default();
+    // Whoever is left comes in a last stage that is not written, and bakes for as long as one that says nothing.
+    let is_open = !stages.last().is_some_and(Stage::takes_everyone);
+    let is_short = |stage: &Stage| stage.bake_ms() < floor.bake_min_ms;
+    let unsaid = is_open && BAKE_UNSAID_MS < floor.bake_min_ms;
+    if kind > RolloutKind::Immediate && (unsaid || stages.iter().any(is_short)) {
+        let least = duration::written(floor.bake_min_ms);
+        let message = format!("the server's settings ask every stage to bake for longer: `{least}`");
+        lacks.push((
+            message,
+            format!("write `bake = \"{least}\"` or a longer time into each stage of the rollout, and let the last take everybody"),
+        ));
+    }
+    if let Some(most) = floor.first_percent_max
+        && !stages.first().is_some_and(|stage| takes_at_most(stage, most))
+    {
+        let message = format!("the server's settings ask for a smaller first stage: `{most}` percent");
+        let hint =
+            format!("let the rollout begin with a stage of `percent = {most}` or less, or of `count = 1`");
+        lacks.push((message, hint));
+    }
+    lacks
+}
+
+/// A signal may only ask what the settings know, as a rule may: also where no config names the policy yet.
+fn signals(plan: &Plan, context: &Context<'_>) -> Vec<Finding> {
+    let Some(known) = &context.floor.signals else {
         return Vec::new();
     };
-    let kind = |planned: &Planned| {
-        let policy = planned.rollout.as_ref().and_then(|name| plan.rollouts.get(name));
-        policy.map_or(RolloutKind::Immediate, |policy| policy.kind)
-    };
-    let careless = plan.configs.iter().filter(|(_, planned)| kind(planned) < least);
-    let finding = |(name, planned): (&ConfigName, &Arc<Planned>)| {
+    let asked = plan
+        .rollouts
+        .iter()
+        .flat_map(|(policy, says)| says.signals.iter().map(move |signal| (policy, signal)));
+    let unknown = asked.filter(|(_, signal)| {
+        known.get(signal.source.server()).map(String::as_str) != Some(signal.source.kind())
+    });
+    let finding = |(policy, signal): (&String, &SignalPolicy)| {
+        let (server, kind) = (signal.source.server(), signal.source.kind());
+        let name = &signal.name;
         let message = format!(
-            "the server's settings ask for a more careful rollout: `{}`",
-            least.as_str()
+            "[rollout.{policy}] asks what the server's settings have no signal of kind `{kind}` for, \
+             in `{name}`: `{server}`"
         );
-        let finding = match (planned.terms.declared, planned.layers.first()) {
-            (Some(range), _) => at(index, range, "floor/rollout", message),
-            (None, path) => {
-                let path = path.map_or(manifest::PATH, RepoPath::as_str);
-                Finding::new("floor/rollout", Severity::Error, (path, Span::START), message)
-            }
-        };
-        finding.config(name).hint(format!(
-            "name a `rollout` of kind `{}` or a more careful one",
-            least.as_str()
-        ))
+        let of_kind = known.iter().filter(|(_, of)| *of == kind);
+        let finding = manifest::whole("floor/signal", message);
+        finding.hint(
+            match suggest::closest(server, of_kind.map(|(name, _)| name.as_str())) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!(
+                    "ask the operator of the server to add `[signal.{server}]` with `kind = \"{kind}\"`"
+                ),
+            },
+        )
     };
-    careless.map(finding).collect()
+    unknown.map(finding).collect()
+}
+
+/// Nobody knows how large a fleet is, or how many have a label; one instance is few in any.
+fn takes_at_most(stage: &Stage, percent: u8) -> bool {
+    stage.count == Some(1) || stage.count.is_none() && stage.percent.is_some_and(|share| share <= percent)
 }
 
 /// Only some may change the manifest. An author is what a commit says of itself: the forge must keep others out.

@@ -10,6 +10,7 @@ use crate::document::Range;
 use crate::manifest::model::Unmatched;
 use crate::manifest::secrets::Secrets;
 use crate::plan::{Plan, Planned};
+use crate::rollout::{RolloutKind, RolloutPolicy};
 use crate::rules::rule::Rule;
 use crate::schema::Formats;
 use crate::tree::ConfigTree;
@@ -83,10 +84,13 @@ impl Kind {
                 "the `owners` of {} configs are edited",
             ),
             Self::Rollout => (
-                "the `rollout` of a config is edited",
-                "the `rollout` of {} configs is edited",
+                "the `rollout` of a config is not known to be as careful as before",
+                "the `rollout` of {} configs is not known to be as careful as before",
             ),
-            Self::RolloutPolicy => ("a rollout policy is edited", "{} rollout policies are edited"),
+            Self::RolloutPolicy => (
+                "a rollout policy is not known to be as careful as before",
+                "{} rollout policies are not known to be as careful as before",
+            ),
         }
     }
 }
@@ -119,14 +123,15 @@ pub(super) fn loosened(old: &Plan, new: &Plan, tree: &ConfigTree) -> Vec<Loosene
     for (id, before) in &old.rules {
         found.extend(rule(id, before, new.rules.get(id)));
     }
-    let edited = old
-        .rollouts
-        .iter()
-        .filter(|(name, policy)| new.rollouts.get(*name) != Some(policy));
-    found.extend(edited.map(|(name, _)| Loosened::whole(Kind::RolloutPolicy, name)));
+    let looser = old.rollouts.iter().filter(|(name, before)| {
+        // Of one that is gone, its configs tell.
+        let after = new.rollouts.get(*name);
+        after.is_some_and(|after| !after.is_as_careful_as(before))
+    });
+    found.extend(looser.map(|(name, _)| Loosened::whole(Kind::RolloutPolicy, name)));
     for (name, before) in &old.configs {
         match new.configs.get(name) {
-            Some(after) => found.extend(config(name, (before, after), new)),
+            Some(after) => found.extend(config(name, (before, after), (old, new))),
             None => found.extend(dropped(name, before, tree)),
         }
     }
@@ -192,7 +197,11 @@ fn rule(id: &str, old: &Rule, new: Option<&Rule>) -> Option<Loosened> {
     })
 }
 
-fn config(name: &ConfigName, (before, after): (&Planned, &Planned), new: &Plan) -> Vec<Loosened> {
+fn config(
+    name: &ConfigName,
+    (before, after): (&Planned, &Planned),
+    (old, new): (&Plan, &Plan),
+) -> Vec<Loosened> {
     let ids = before.terms.rules.difference(&after.terms.rules);
     let kept = ids.filter(|id| new.rules.contains_key(*id));
     let mut what: Vec<(Kind, String)> = kept
@@ -204,7 +213,8 @@ fn config(name: &ConfigName, (before, after): (&Planned, &Planned), new: &Plan) 
     if after.owners != before.owners {
         what.push((Kind::Owners, format!("`{name}`")));
     }
-    if after.rollout != before.rollout {
+    // A policy that was edited under its name is told once, and not for each config.
+    if after.rollout != before.rollout && is_less_careful(old.policy(before), new.policy(after)) {
         what.push((Kind::Rollout, format!("`{name}`")));
     }
     let loosened = |(kind, told): (Kind, String)| Loosened {
@@ -214,6 +224,12 @@ fn config(name: &ConfigName, (before, after): (&Planned, &Planned), new: &Plan) 
         config: Some(name.clone()),
     };
     what.into_iter().map(loosened).collect()
+}
+
+/// Without a policy, everybody is moved at once.
+fn is_less_careful(before: Option<&RolloutPolicy>, after: Option<&RolloutPolicy>) -> bool {
+    let at_once = RolloutPolicy::of_kind(RolloutKind::Immediate);
+    before.is_some_and(|before| !after.unwrap_or(&at_once).is_as_careful_as(before))
 }
 
 /// A guarded config that is no longer declared under its name, although all of its files are there: nothing of what was

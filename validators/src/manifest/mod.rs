@@ -9,7 +9,7 @@ pub(crate) mod migrate;
 pub(crate) mod model;
 pub(crate) mod protect;
 mod reader;
-pub(crate) mod rollout;
+mod rollout;
 pub(crate) mod rules;
 pub(crate) mod schema;
 pub(crate) mod secrets;

@@ -7,12 +7,12 @@ use headwater_wire::Finding;
 
 use super::ignore::Ignore;
 use super::protect::Protect;
-use super::rollout::RolloutPolicy;
 use super::secrets::Secrets;
 use crate::document::{MergeKeys, Range, TomlVersion};
 use crate::limits::Limits;
 use crate::merge::Nulls;
 use crate::pattern::Pattern;
+use crate::rollout::RolloutPolicy;
 use crate::rules::rule::Rule;
 use crate::schema::{Dialect, Formats, RegexEngine, SchemaOptions};
 

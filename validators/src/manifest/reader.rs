@@ -310,6 +310,23 @@ impl<'a> Reader<'a> {
         parsed
     }
 
+    /// A length of time that is not nothing.
+    pub(super) fn some_time_ms(&mut self, table: &Node, key: &str) -> Option<u64> {
+        let parsed = self.duration_ms(table, key);
+        if parsed == Some(0)
+            && let Some(node) = table.get(key)
+        {
+            let message = format!("`{key}` leaves no time at all");
+            self.error(
+                node.range,
+                "manifest/value",
+                message,
+                "write a longer time, such as `5m`",
+            );
+        }
+        parsed
+    }
+
     pub(super) fn wrong_type(&mut self, node: &Node, what: &str, expected: &str) {
         let message = format!("{what} must be {expected}, found {}", node.value.type_name());
         self.error(node.range, "manifest/type", message, format!("write {expected}"));

@@ -51,7 +51,15 @@ mod tests {
             ("/$defs/rule/properties/exists", rules::EXISTS_KEYS),
             ("/$defs/rollout", rollout::KEYS),
             ("/$defs/rollout/properties/abort", rollout::ABORT_KEYS),
+            ("/$defs/rollout/properties/deadlines", rollout::DEADLINES_KEYS),
+            ("/$defs/rollout/properties/on_halt/oneOf/1", rollout::ON_HALT_KEYS),
             ("/$defs/stage", rollout::STAGE_KEYS),
+            ("/$defs/freeze", rollout::freeze::KEYS),
+            ("/$defs/signal", rollout::signal::KEYS),
+            (
+                "/$defs/signal/properties/prometheus",
+                rollout::signal::PROMETHEUS_KEYS,
+            ),
         ] {
             let schema = schema();
             let table = schema.pointer(pointer).unwrap_or_else(|| panic!("no {pointer}"));
@@ -94,6 +102,10 @@ mod tests {
             "format = 1\n[rule.\"a b\"]\nat = \"/x\"\nimmutable = true",
             "format = 1\n[[config]]\nname = \"a\"",
             "format = 1\n[rollout.a]\nkind = \"slow\"",
+            "format = 1\n[rollout.a]\nkind = \"immediate\"\non_halt = \"go\"",
+            "format = 1\n[rollout.a]\nkind = \"two-phase\"\nquorum = \"many\"",
+            "format = 1\n[rollout.a]\nkind = \"immediate\"\nfreeze = [{ from = \"noon\", until = \"fri 16:00\" }]",
+            "format = 1\n[rollout.a]\nkind = \"two-phase\"\nsignals = [{ name = \"s\" }]",
         ] {
             assert_ne!(problems(manifest), [""; 0], "{manifest}");
         }

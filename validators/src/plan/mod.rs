@@ -21,9 +21,9 @@ use crate::limits::Limits;
 use crate::manifest;
 use crate::manifest::model::{Defaults, Manifest};
 use crate::manifest::protect::Protect;
-use crate::manifest::rollout::RolloutPolicy;
 use crate::merge::Nulls;
 use crate::pattern::Bindings;
+use crate::rollout::RolloutPolicy;
 use crate::rules::rule::Rule;
 use crate::secrets::mask::Mask;
 use crate::tree::{ConfigTree, Entry, File};
@@ -93,6 +93,11 @@ pub(crate) struct PlannedVariant {
 }
 
 impl Plan {
+    /// How a config travels, unless everybody gets it at once because it names no policy.
+    pub(crate) fn policy(&self, config: &Planned) -> Option<&RolloutPolicy> {
+        self.rollouts.get(config.rollout.as_ref()?)
+    }
+
     /// The plan of a tree, with or without manifest. If a finding is an error, the manifest is invalid.
     pub(crate) fn of(tree: &ConfigTree, server: &Limits) -> Self {
         match tree.entry(manifest::PATH) {

@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use headwater_validators::rollout::Budget;
 use headwater_wire::{CommitId, ConfigReport, Generation, InstanceId, ReportState};
 
 use super::directive::{Directive, Directives};
-use super::policy::Budget;
 use super::state::{Rollout, State};
 
 /// Instances that are named in a count; the rest are only counted.

@@ -6,11 +6,12 @@
 
 use std::collections::BTreeMap;
 
+use headwater_validators::rollout::Known;
 use headwater_wire::{CommitId, ConfigName, Generation, InstanceId, Phase};
 use serde::{Deserialize, Serialize};
 
 use super::directive::Directive;
-use super::policy::{Known, Policy};
+use super::policy::Policy;
 use super::state::{Rollout, State, Urgency};
 use super::step::{Step, Why};
 use super::timeline::Happening;

@@ -37,17 +37,20 @@ mod step;
 mod timeline;
 mod view;
 
+pub use headwater_validators::rollout::{
+    Budget, Deadlines, Freeze, Known, OnHalt, Quorum, SignalPolicy, SignalSource,
+};
+
 pub use census::{Liveness, Member, Progress, RollCall, Standing, Tally, tally};
 pub use course::{Course, Left, Offer, Offered};
 pub use directive::Directive;
 pub use forecast::{Forecast, forecast};
-pub use freeze::Freeze;
 pub use immediate::{immediate, immediate_id};
 pub use membership::{Threshold, rank};
 pub use order::{Order, OrderRefused};
 pub use planner::plan;
-pub use policy::{Activation, Budget, Deadlines, Known, OnHalt, Policy, Quorum, Share, StagePolicy};
-pub use signal::{Reading, Readings, SignalPolicy};
+pub use policy::{Activation, Policy, Share, StagePolicy};
+pub use signal::{Reading, Readings};
 pub use state::{Approval, Opened, Rollout, State, Urgency};
 pub use step::{Step, Why};
 pub use timeline::{Happening, Timeline};

@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 
+use headwater_validators::rollout::{OnHalt, Quorum};
 use headwater_wire::Timestamp;
 
 use super::census::{RollCall, Tally};
 use super::planner::{unproved, waited_for};
-use super::policy::{Activation, OnHalt, Quorum, StagePolicy};
+use super::policy::{Activation, StagePolicy};
 use super::signal::Readings;
 use super::state::{Approval, Rollout, State, Urgency};
 use super::step::Why;

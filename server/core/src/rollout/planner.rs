@@ -6,11 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use headwater_validators::rollout::{OnHalt, Quorum};
 use headwater_wire::{InstanceId, Timestamp};
 
 use super::census::{RollCall, Tally};
 use super::membership::Threshold;
-use super::policy::{Activation, OnHalt, Quorum, Share, StagePolicy};
+use super::policy::{Activation, Share, StagePolicy};
 use super::signal::Readings;
 use super::state::{Approval, Rollout, State, Urgency};
 use super::step::{Step, Why};

@@ -5,14 +5,15 @@
 
 use std::collections::BTreeMap;
 
-use headwater_validators::{Config, RolloutKind, RolloutPolicy, Stage, ValidTree};
+use headwater_validators::rollout::{
+    BAKE_UNSAID_MS, Begins, Budget, Deadlines, Freeze, Known, OnHalt, Quorum, RolloutKind, RolloutPolicy,
+    SignalPolicy, Stage,
+};
+use headwater_validators::{Config, ValidTree};
 use headwater_wire::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::freeze::{Freeze, frozen_until};
-use super::signal::SignalPolicy;
-
-const MINUTE_MS: u64 = 60_000;
+use super::freeze::frozen_until;
 
 /// How the instances of one config are moved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,95 +88,10 @@ pub enum Share {
     Count(u32),
 }
 
-/// How much may go wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Budget {
-    /// Instances that must fail to stop the rollout, at least 1.
-    pub failed: u64,
-    /// Silence after which an instance counts as failed, in ms. Without, it is waited for until the deadline.
-    pub unknown_after_ms: Option<u64>,
-    /// Restarts within its probation after which an instance counts as failed.
-    pub restarts: u32,
-}
-
-/// How long things may take, in ms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Deadlines {
-    /// For the instances of a stage to get ready.
-    pub prepare_ms: u64,
-    /// For the instances of a stage to run it.
-    pub expose_ms: u64,
-    /// For instances to go back.
-    pub roll_back_ms: u64,
-}
-
-/// How many of the required instances must be ready.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Quorum {
-    /// All of them.
-    All,
-    /// So many of a hundred, once the deadline has passed; before it, all.
-    Percent(u8),
-}
-
-/// What becomes of a rollout that was halted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnHalt {
-    /// After so long, in ms, it goes back by itself.
-    RollBackAfter(u64),
-    /// It stays as it is until a person decides.
-    Stay,
-}
-
-/// What becomes of content that was stable here before.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Known {
-    /// It goes through all stages, like new content.
-    #[default]
-    AsNew,
-    /// It has proved itself: everybody gets it in one stage.
-    AtOnce,
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self {
-            failed: 1,
-            unknown_after_ms: None,
-            restarts: 2,
-        }
-    }
-}
-
-impl Default for Deadlines {
-    fn default() -> Self {
-        Self {
-            prepare_ms: 5 * MINUTE_MS,
-            expose_ms: 15 * MINUTE_MS,
-            roll_back_ms: 15 * MINUTE_MS,
-        }
-    }
-}
-
 impl Policy {
     /// Everyone at once.
     pub fn immediate() -> Self {
-        Self {
-            activation: Activation::Single,
-            stages: vec![StagePolicy::default()],
-            budget: Budget::default(),
-            deadlines: Deadlines::default(),
-            quorum: Quorum::All,
-            on_halt: OnHalt::Stay,
-            bake_min_ms: 0,
-            sample_min: 0,
-            signals: Vec::new(),
-            freezes: Vec::new(),
-            known: Known::AsNew,
-        }
+        Self::of(&RolloutPolicy::of_kind(RolloutKind::Immediate))
     }
 
     /// Whether nothing of it needs to be watched or waited for: everyone gets the content, and it stays.
@@ -205,30 +121,23 @@ impl Policy {
         if !stages.last().is_some_and(StagePolicy::takes_everyone) {
             stages.push(StagePolicy::default());
         }
-        let kind = manifest.kind;
+        let (activation, bake_min_ms) = match manifest.kind {
+            RolloutKind::Immediate => (Activation::Single, 0),
+            RolloutKind::Staged => (Activation::Single, BAKE_UNSAID_MS),
+            RolloutKind::TwoPhase => (Activation::TwoPhase, BAKE_UNSAID_MS),
+        };
         Self {
-            activation: if kind == RolloutKind::TwoPhase {
-                Activation::TwoPhase
-            } else {
-                Activation::Single
-            },
+            activation,
             stages,
-            budget: Budget {
-                failed: u64::from(manifest.abort_failed.unwrap_or(1)).max(1),
-                unknown_after_ms: manifest.abort_unknown_after_ms,
-                ..Budget::default()
-            },
-            on_halt: if kind == RolloutKind::Immediate {
-                OnHalt::Stay
-            } else {
-                OnHalt::RollBackAfter(10 * MINUTE_MS)
-            },
-            bake_min_ms: if kind == RolloutKind::Immediate {
-                0
-            } else {
-                MINUTE_MS
-            },
-            ..Self::immediate()
+            budget: manifest.budget,
+            deadlines: manifest.deadlines,
+            quorum: manifest.quorum,
+            on_halt: manifest.on_halt,
+            bake_min_ms,
+            sample_min: manifest.sample_min,
+            signals: manifest.signals.clone(),
+            freezes: manifest.freezes.clone(),
+            known: manifest.known,
         }
     }
 
@@ -264,7 +173,7 @@ impl StagePolicy {
             labels: stage.labels.clone(),
             share,
             bake_ms: stage.bake_time_ms.unwrap_or(0),
-            approval: false,
+            approval: stage.begins == Begins::WithApproval,
         }
     }
 

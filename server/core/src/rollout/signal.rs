@@ -3,18 +3,8 @@
 //! Invariant: only a yes passes. An answer that is none, and a question that failed, stop a rollout after some of
 //! them in a row, and never count as a yes. What is deliberately absent: asking; that can fail and takes time.
 
+use headwater_validators::rollout::SignalPolicy;
 use serde::{Deserialize, Serialize};
-
-/// A signal that a stage must have the consent of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SignalPolicy {
-    /// Name; what is asked, and how, is known to who asks.
-    pub name: String,
-    /// Times it must say yes while a stage bakes, at least 1.
-    pub passes_min: u32,
-    /// Answers in a row that are neither yes nor no and stop the rollout, at least 1.
-    pub unclear_max: u32,
-}
 
 /// One answer.
 #[derive(Debug, Clone, PartialEq, Eq)]

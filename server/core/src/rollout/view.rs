@@ -3,6 +3,7 @@
 //! Invariant: a pure function of the rollout and a count of its members, so that the API, the command line, a forge
 //! and an alert say the same. What is deliberately absent: any influence on the rollout.
 
+use headwater_validators::rollout::OnHalt;
 use headwater_wire::{
     InstanceId, RolloutCounts, RolloutOrder, RolloutPolicyView, RolloutStageView, RolloutState,
     RolloutStepView, RolloutView, Timestamp,
@@ -12,7 +13,7 @@ use super::census::Tally;
 use super::course::Course;
 use super::next::next;
 use super::order::Order;
-use super::policy::{Activation, OnHalt, Policy, Share, StagePolicy};
+use super::policy::{Activation, Policy, Share, StagePolicy};
 use super::state::{Approval, Rollout, State, Urgency};
 use super::timeline::Happening;
 

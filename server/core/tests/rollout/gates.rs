@@ -1,7 +1,8 @@
 //! What else must agree: signals, and the calendar.
 
 use headwater_core::rollout::{
-    Activation, Directive, Freeze, Order, Policy, Reading, SignalPolicy, State, Step, Urgency, Why,
+    Activation, Directive, Freeze, Order, Policy, Reading, SignalPolicy, SignalSource, State, Step, Urgency,
+    Why,
 };
 use headwater_wire::{ReportState, Timestamp};
 
@@ -15,6 +16,10 @@ fn with_signal() -> Policy {
         name: "errors".to_owned(),
         passes_min: 2,
         unclear_max: 3,
+        source: SignalSource::Webhook {
+            server: "oracle".to_owned(),
+        },
+        interval_ms: 30_000,
     };
     Policy {
         signals: vec![signal],

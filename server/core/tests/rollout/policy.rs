@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use headwater_core::rollout::{Activation, OnHalt, Policy, Share, StagePolicy};
+use headwater_core::rollout::{
+    Activation, Budget, Deadlines, Known, OnHalt, Policy, Quorum, Share, StagePolicy,
+};
 use headwater_validators::{
     ConfigTree, ContentId, Context, Entry, File, Floor, Limits, RolloutKind, Verdict, validate,
 };
@@ -51,6 +53,100 @@ fn policy(manifest: &str, config: &str) -> Policy {
         panic!("{:?}", verdict.findings());
     };
     Policy::of_config(&tree, &tree.configs()[config])
+}
+
+/// Everything that a policy can say.
+const EVERYTHING: &str = r#"
+format = 1
+[[config]]
+name = "app"
+layers = ["app.toml"]
+rollout = "all-of-it"
+[[config]]
+name = "flags"
+layers = ["flags.toml"]
+[rollout.all-of-it]
+kind = "two-phase"
+stages = [{ percent = 10 }, { percent = 100, approval = true }]
+quorum = "80%"
+deadlines = { prepare = "1m", expose = "2m", roll_back = "3m" }
+abort = { failed = 4, unknown_after = "5m", restarts = 6 }
+on_halt = "stay"
+sample_min = 7
+known = "at-once"
+[[rollout.all-of-it.freeze]]
+from = "fri 16:00"
+until = "mon 08:00"
+[[rollout.all-of-it.freeze]]
+from = 2026-12-24T00:00:00Z
+until = 2026-12-27T00:00:00Z
+[[rollout.all-of-it.signals]]
+name = "errors"
+prometheus = { server = "main", query = "errors:rate5m", pass_if = "< 0.01" }
+interval = "1m"
+passes_min = 2
+unclear_max = 9
+[[rollout.all-of-it.signals]]
+name = "calm"
+webhook = "oracle"
+"#;
+
+#[test]
+fn whatever_a_rollout_can_be_held_to_a_manifest_can_say() {
+    let policy = policy(EVERYTHING, "app");
+    let minutes = |minutes: u64| minutes * 60_000;
+    assert_eq!(
+        (policy.activation, policy.quorum),
+        (Activation::TwoPhase, Quorum::Percent(80))
+    );
+    let approvals: Vec<bool> = policy.stages.iter().map(|stage| stage.approval).collect();
+    assert_eq!(approvals, [false, true]);
+    let deadlines = Deadlines {
+        prepare_ms: minutes(1),
+        expose_ms: minutes(2),
+        roll_back_ms: minutes(3),
+    };
+    let budget = Budget {
+        failed: 4,
+        unknown_after_ms: Some(minutes(5)),
+        restarts: 6,
+    };
+    assert_eq!((policy.deadlines, policy.budget), (deadlines, budget));
+    assert_eq!(
+        (policy.on_halt, policy.sample_min, policy.known),
+        (OnHalt::Stay, 7, Known::AtOnce)
+    );
+    let frozen = |moment: &str| {
+        policy
+            .frozen_until(moment.parse().unwrap())
+            .map(|until| until.to_string())
+    };
+    let (friday, monday) = ("2026-11-27T16:00:00Z", "2026-11-30T08:00:00.000Z");
+    assert_eq!(frozen(friday).as_deref(), Some(monday));
+    assert_eq!(frozen(monday), None);
+    assert_eq!(
+        frozen("2026-12-24T00:00:00Z").as_deref(),
+        Some("2026-12-28T08:00:00.000Z")
+    );
+    let [errors, calm] = policy.signals.as_slice() else {
+        panic!("{:?}", policy.signals);
+    };
+    assert_eq!(
+        (errors.passes_min, errors.unclear_max, errors.interval_ms),
+        (2, 9, minutes(1))
+    );
+    assert_eq!(
+        (calm.passes_min, calm.unclear_max, calm.interval_ms),
+        (3, 5, 30_000)
+    );
+    assert_eq!((errors.source.server(), calm.source.server()), ("main", "oracle"));
+}
+
+#[test]
+fn a_rollout_that_was_kept_knows_again_what_its_signals_ask() {
+    let policy = policy(EVERYTHING, "app");
+    let kept = serde_json::to_string(&policy).unwrap();
+    assert_eq!(serde_json::from_str::<Policy>(&kept).unwrap(), policy);
 }
 
 #[test]

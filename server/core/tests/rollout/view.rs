@@ -2,7 +2,7 @@
 
 use headwater_core::rollout::{
     Activation, Forecast, Freeze, Liveness, Member, OnHalt, Order, Policy, Quorum, Reading, RollCall, Share,
-    SignalPolicy, StagePolicy, Step, Urgency, Why, forecast, immediate,
+    SignalPolicy, SignalSource, StagePolicy, Step, Urgency, Why, forecast, immediate,
 };
 use headwater_wire::{ReportState, RolloutState, RolloutView, Timestamp};
 
@@ -348,6 +348,10 @@ fn quiet_that_proves_nothing_yet_says_what_is_missing() {
         name: "errors".to_owned(),
         passes_min: 1,
         unclear_max: 9,
+        source: SignalSource::Webhook {
+            server: "oracle".to_owned(),
+        },
+        interval_ms: 30_000,
     };
     let asks = Policy {
         signals: vec![signal],

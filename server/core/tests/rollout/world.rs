@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use headwater_core::rollout::{
     Activation, Deadlines, Freeze, Known, Offered, OnHalt, Order, Policy, Quorum, Reading, RollCall, Share,
-    SignalPolicy, StagePolicy, State, Step, Urgency,
+    SignalPolicy, SignalSource, StagePolicy, State, Step, Urgency,
 };
 use headwater_wire::{Generation, InstanceId, Phase, Timestamp};
 use rand::rngs::StdRng;
@@ -434,6 +434,10 @@ fn policy(rng: &mut StdRng, mutation: Mutation, now_ms: u64) -> Policy {
             name: "errors".to_owned(),
             passes_min: 2,
             unclear_max: 3,
+            source: SignalSource::Webhook {
+                server: "oracle".to_owned(),
+            },
+            interval_ms: 30_000,
         });
     }
     if rng.random_bool(0.2) && mutation != Mutation::NoFreezes {
