@@ -3,6 +3,7 @@
 //! [`run`] is the whole program with its settings, its listener and its end given from outside, so that tests run it
 //! in their own process on port 0. ARCHITECTURE.md is the map of the rooms.
 
+mod alerts;
 mod annex;
 mod cache;
 pub mod cli;
@@ -17,16 +18,20 @@ mod http;
 mod judge;
 mod measure;
 mod notes;
+mod outcall;
 mod outward;
 mod pipeline;
 pub mod process;
 mod proposals;
 mod publish;
+#[cfg(test)]
+mod receiver;
 mod repo;
 mod rollouts;
 pub mod sandbox;
 pub mod secret;
 pub mod settings;
+mod signals;
 pub mod store;
 mod supervisor;
 mod task;

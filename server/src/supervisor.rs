@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use crate::alerts::Alerts;
 use crate::forge::outbound::Outbound;
 use crate::http::{App, router, serve};
 use crate::judge::{Purpose, Questions, Rules};
@@ -30,6 +31,7 @@ use crate::repo::{REQUESTS_MAX, Repo};
 use crate::rollouts::driver;
 use crate::sandbox::{self, FilterNeed, Program, Queue, Turn};
 use crate::settings::{RepoSettings, Settings};
+use crate::signals::{Signals, poll};
 use crate::store::{Store, StoreError};
 use crate::webhooks::Webhooks;
 
@@ -104,6 +106,7 @@ pub async fn run_with_reloads(
         draining.clone(),
         settings.drain_deadline,
     );
+    let signals = Signals::new(&settings.signals);
     let mut house = House {
         settings,
         queue: Queue::default(),
@@ -112,6 +115,8 @@ pub async fn run_with_reloads(
         draining,
         running: BTreeMap::new(),
         outbound: Outbound::default(),
+        signals: Arc::new(signals),
+        alerts: Alerts::default(),
         pipelines: JoinSet::new(),
     };
     house.furnish()?;
@@ -196,6 +201,8 @@ struct House {
     draining: CancellationToken,
     running: BTreeMap<RepoName, Running>,
     outbound: Outbound,
+    signals: Arc<Signals>,
+    alerts: Alerts,
     pipelines: JoinSet<()>,
 }
 
@@ -235,6 +242,11 @@ impl House {
                     .spawn(notes::write(running.repo.clone(), running.stop.clone()));
                 self.pipelines
                     .spawn(driver::drive(running.repo.clone(), running.stop.clone()));
+                self.pipelines.spawn(poll::run(
+                    running.repo.clone(),
+                    self.signals.clone(),
+                    running.stop.clone(),
+                ));
                 self.running.insert(name, running);
             }
         }
@@ -245,6 +257,7 @@ impl House {
         self.app.set_repos(repos.collect());
         self.hang_bells();
         self.outbound.renew(&self.settings, &self.app.repos());
+        self.alerts.renew(&self.settings, &self.app.repos());
         Ok(())
     }
 
@@ -277,8 +290,9 @@ impl House {
             ("log_format", old.log_format != settings.log_format),
             ("file_bytes_max or files_max", old.limits != settings.limits),
             (
-                "minimum_rollout, manifest_owners or [webhook.NAME]",
-                (&old.floor, &old.webhooks) != (&settings.floor, &settings.webhooks),
+                "minimum_rollout, minimum_bake, first_stage_percent_max, manifest_owners, [webhook.NAME] or [signal.NAME]",
+                (&old.floor, &old.webhooks, &old.signals)
+                    != (&settings.floor, &settings.webhooks, &settings.signals),
             ),
             (
                 "verdict_deadline",
@@ -295,6 +309,7 @@ impl House {
         self.settings.repos = settings.repos;
         self.settings.hooks = settings.hooks;
         self.settings.forges = settings.forges;
+        self.settings.alerts = settings.alerts;
         self.settings.public_url = settings.public_url;
         self.settings.allow_write = settings.allow_write;
         match self.furnish() {

@@ -4,26 +4,17 @@
 //! no is an answer that failed. What is deliberately absent: what a failure means for a commit, which its rule says.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
-use aws_lc_rs::hmac;
 use headwater_validators::{Outcome, Question, QuestionedConfig};
 use headwater_wire::{CommitId, RepoName};
-use http::header::{CONTENT_TYPE, USER_AGENT};
-use reqwest::{Client, Response};
+use reqwest::Client;
 use serde::{Deserialize, Serialize};
 use tracing::debug;
 
-use crate::forge::api::{certificates, words};
 use crate::measure::Measure;
+use crate::outcall::{self, Silence, post_signed};
 use crate::secret::Secret;
 use crate::settings::WebhookSettings;
-
-/// Header with the HMAC-SHA256 of the body, in hex.
-const SIGNATURE: &str = "headwater-signature";
-
-/// Longest answer that is read, in bytes: a word and a reason.
-const ANSWER_BYTES_MAX: usize = 64 << 10;
 
 /// Times a webhook is asked before its silence counts.
 const TRIES: usize = 2;
@@ -61,12 +52,6 @@ struct Answer {
     reason: String,
 }
 
-/// Why there is no answer, and whether asking again may help.
-enum Silence {
-    Passing(String),
-    Lasting(String),
-}
-
 impl Webhooks {
     /// Prepares to ask; connects to nothing.
     pub(crate) fn new(repo: RepoName, settings: &[WebhookSettings]) -> Self {
@@ -74,7 +59,7 @@ impl Webhooks {
             let webhook = Webhook {
                 url: settings.url.clone(),
                 secret: settings.secret.clone(),
-                client: client(settings),
+                client: outcall::client(settings.ca_file.as_ref(), settings.deadline),
             };
             (settings.name.clone(), webhook)
         };
@@ -135,67 +120,8 @@ impl Webhook {
     }
 
     async fn exchange(&self, client: &Client, body: &[u8]) -> Result<Answer, Silence> {
-        let response = client
-            .post(&self.url)
-            .header(CONTENT_TYPE, "application/json")
-            .header(USER_AGENT, "headwater")
-            .header(SIGNATURE, format!("sha256={}", signed(&self.secret, body)))
-            .body(body.to_vec())
-            .send()
-            .await
-            .map_err(|error| Silence::Passing(words(error)))?;
-        let status = response.status();
-        if status.is_server_error() {
-            return Err(Silence::Passing(format!("it answered {status}")));
-        }
-        if status.is_redirection() {
-            return Err(Silence::Lasting("it redirects, which is not followed".to_owned()));
-        }
-        if !status.is_success() {
-            return Err(Silence::Lasting(format!("it answered {status}")));
-        }
-        let answer = read(response).await?;
+        let answer = outcall::answer(post_signed(client, &self.url, body, &self.secret)).await?;
         serde_json::from_slice(&answer)
             .map_err(|_| Silence::Lasting("its answer is not `{\"allowed\": true}` or the like".to_owned()))
     }
-}
-
-/// HMAC-SHA256 in hex.
-fn signed(secret: &Secret, body: &[u8]) -> String {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
-    let mut hex = String::new();
-    for byte in hmac::sign(&key, body).as_ref() {
-        // Writing into a string cannot fail.
-        write!(hex, "{byte:02x}").ok();
-    }
-    hex
-}
-
-async fn read(mut response: Response) -> Result<Vec<u8>, Silence> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response
-        .chunk()
-        .await
-        .map_err(|error| Silence::Passing(words(error)))?
-    {
-        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-            return Err(Silence::Lasting(format!(
-                "its answer is longer than {ANSWER_BYTES_MAX} bytes"
-            )));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
-fn client(settings: &WebhookSettings) -> Result<Client, String> {
-    let mut builder = Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .timeout(settings.deadline)
-        .referer(false)
-        .no_proxy();
-    if let Some(file) = &settings.ca_file {
-        builder = builder.tls_certs_only(certificates(file).map_err(|error| error.to_string())?);
-    }
-    builder.build().map_err(words)
 }

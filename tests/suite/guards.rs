@@ -19,7 +19,7 @@ use crate::command::WorkTree;
 pub(crate) const CONFIG: &str = "format = 1\n[[config]]\nname = \"app\"\nlayers = [\"app.toml\"]\n";
 const RULE: &str =
     "rules = [\"step\"]\n[rule.step]\nat = \"/pool/max\"\nmax_factor = 2\noverride = \"trailer\"\n";
-const SECRET: &str = "a secret of the calendar";
+pub(crate) const SECRET: &str = "a secret of the calendar";
 
 pub(crate) fn guarded() -> String {
     format!("{CONFIG}{RULE}")
@@ -266,7 +266,7 @@ pub(crate) fn asking(settings: &mut Settings, oracle: &Oracle) {
 }
 
 /// HMAC-SHA256 in hex.
-fn signed(bytes: &[u8]) -> String {
+pub(crate) fn signed(bytes: &[u8]) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
     let tag = hmac::sign(&key, bytes);
     tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()

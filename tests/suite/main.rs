@@ -56,6 +56,7 @@ mod sandbox;
 mod sandbox_hostile;
 mod serve;
 mod serve_by_commit;
+mod signals;
 mod silence;
 mod socket;
 mod tidy;

@@ -78,6 +78,12 @@ fn long_help() -> String {
     keys(&mut text, Table::Forge);
     text.push_str("\nIn each [webhook.NAME] table of the file; the variables speak of the only one that rules may ask:\n");
     keys(&mut text, Table::Webhook);
+    text.push_str("\nIn each [signal.NAME] table of the file; the variables speak of the only one that rollouts may ask:\n");
+    keys(&mut text, Table::Signal);
+    text.push_str(
+        "\nIn each [alert.NAME] table of the file; the variables speak of the only one who is told:\n",
+    );
+    keys(&mut text, Table::Alert);
     text.push('\n');
     text.push_str(EXAMPLES);
     text

@@ -32,6 +32,8 @@ pub(crate) struct Heard {
     pub config: ConfigName,
     /// The rollout that was asked about.
     pub rollout: String,
+    /// Steps that it had taken then.
+    pub steps: u64,
     /// Name of the signal.
     pub signal: String,
     /// What it says.
@@ -77,13 +79,11 @@ impl Rollouts {
     }
 
     /// Where those who ask signals say what these answered.
-    #[expect(dead_code, reason = "those who ask signals are still to come")]
     pub(crate) fn signals(&self) -> mpsc::Sender<Heard> {
         self.sender.clone()
     }
 
     /// How the members of the rollout that moves a config stood when they were last counted.
-    #[expect(dead_code, reason = "its views are still to come")]
     pub(crate) fn tally(&self, config: &ConfigName) -> Option<Arc<Tally>> {
         let tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
         tallies.get(config).map(|(_, tally)| tally.clone())
@@ -108,7 +108,7 @@ impl Rollouts {
         let Some(rollout) = state.moving_of(&heard.config) else {
             return;
         };
-        if rollout.id != heard.rollout {
+        if rollout.id != heard.rollout || rollout.steps != heard.steps {
             return;
         }
         let mut rollout = self.with_signals(rollout);

@@ -12,14 +12,15 @@ use headwater_validators::{Floor, Limits};
 use headwater_wire::{BranchName, RepoName};
 
 use super::access;
-use super::forges::{self, FORGE_KEYS, ForgeDraft};
+use super::alerts::{self, AlertDraft};
+use super::forges::{self, ForgeDraft};
 use super::hooks::{self, HOOK_KEYS, HookDraft};
-use super::keys::{
-    Key, REPO_KEYS, SERVER_KEYS, forge_variable, hook_variable, repo_variable, variable, webhook_variable,
-};
+use super::keys::{Key, REPO_KEYS, SERVER_KEYS, hook_variable, repo_variable, variable};
+use super::named::{self, Named as _};
+use super::signals::{self, SignalDraft};
 use super::source::{Flags, Mistake, Place};
 use super::table::{apply, members, set, table_lacks};
-use super::webhooks::{self, WEBHOOK_KEYS, WebhookDraft};
+use super::webhooks::{self, WebhookDraft};
 use super::{Confinement, HOOK_GRACE, RepoSettings, Settings, VERDICT_DEADLINE, WriteSettings, write};
 use crate::git::limits::MirrorLimits;
 use crate::git::list::BranchWanted;
@@ -117,6 +118,8 @@ struct Loading {
     hooks: Vec<HookDraft>,
     forges: Vec<ForgeDraft>,
     webhooks: Vec<WebhookDraft>,
+    signals: Vec<SignalDraft>,
+    alerts: Vec<AlertDraft>,
     mistakes: Vec<Mistake>,
 }
 
@@ -154,17 +157,21 @@ impl Loading {
 
     fn read_document(&mut self, root: &Node, place: &dyn Fn(Range) -> Place) {
         for member in members(root) {
-            if &*member.key == "repo" {
-                self.read_repos(member, place);
-            } else if &*member.key == "hook" {
-                self.read_hooks(member, place);
-            } else if &*member.key == "forge" {
-                self.read_forges(member, place);
-            } else if &*member.key == "webhook" {
-                self.read_webhooks(member, place);
-            } else {
-                let at = place(member.key_range);
-                apply(SERVER_KEYS, &mut self.server, member, at, &mut self.mistakes);
+            let mistakes = &mut self.mistakes;
+            match &*member.key {
+                "repo" => self.read_repos(member, place),
+                "hook" => self.read_hooks(member, place),
+                ForgeDraft::TABLE => named::read(&mut self.forges, member, place, mistakes),
+                WebhookDraft::TABLE => named::read(&mut self.webhooks, member, place, mistakes),
+                SignalDraft::TABLE => named::read(&mut self.signals, member, place, mistakes),
+                AlertDraft::TABLE => named::read(&mut self.alerts, member, place, mistakes),
+                _ => apply(
+                    SERVER_KEYS,
+                    &mut self.server,
+                    member,
+                    place(member.key_range),
+                    mistakes,
+                ),
             }
         }
     }
@@ -198,43 +205,6 @@ impl Loading {
             }
             self.hooks.push(draft);
         }
-    }
-
-    fn read_forges(&mut self, member: &Member, place: &dyn Fn(Range) -> Place) {
-        for table in self.named_tables(member, place) {
-            let mut draft = ForgeDraft::at(place(table.key_range), &table.key);
-            for member in members(&table.value) {
-                let at = place(member.key_range);
-                apply(FORGE_KEYS, &mut draft, member, at, &mut self.mistakes);
-            }
-            self.forges.push(draft);
-        }
-    }
-
-    fn read_webhooks(&mut self, member: &Member, place: &dyn Fn(Range) -> Place) {
-        for table in self.named_tables(member, place) {
-            let mut draft = WebhookDraft::at(place(table.key_range), &table.key);
-            for member in members(&table.value) {
-                let at = place(member.key_range);
-                apply(WEBHOOK_KEYS, &mut draft, member, at, &mut self.mistakes);
-            }
-            self.webhooks.push(draft);
-        }
-    }
-
-    /// The tables that stand under names of their own.
-    fn named_tables<'a>(&mut self, member: &'a Member, place: &dyn Fn(Range) -> Place) -> &'a [Member] {
-        if let Value::Obj(tables) = &member.value.value {
-            return tables;
-        }
-        let key = &member.key;
-        let mistake = Mistake::new(
-            place(member.key_range),
-            format!("`{key}` is not a table of tables"),
-        );
-        self.mistakes
-            .push(mistake.hint(format!("write `[{key}.NAME]`, once for each")));
-        &[]
     }
 
     /// The tables of a list of them.
@@ -281,50 +251,10 @@ impl Loading {
                 self.set_only_hook(key, text, Place::Environment(name));
             }
         }
-        for key in FORGE_KEYS {
-            let name = forge_variable(key.name);
-            if let Some(text) = find(&name) {
-                self.set_only_forge(key, text, Place::Environment(name));
-            }
-        }
-        for key in WEBHOOK_KEYS {
-            let name = webhook_variable(key.name);
-            if let Some(text) = find(&name) {
-                self.set_only_webhook(key, text, Place::Environment(name));
-            }
-        }
-    }
-
-    /// Sets a value of the one webhook that rules may ask, which exists from the first such value on.
-    fn set_only_webhook(&mut self, key: &Key<WebhookDraft>, text: &str, place: Place) {
-        if self.webhooks.len() > 1 {
-            let message = "several webhooks are set, so it is not clear which one is meant";
-            self.mistakes
-                .push(Mistake::new(place, message).hint("set it in that webhook's `[webhook.NAME]` table"));
-            return;
-        }
-        if self.webhooks.is_empty() {
-            self.webhooks.push(WebhookDraft::at(Place::Whole, "default"));
-        }
-        if let Some(draft) = self.webhooks.first_mut() {
-            set(key, draft, text, place, &mut self.mistakes);
-        }
-    }
-
-    /// Sets a value of the one forge, which exists from the first such value on.
-    fn set_only_forge(&mut self, key: &Key<ForgeDraft>, text: &str, place: Place) {
-        if self.forges.len() > 1 {
-            let message = "several forges are set, so it is not clear which one is meant";
-            self.mistakes
-                .push(Mistake::new(place, message).hint("set it in that forge's `[forge.NAME]` table"));
-            return;
-        }
-        if self.forges.is_empty() {
-            self.forges.push(ForgeDraft::at(Place::Whole, "default"));
-        }
-        if let Some(draft) = self.forges.first_mut() {
-            set(key, draft, text, place, &mut self.mistakes);
-        }
+        named::read_variables(&mut self.forges, &find, &mut self.mistakes);
+        named::read_variables(&mut self.webhooks, &find, &mut self.mistakes);
+        named::read_variables(&mut self.signals, &find, &mut self.mistakes);
+        named::read_variables(&mut self.alerts, &find, &mut self.mistakes);
     }
 
     fn read_flags(&mut self, flags: &Flags) {
@@ -387,6 +317,8 @@ impl Loading {
         let hooks = hooks::finish(&self.hooks, &repos, environment, &mut self.mistakes);
         let forges = forges::finish(&self.forges, &repos, &mut self.mistakes);
         let webhooks = webhooks::finish(&self.webhooks, environment, &mut self.mistakes);
+        let signals = signals::finish(&self.signals, environment, &mut self.mistakes);
+        let alerts = alerts::finish(&self.alerts, &repos, environment, &mut self.mistakes);
         if !self.mistakes.is_empty() {
             self.mistakes.sort();
             return Err(self.mistakes);
@@ -395,6 +327,7 @@ impl Loading {
         let names = webhooks.iter().map(|webhook| webhook.name.clone());
         let floor = Floor {
             webhooks: Some(names.collect()),
+            signals: Some(signals::kinds(&signals)),
             ..server.floor
         };
         Ok(Settings {
@@ -414,6 +347,8 @@ impl Loading {
             hooks,
             forges,
             webhooks,
+            signals,
+            alerts,
             public_url: server.public_url,
         })
     }

@@ -10,6 +10,7 @@ use headwater_wire::{HookName, RepoName};
 use reqwest::Url;
 
 use super::keys::{Key, path, put};
+use super::named::{Named, Wrong, wrong};
 use super::source::{Mistake, Place};
 use super::{ForgeSettings, PullRequests, RELIST, RepoSettings};
 use crate::forge::{ApiKind, Credential, ForgeKind, remote_path};
@@ -34,7 +35,7 @@ pub(super) struct ForgeDraft {
     pull_requests: PullRequests,
 }
 
-pub(super) const FORGE_KEYS: &[Key<ForgeDraft>] = &[
+const FORGE_KEYS: &[Key<ForgeDraft>] = &[
     Key {
         name: "kind",
         help: "whose API it has: github, gitea, forgejo, gitlab",
@@ -107,9 +108,11 @@ pub(super) const FORGE_KEYS: &[Key<ForgeDraft>] = &[
     },
 ];
 
-impl ForgeDraft {
-    /// Nothing said yet, at a place of the file.
-    pub(super) fn at(place: Place, name: &str) -> Self {
+impl Named for ForgeDraft {
+    const TABLE: &'static str = "forge";
+    const KEYS: &'static [Key<Self>] = FORGE_KEYS;
+
+    fn at(place: Place, name: &str) -> Self {
         Self {
             place,
             name: name.to_owned(),
@@ -124,6 +127,14 @@ impl ForgeDraft {
             context: None,
             pull_requests: PullRequests::default(),
         }
+    }
+
+    fn place(&self) -> &Place {
+        &self.place
+    }
+
+    fn name(&self) -> &str {
+        &self.name
     }
 }
 
@@ -174,12 +185,6 @@ pub(super) fn finish(
         }
     }
     forges
-}
-
-type Wrong = (String, String);
-
-fn wrong<T>(what: impl Into<String>, hint: impl Into<String>) -> Result<T, Wrong> {
-    Err((what.into(), hint.into()))
 }
 
 fn whole(draft: &ForgeDraft, repos: &[RepoSettings]) -> Result<ForgeSettings, Wrong> {

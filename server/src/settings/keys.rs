@@ -7,10 +7,13 @@ use std::time::Duration;
 use headwater_core::RewrittenHistory;
 use headwater_validators::RolloutKind;
 
+use super::alerts::AlertDraft;
 use super::draft::{RepoDraft, ServerDraft};
-use super::forges::{FORGE_KEYS, http_address};
+use super::forges::{ForgeDraft, http_address};
 use super::hooks::HOOK_KEYS;
-use super::webhooks::WEBHOOK_KEYS;
+use super::named::Named;
+use super::signals::SignalDraft;
+use super::webhooks::WebhookDraft;
 use super::write::{self, COMMITTER_EMAIL, COMMITTER_NAME};
 
 /// One key: how it is named, what it means, how its text becomes a value.
@@ -28,7 +31,7 @@ pub(super) struct Key<D> {
 impl<D> Key<D> {
     /// Whether the file may give several values at once. No other key does, so that a bracket too many is told.
     pub(super) fn takes_list(&self) -> bool {
-        matches!(self.name, "repo" | "manifest_owners")
+        matches!(self.name, "repo" | "repos" | "events" | "manifest_owners")
     }
 }
 
@@ -60,6 +63,10 @@ pub enum Table {
     Forge,
     /// `[webhook.NAME]`.
     Webhook,
+    /// `[signal.NAME]`.
+    Signal,
+    /// `[alert.NAME]`.
+    Alert,
 }
 
 /// All keys, in the order they are documented.
@@ -67,9 +74,15 @@ pub fn key_help() -> Vec<KeyHelp> {
     let mut all = help(SERVER_KEYS, Table::Server, variable);
     all.extend(help(REPO_KEYS, Table::Repo, repo_variable));
     all.extend(help(HOOK_KEYS, Table::Hook, hook_variable));
-    all.extend(help(FORGE_KEYS, Table::Forge, forge_variable));
-    all.extend(help(WEBHOOK_KEYS, Table::Webhook, webhook_variable));
+    all.extend(named_help::<ForgeDraft>(Table::Forge));
+    all.extend(named_help::<WebhookDraft>(Table::Webhook));
+    all.extend(named_help::<SignalDraft>(Table::Signal));
+    all.extend(named_help::<AlertDraft>(Table::Alert));
     all
+}
+
+fn named_help<D: Named>(table: Table) -> Vec<KeyHelp> {
+    help(D::KEYS, table, D::variable)
 }
 
 fn help<D>(keys: &[Key<D>], table: Table, variable: fn(&str) -> String) -> Vec<KeyHelp> {
@@ -100,16 +113,6 @@ pub(super) fn repo_variable(key: &str) -> String {
 /// The variable of a hook key; it speaks of the only hook.
 pub(super) fn hook_variable(key: &str) -> String {
     format!("HEADWATER_HOOK_{}", key.to_ascii_uppercase())
-}
-
-/// The variable of a forge key; it speaks of the only forge.
-pub(super) fn forge_variable(key: &str) -> String {
-    format!("HEADWATER_FORGE_{}", key.to_ascii_uppercase())
-}
-
-/// The variable of a webhook's key; it speaks of the only webhook that rules may ask.
-pub(super) fn webhook_variable(key: &str) -> String {
-    format!("HEADWATER_WEBHOOK_{}", key.to_ascii_uppercase())
 }
 
 pub(super) const SERVER_KEYS: &[Key<ServerDraft>] = &[
@@ -188,6 +191,18 @@ pub(super) const SERVER_KEYS: &[Key<ServerDraft>] = &[
         help: "the most careless rollout a config may have: `immediate`, `staged` or `two-phase`",
         default: "immediate",
         set: |draft, text| put(&mut draft.floor.rollout, rollout(text).map(Some)),
+    },
+    Key {
+        name: "minimum_bake",
+        help: "shortest time that each stage of a rollout must bake; without it, the manifest says",
+        default: "",
+        set: |draft, text| put(&mut draft.floor.bake_min_ms, duration_ms(text)),
+    },
+    Key {
+        name: "first_stage_percent_max",
+        help: "largest share that the first stage of a rollout may take; without it, the manifest says",
+        default: "",
+        set: |draft, text| put(&mut draft.floor.first_percent_max, percent(text).map(Some)),
     },
     Key {
         name: "manifest_owners",
@@ -416,6 +431,16 @@ fn rollout(text: &str) -> Result<RolloutKind, String> {
     let kinds = [RolloutKind::Immediate, RolloutKind::Staged, RolloutKind::TwoPhase];
     let found = kinds.into_iter().find(|kind| kind.as_str() == text);
     found.ok_or_else(|| format!("expected `immediate`, `staged` or `two-phase`, not `{text}`"))
+}
+
+fn duration_ms(text: &str) -> Result<u64, String> {
+    let duration = duration(text)?;
+    u64::try_from(duration.as_millis()).map_err(|_| format!("expected a shorter time, not `{text}`"))
+}
+
+fn percent(text: &str) -> Result<u8, String> {
+    let percent = number(text).ok().filter(|percent| (1..=100).contains(percent));
+    percent.ok_or_else(|| format!("expected a number from 1 to 100, not `{text}`"))
 }
 
 fn log_filter(text: &str) -> Result<String, String> {

@@ -4,15 +4,19 @@
 //! each with the place it stands at. Later sources win: file, then environment, then flags.
 
 mod access;
+mod alerts;
 mod draft;
 mod forges;
 mod hooks;
 mod keys;
+mod named;
+mod signals;
 mod source;
 mod table;
 mod webhooks;
 mod write;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,6 +25,7 @@ use headwater_core::RewrittenHistory;
 use headwater_validators::{Floor, Limits};
 use headwater_wire::{HookName, RepoName};
 
+pub use crate::alerts::event::EventKind;
 use crate::forge::{ApiKind, Credential, ForgeKind};
 use crate::git::limits::MirrorLimits;
 use crate::git::list::BranchWanted;
@@ -79,6 +84,10 @@ pub struct Settings {
     pub forges: Vec<ForgeSettings>,
     /// Webhooks that rules may ask.
     pub webhooks: Vec<WebhookSettings>,
+    /// What the signals of rollouts may ask.
+    pub signals: Vec<SignalSettings>,
+    /// Who is told when something needs a person.
+    pub alerts: Vec<AlertSettings>,
     /// Where people reach this service, for links to it.
     pub public_url: Option<String>,
 }
@@ -151,6 +160,82 @@ pub struct WebhookSettings {
     pub ca_file: Option<PathBuf>,
     /// Longest time of one request.
     pub deadline: Duration,
+}
+
+/// One of what the signals of rollouts may ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignalSettings {
+    /// Its name, which policies say.
+    pub name: String,
+    /// The address that is asked.
+    pub url: String,
+    /// How it is asked.
+    pub kind: SignalKind,
+    /// PEM file with the only certificate authorities to trust.
+    pub ca_file: Option<PathBuf>,
+    /// Longest time of one request.
+    pub deadline: Duration,
+}
+
+/// How a signal is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SignalKind {
+    /// By a query.
+    Prometheus {
+        /// Lets us in.
+        token: Option<Secret>,
+    },
+    /// By a signed question.
+    Webhook {
+        /// Signs it.
+        secret: Secret,
+    },
+}
+
+impl SignalKind {
+    /// The word of the settings, and of manifests.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Prometheus { .. } => "prometheus",
+            Self::Webhook { .. } => "webhook",
+        }
+    }
+}
+
+/// One who is told when something needs a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlertSettings {
+    /// Its name in the settings.
+    pub name: String,
+    /// The address that is told; of a chat, whoever knows it may write there.
+    pub url: Secret,
+    /// How it is told.
+    pub kind: AlertKind,
+    /// PEM file with the only certificate authorities to trust.
+    pub ca_file: Option<PathBuf>,
+    /// Repositories it is told of; empty is all.
+    pub repos: Vec<RepoName>,
+    /// What it is told.
+    pub events: BTreeSet<EventKind>,
+    /// How long a rollout may wait for a person before it is told.
+    pub stuck_after: Duration,
+}
+
+/// How one is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AlertKind {
+    /// Signed JSON of our own.
+    Webhook {
+        /// Signs it.
+        secret: Secret,
+    },
+    /// The incoming webhooks of Slack, which other chats take too.
+    Slack,
+    /// The API of Prometheus' Alertmanager.
+    Alertmanager {
+        /// Lets us in.
+        token: Option<Secret>,
+    },
 }
 
 /// One webhook to take.

@@ -6,12 +6,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use headwater_wire::HookName;
-
 use super::WebhookSettings;
 use super::forges::{http_address, is_clear_text};
 use super::hooks::secret;
 use super::keys::{Key, duration, path, put};
+use super::named::{self, Named, Wrong, wrong};
 use super::source::{Mistake, Place};
 
 /// Longest time of one request, unless it is said.
@@ -31,7 +30,7 @@ pub(super) struct WebhookDraft {
     deadline: Duration,
 }
 
-pub(super) const WEBHOOK_KEYS: &[Key<WebhookDraft>] = &[
+const WEBHOOK_KEYS: &[Key<WebhookDraft>] = &[
     Key {
         name: "url",
         help: "address that is asked; https, or http on this machine",
@@ -72,9 +71,11 @@ fn deadline(text: &str) -> Result<Duration, String> {
     Ok(deadline)
 }
 
-impl WebhookDraft {
-    /// Nothing said yet, at a place of the file.
-    pub(super) fn at(place: Place, name: &str) -> Self {
+impl Named for WebhookDraft {
+    const TABLE: &'static str = "webhook";
+    const KEYS: &'static [Key<Self>] = WEBHOOK_KEYS;
+
+    fn at(place: Place, name: &str) -> Self {
         Self {
             place,
             name: name.to_owned(),
@@ -85,6 +86,14 @@ impl WebhookDraft {
             deadline: DEADLINE,
         }
     }
+
+    fn place(&self) -> &Place {
+        &self.place
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
 }
 
 /// The webhooks, and what is wrong with them.
@@ -93,43 +102,21 @@ pub(super) fn finish(
     environment: &[(String, String)],
     mistakes: &mut Vec<Mistake>,
 ) -> Vec<WebhookSettings> {
-    let mut webhooks = Vec::new();
-    for draft in drafts {
-        match whole(draft, environment) {
-            Ok(webhook) => webhooks.push(webhook),
-            Err((what, hint)) => {
-                let message = format!("webhook `{}` {what}", draft.name);
-                mistakes.push(Mistake::new(draft.place.clone(), message).hint(hint));
-            }
-        }
-    }
-    webhooks
+    named::finish(drafts, mistakes, |draft| whole(draft, environment))
 }
 
-fn whole(
-    draft: &WebhookDraft,
-    environment: &[(String, String)],
-) -> Result<WebhookSettings, (String, &'static str)> {
-    if draft.name.parse::<HookName>().is_err() {
-        return Err((
-            "has a name that is none".to_owned(),
-            "use lower-case letters, digits, `.`, `_`, `-`",
-        ));
-    }
+fn whole(draft: &WebhookDraft, environment: &[(String, String)]) -> Result<WebhookSettings, Wrong> {
     let Some(url) = draft.url.clone() else {
-        return Err(("has no `url`".to_owned(), "say which address is asked"));
+        return wrong("has no `url`", "say which address is asked");
     };
     if is_clear_text(&url) {
-        return Err((
-            "would be sent documents in clear text".to_owned(),
-            "use an https address",
-        ));
+        return wrong("would be sent documents in clear text", "use an https address");
     }
     let files = (&draft.secret_file, &draft.secret_env);
     let hint = "make one with `openssl rand -hex 32`, put it into a file, name that with `secret_file`, and tell it to whoever answers";
     let secret = match secret(("secret_file", files.0), ("secret_env", files.1), environment) {
-        None => return Err(("has no secret that signs what it is asked".to_owned(), hint)),
-        Some(Err(what)) => return Err((format!("has no secret that can be used: {what}"), hint)),
+        None => return wrong("has no secret that signs what it is asked", hint),
+        Some(Err(what)) => return wrong(format!("has no secret that can be used: {what}"), hint),
         Some(Ok(secret)) => secret,
     };
     Ok(WebhookSettings {
@@ -142,10 +129,11 @@ fn whole(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::{Flags, Settings, load};
 
-    fn read(webhook: &str) -> Result<Settings, Vec<String>> {
+    /// What is read from a file with these tables, or what is wrong with it.
+    pub(in super::super) fn read(webhook: &str) -> Result<Settings, Vec<String>> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(
             file.path(),
@@ -156,7 +144,13 @@ mod tests {
             file: Some(file.path().to_owned()),
             ..Flags::default()
         };
-        let environment = [("GOOD".to_owned(), "a secret of some length".to_owned())];
+        let environment = [
+            ("GOOD".to_owned(), "a secret of some length".to_owned()),
+            (
+                "CHAT".to_owned(),
+                "https://chat.example.test/services/T0/B0/x".to_owned(),
+            ),
+        ];
         load(&flags, &environment)
             .map_err(|mistakes| mistakes.into_iter().map(|mistake| mistake.message).collect())
     }

@@ -200,6 +200,8 @@ fn settings(site: &Site, listen: SocketAddr) -> Result<Settings, Failure> {
         hooks: Vec::new(),
         forges: Vec::new(),
         webhooks: Vec::new(),
+        signals: Vec::new(),
+        alerts: Vec::new(),
         public_url: None,
     })
 }
