@@ -8,6 +8,7 @@
 mod commit;
 mod event;
 mod finding;
+mod fleet;
 mod id;
 mod path;
 mod plan;
@@ -26,6 +27,10 @@ pub use commit::{
 };
 pub use event::{BookmarkEvent, GoawayEvent, StatusEvent, VersionEvent, VersionEventWith};
 pub use finding::{Finding, Related, Severity, Span};
+pub use fleet::{
+    Assigned, ConfigCounts, Drift, FleetView, InstancePage, InstanceView, Liveness, Ran, Standing,
+    VersionCounts,
+};
 pub use id::{BranchName, CommitId, ConfigName, Digest, Generation, HookName, IdError, InstanceId, RepoName};
 pub use path::{PathError, RepoPath};
 pub use plan::{PlanView, PlannedConfig};
@@ -35,8 +40,8 @@ pub use repo::{
     HookAnswer, HookOutcome, RepoList, RepoView, SourceState,
 };
 pub use report::{
-    ConfigReport, FailPhase, InstancePage, InstanceReport, InstanceView, ReportAnswer, ReportAnswerWith,
-    ReportError, ReportState, Running, ValueSource,
+    ConfigReport, FailPhase, InstanceReport, ReportAnswer, ReportAnswerWith, ReportError, ReportState,
+    Running, ValueSource,
 };
 pub use rollback::{
     ReleaseRequest, RollbackList, RollbackMode, RollbackRequest, RollbackStage, RollbackView,

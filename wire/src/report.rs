@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::event::VersionEventWith;
-use crate::id::{CommitId, ConfigName, Digest, Generation, InstanceId};
-use crate::time::Timestamp;
+use crate::id::{CommitId, ConfigName, Digest, Generation};
 
 /// Everything an instance holds, as one statement.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +52,7 @@ pub struct ConfigReport {
 }
 
 /// Content that a program runs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Running {
     /// Commit at which the content became what it is.
     pub version: CommitId,
@@ -171,6 +170,8 @@ pub enum ValueSource {
     Unconfirmed,
     /// The program's own default.
     Default,
+    /// Set at the instance's own place, whatever the server says.
+    Pinned,
     /// A word this version does not know.
     #[serde(other)]
     Other,
@@ -184,6 +185,7 @@ impl ValueSource {
             Self::LastKnownGood => "last_known_good",
             Self::Unconfirmed => "unconfirmed",
             Self::Default => "default",
+            Self::Pinned => "pinned",
             Self::Other => "other",
         }
     }
@@ -192,7 +194,7 @@ impl ValueSource {
         clippy::trivially_copy_pass_by_ref,
         reason = "serde passes the field by reference"
     )]
-    fn is_server(&self) -> bool {
+    pub(crate) fn is_server(&self) -> bool {
         *self == Self::Server
     }
 }
@@ -220,26 +222,4 @@ pub struct ReportAnswerWith<D> {
     /// Configs it reported that the tip does not have.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<ConfigName>,
-}
-
-/// The newest report of one instance (`GET …/instances/{instance}`).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InstanceView {
-    /// Who reported.
-    pub instance: InstanceId,
-    /// When the newest report was taken.
-    pub reported_at: Timestamp,
-    /// The report.
-    #[serde(flatten)]
-    pub report: InstanceReport,
-}
-
-/// One page of instances (`GET …/instances`), by id.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InstancePage {
-    /// Instances that match.
-    pub instances: Vec<InstanceView>,
-    /// Give it as `after` for the next page; absent on the last one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<InstanceId>,
 }

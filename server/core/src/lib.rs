@@ -24,8 +24,10 @@ pub use command::{Arrival, Command, Due, Effect, Ordered, Refusal};
 pub use content::Content;
 pub use control::{Accepted, ConfigFacts, FenceCheck, GENERATION_GAP_MAX, Hold, RepoState, Target};
 pub use fleet::{
-    CLIENT_BYTES_MAX, Fleet, FleetFull, Heartbeat, INSTANCES_MAX, InstanceFilter, LISTING_SCAN_MAX, Listing,
-    MESSAGE_BYTES_MAX, Moment, REPORT_CONFIGS_MAX, REPORTS_BYTES_MAX, SILENCE_MAX_MS, Taken, Uptime,
+    CLIENT_BYTES_MAX, Fleet, FleetFull, HISTORY_MAX, HISTORY_TOTAL_MAX, Heartbeat, INSTANCES_MAX,
+    InstanceFilter, KeptInstance, KeptSeat, LISTING_SCAN_MAX, Left, Listing, MESSAGE_BYTES_MAX, Moment,
+    REPORT_CONFIGS_MAX, REPORTS_BYTES_MAX, Reported, SILENCE_MAX_MS, StateWanted, Taken, Uptime,
+    VERSIONS_COUNTED_MAX, count, drift,
 };
 pub use hold::Withheld;
 pub use rollback::{Decision, Rollback, RollbackState, Sight, StandIns, Undone};

@@ -5,25 +5,33 @@
 //! of a config are found without looking at anybody else. What is deliberately absent: a disk, and what an instance
 //! should hold.
 
+mod counts;
 mod filter;
+mod history;
+mod kept;
 mod liveness;
 mod places;
 mod seat;
 mod tidy;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
 use std::sync::Arc;
 
-use headwater_wire::{ConfigName, Generation, InstanceId, InstanceReport, InstanceView};
+use headwater_wire::{ConfigName, Generation, InstanceId, InstanceReport, Timestamp};
 
-pub use self::filter::InstanceFilter;
+pub use self::counts::{VERSIONS_COUNTED_MAX, count, drift};
+pub use self::filter::{InstanceFilter, StateWanted};
+use self::history::{Archive, Heard};
+pub use self::history::{HISTORY_MAX, HISTORY_TOTAL_MAX};
+pub use self::kept::{KeptInstance, KeptSeat};
 pub use self::liveness::{Heartbeat, Moment, Uptime};
 use self::liveness::{Presence, liveness, silent_ms};
 use self::places::{Place, Places};
 use self::seat::Seat;
 pub use self::tidy::{CLIENT_BYTES_MAX, MESSAGE_BYTES_MAX};
 use self::tidy::{tidy, weight};
+pub use self::told::Listing;
 use crate::rollout::Member;
 
 /// Instances remembered of one repository.
@@ -46,14 +54,27 @@ pub struct Fleet {
     entries: Places<Entry>,
     /// Who has, or had in the life before, which config.
     seats: BTreeMap<ConfigName, BTreeMap<Place, Seat>>,
+    archive: Archive,
     bytes: usize,
+    changes: u64,
     /// Nobody can have been silent for long enough before this moment, so there is no use in looking.
     sweep_from: Option<Uptime>,
 }
 
+/// The newest report of one instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reported {
+    /// Who reported.
+    pub instance: InstanceId,
+    /// When it was taken.
+    pub reported_at: Timestamp,
+    /// What it says.
+    pub report: InstanceReport,
+}
+
 #[derive(Debug)]
 struct Entry {
-    view: Arc<InstanceView>,
+    reported: Arc<Reported>,
     heard: Moment,
     presence: Presence,
     /// Configs of the life before that this one has not named yet: it may only just have begun.
@@ -80,13 +101,18 @@ pub struct FleetFull {
     pub instances: usize,
 }
 
-/// One page of a listing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Listing {
-    /// Instances that match, by id.
-    pub instances: Vec<Arc<InstanceView>>,
-    /// The last instance that was looked at, if there are more behind it.
-    pub next: Option<InstanceId>,
+/// What became of a word that an instance ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// It is gone.
+    Gone,
+    /// Nobody of this name has reported.
+    Unknown,
+    /// A newer life of it has reported, which goes on.
+    Newer {
+        /// Its incarnation.
+        incarnation: u64,
+    },
 }
 
 impl Fleet {
@@ -109,37 +135,62 @@ impl Fleet {
         instance: &InstanceId,
         report: InstanceReport,
         now: Moment,
-    ) -> Result<(Taken, Arc<InstanceView>), FleetFull> {
+    ) -> Result<(Taken, Arc<Reported>), FleetFull> {
         let order = |report: &InstanceReport| (report.incarnation, report.seq);
         let place = self.ids.get(instance).copied();
+        let mut before = None;
         if let Some(entry) = place.and_then(|place| self.entries.get_mut(place)) {
-            let newest = order(&entry.view.report);
-            if order(&report) < newest {
-                return Ok((Taken::Older, entry.view.clone()));
+            let newest = order(&entry.reported.report);
+            // That a life ends is its last word, whatever comes late.
+            let is_over = entry.presence == Presence::Gone && report.incarnation <= newest.0;
+            if is_over || order(&report) < newest {
+                return Ok((Taken::Older, entry.reported.clone()));
             }
+            before = Some(entry.heard.at);
             entry.heard = now;
             entry.presence = Presence::Heard;
             if order(&report) == newest {
-                return Ok((Taken::Again, entry.view.clone()));
+                return Ok((Taken::Again, entry.reported.clone()));
             }
         }
         let report = tidy(report);
         let bytes = weight(instance, &report);
         self.make_room(instance, bytes, now.uptime)?;
-        let view = Arc::new(InstanceView {
+        let reported = Arc::new(Reported {
             instance: instance.clone(),
             reported_at: now.at,
             report,
         });
         let entry = Entry {
-            view: view.clone(),
+            reported: reported.clone(),
             heard: now,
             presence: Presence::Heard,
             carried: BTreeSet::new(),
             bytes,
         };
-        self.put(entry);
-        Ok((Taken::Newer, view))
+        self.put(entry, before);
+        Ok((Taken::Newer, reported))
+    }
+
+    /// Takes the word of an instance that it ends: of one life, or of the newest. It is remembered, but is no member
+    /// of anything any more until another life of it reports.
+    pub fn leave(&mut self, instance: &InstanceId, incarnation: Option<u64>, now: Moment) -> Left {
+        let place = self.ids.get(instance).copied();
+        let Some(entry) = place.and_then(|place| self.entries.get_mut(place)) else {
+            return Left::Unknown;
+        };
+        let newest = entry.reported.report.incarnation;
+        if incarnation.is_some_and(|incarnation| incarnation < newest) {
+            return Left::Newer { incarnation: newest };
+        }
+        if entry.presence != Presence::Gone {
+            entry.presence = Presence::Gone;
+            entry.heard = now;
+            self.changes += 1;
+            // It gives way before those that may only be silent.
+            self.sweep_from = None;
+        }
+        Left::Gone
     }
 
     /// Notes that an instance was given a directive: from now on its restarts are this one's.
@@ -152,8 +203,8 @@ impl Fleet {
     }
 
     /// The newest report of one instance.
-    pub fn get(&self, instance: &InstanceId) -> Option<&Arc<InstanceView>> {
-        self.entry(instance).map(|entry| &entry.view)
+    pub fn get(&self, instance: &InstanceId) -> Option<&Arc<Reported>> {
+        self.entry(instance).map(|entry| &entry.reported)
     }
 
     /// The instances that have a config, in no particular order.
@@ -169,9 +220,9 @@ impl Fleet {
             let entry = self.entries.get(*place)?;
             let silent_ms = entry.silent_ms(now);
             Some(Member {
-                instance: &entry.view.instance,
-                labels: &entry.view.report.labels,
-                report: entry.view.report.configs.get(config)?,
+                instance: &entry.reported.instance,
+                labels: &entry.reported.report.labels,
+                report: entry.reported.report.configs.get(config)?,
                 liveness: liveness(entry.presence, silent_ms, self.heartbeat)?,
                 silent_ms,
                 told: seat.told,
@@ -180,27 +231,14 @@ impl Fleet {
         })
     }
 
-    /// Instances behind `after` that match, at most `limit`. A page may be shorter although more follow.
-    pub fn list(&self, filter: &InstanceFilter, after: Option<&InstanceId>, limit: usize) -> Listing {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut rest = self.ids.range::<InstanceId, _>((from, Bound::Unbounded));
-        let mut listing = Listing::default();
-        let mut last = None;
-        for (instance, place) in rest.by_ref().take(LISTING_SCAN_MAX) {
-            last = Some(instance);
-            let shown = self
-                .entries
-                .get(*place)
-                .filter(|entry| filter.matches(&entry.view.report));
-            listing.instances.extend(shown.map(|entry| entry.view.clone()));
-            if listing.instances.len() >= limit {
-                break;
-            }
-        }
-        if rest.next().is_some() {
-            listing.next = last.cloned();
-        }
-        listing
+    /// Configs that instances report.
+    pub fn configs(&self) -> impl Iterator<Item = &ConfigName> {
+        self.seats.keys()
+    }
+
+    /// Counts what would be worth keeping; a heartbeat that says nothing new is not.
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Number of instances remembered.
@@ -217,38 +255,46 @@ impl Fleet {
         self.entries.get(*self.ids.get(instance)?)
     }
 
-    /// Puts the entry of an instance in the place of the one before, with its seats.
-    fn put(&mut self, mut entry: Entry) {
-        let view = entry.view.clone();
+    /// Puts the entry of an instance in the place of the one before, which was last heard at `before`.
+    fn put(&mut self, mut entry: Entry, before: Option<Timestamp>) {
+        let reported = entry.reported.clone();
+        let heard = Heard {
+            before,
+            now: entry.heard.at,
+            incarnation: reported.report.incarnation,
+        };
         self.bytes += entry.bytes;
-        let place = match self.ids.get(&view.instance).copied() {
+        let place = match self.ids.get(&reported.instance).copied() {
             Some(place) => {
-                self.follow(place, &mut entry);
-                if let Some(before) = self.entries.get_mut(place) {
-                    self.bytes -= before.bytes;
-                    *before = entry;
+                self.follow(place, &mut entry, before);
+                if let Some(old) = self.entries.get_mut(place) {
+                    self.bytes -= old.bytes;
+                    self.changes += u64::from(says_more_than(&reported.report, &old.reported.report));
+                    *old = entry;
                 }
                 place
             }
             None => {
+                self.changes += 1;
                 let place = self.entries.add(entry);
-                self.ids.insert(view.instance.clone(), place);
+                self.ids.insert(reported.instance.clone(), place);
                 place
             }
         };
-        for (config, report) in &view.report.configs {
+        for (config, report) in &reported.report.configs {
             let seats = self.seats.entry(config.clone()).or_default();
-            seats.entry(place).or_default().hear(report);
+            let seat = seats.entry(place).or_default();
+            seat.hear(report, heard, &mut self.archive);
         }
     }
 
     /// What of the entry in `place` goes on in the one that takes its place. A new life keeps the seats of the one
     /// before for as long as it has not named others; in one life, what is no longer named is over.
-    fn follow(&mut self, place: Place, entry: &mut Entry) {
+    fn follow(&mut self, place: Place, entry: &mut Entry, heard_before: Option<Timestamp>) {
         let Some(before) = self.entries.get(place) else {
             return;
         };
-        let (old, new) = (&before.view.report, &entry.view.report);
+        let (old, new) = (&before.reported.report, &entry.reported.report);
         let is_new_life = new.incarnation > old.incarnation;
         let named = old.configs.keys().map(|config| (config, is_new_life));
         let carried = before.carried.iter().map(|config| (config, !is_new_life));
@@ -260,10 +306,13 @@ impl Fleet {
             if new.configs.contains_key(config) {
                 continue;
             }
-            if goes_on {
-                entry.carried.insert(config.clone());
-            } else {
-                vacate(&mut self.seats, config, place);
+            if !goes_on {
+                vacate(&mut self.seats, config, place, &mut self.archive);
+                continue;
+            }
+            entry.carried.insert(config.clone());
+            if let (Some(seats), Some(at), true) = (self.seats.get_mut(config), heard_before, is_new_life) {
+                seats.entry(place).and_modify(|seat| seat.history.end(at));
             }
         }
     }
@@ -275,8 +324,9 @@ impl Fleet {
         };
         if let Some(entry) = self.entries.remove(place) {
             self.bytes -= entry.bytes;
-            for config in entry.view.report.configs.keys().chain(&entry.carried) {
-                vacate(&mut self.seats, config, place);
+            self.changes += 1;
+            for config in entry.configs() {
+                vacate(&mut self.seats, config, place, &mut self.archive);
             }
         }
     }
@@ -305,12 +355,13 @@ impl Fleet {
     }
 
     fn sweep(&mut self, now: Uptime) {
-        let is_over = |entry: &&Entry| entry.silent_ms(now) > SILENCE_MAX_MS;
+        let is_over =
+            |entry: &&Entry| entry.presence == Presence::Gone || entry.silent_ms(now) > SILENCE_MAX_MS;
         let over: Vec<InstanceId> = self
             .entries
             .iter()
             .filter(is_over)
-            .map(|entry| entry.view.instance.clone())
+            .map(|entry| entry.reported.instance.clone())
             .collect();
         for instance in &over {
             self.forget(instance);
@@ -325,14 +376,32 @@ impl Entry {
     fn silent_ms(&self, now: Uptime) -> u64 {
         silent_ms(self.presence, self.heard.uptime, now)
     }
+
+    /// Every config that it has a seat of.
+    fn configs(&self) -> impl Iterator<Item = &ConfigName> {
+        self.reported.report.configs.keys().chain(&self.carried)
+    }
+}
+
+/// Whether a report tells anything but that it is the next one.
+fn says_more_than(new: &InstanceReport, old: &InstanceReport) -> bool {
+    (new.incarnation, &new.labels, &new.client, &new.configs)
+        != (old.incarnation, &old.labels, &old.client, &old.configs)
 }
 
 /// Takes a seat away.
-fn vacate(seats: &mut BTreeMap<ConfigName, BTreeMap<Place, Seat>>, config: &ConfigName, place: Place) {
+fn vacate(
+    seats: &mut BTreeMap<ConfigName, BTreeMap<Place, Seat>>,
+    config: &ConfigName,
+    place: Place,
+    archive: &mut Archive,
+) {
     let Some(of_config) = seats.get_mut(config) else {
         return;
     };
-    of_config.remove(&place);
+    if let Some(seat) = of_config.remove(&place) {
+        seat.history.drop_from(archive);
+    }
     if of_config.is_empty() {
         seats.remove(config);
     }

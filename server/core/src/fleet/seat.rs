@@ -6,13 +6,17 @@
 
 use headwater_wire::{ConfigReport, Generation};
 
+use super::history::{Archive, Heard, History};
+
 /// One config of one instance.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Seat {
     /// Number of the newest directive that it was given, as far as is known.
     pub told: Generation,
     /// How often it began anew since then.
     pub restarts: u32,
+    /// What it ran.
+    pub history: History,
 }
 
 impl Seat {
@@ -30,7 +34,8 @@ impl Seat {
     }
 
     /// It has said where it stands. A directive that it has seen was given to it, by whomever.
-    pub(super) fn hear(&mut self, report: &ConfigReport) {
+    pub(super) fn hear(&mut self, report: &ConfigReport, heard: Heard, archive: &mut Archive) {
         self.give(report.generation);
+        self.history.note(report, heard, archive);
     }
 }

@@ -1,8 +1,11 @@
-use headwater_wire::{CommitId, ConfigReport, FailPhase, ReportError, ReportState, Running, Timestamp};
+use headwater_wire::{
+    Assigned, CommitId, ConfigReport, Drift, FailPhase, InstanceView, ReportError, ReportState, Running,
+    Timestamp, ValueSource,
+};
 use proptest::prelude::*;
 
 use super::*;
-use crate::rollout::{Liveness, Standing};
+use crate::rollout::{Liveness, Selector, Standing};
 
 const WALL: Timestamp = Timestamp(1_700_000_000_000);
 const NOW: Moment = Moment {
@@ -26,6 +29,14 @@ fn version(digit: char) -> CommitId {
     digit.to_string().repeat(40).parse().unwrap()
 }
 
+fn nothing(_: &Reported, _: &ConfigName) -> Option<Assigned> {
+    None
+}
+
+fn labels(region: &str) -> Selector {
+    Selector::of(&BTreeMap::from([("region".to_owned(), region.to_owned())]))
+}
+
 fn report(incarnation: u64, seq: u64) -> InstanceReport {
     InstanceReport {
         incarnation,
@@ -38,13 +49,26 @@ fn running(digit: char, state: ReportState) -> ConfigReport {
     ConfigReport {
         running: Some(Running {
             version: version(digit),
-            digest: format!("sha256:{}", "0".repeat(64)).parse().unwrap(),
+            digest: digest(digit),
         }),
         generation: Generation(1),
         state,
         error: None,
         prepared: None,
         source: headwater_wire::ValueSource::Server,
+    }
+}
+
+fn digest(digit: char) -> headwater_wire::Digest {
+    format!("sha256:{}", digit.to_string().repeat(64))
+        .parse()
+        .unwrap()
+}
+
+fn running_nothing() -> ConfigReport {
+    ConfigReport {
+        running: None,
+        ..running('0', ReportState::Pending)
     }
 }
 
@@ -172,7 +196,7 @@ fn a_listing_is_filtered_by_one_and_the_same_config() {
         .unwrap();
     fleet.take(&id(3), report(1, 1), NOW).unwrap();
     let shown = |filter: &InstanceFilter| -> Vec<String> {
-        let listing = fleet.list(filter, None, 10);
+        let listing = fleet.list(filter, (None, 10), NOW.uptime, nothing);
         assert_eq!(listing.next, None);
         let ids = listing.instances.iter();
         ids.map(|view| view.instance.to_string()).collect()
@@ -180,7 +204,7 @@ fn a_listing_is_filtered_by_one_and_the_same_config() {
     let none = InstanceFilter::default();
     assert_eq!(shown(&none), ["i-000001", "i-000002", "i-000003"]);
     let failed = InstanceFilter {
-        state: Some(ReportState::Failed),
+        state: Some(StateWanted::Reported(ReportState::Failed)),
         ..none.clone()
     };
     assert_eq!(shown(&failed), ["i-000001"]);
@@ -190,14 +214,14 @@ fn a_listing_is_filtered_by_one_and_the_same_config() {
     };
     assert!(shown(&failed_elsewhere).is_empty());
     let mixed = InstanceFilter {
-        state: Some(ReportState::Failed),
+        state: Some(StateWanted::Reported(ReportState::Failed)),
         version: Some(version('a')),
         ..none.clone()
     };
     assert!(shown(&mixed).is_empty());
     let in_us = InstanceFilter {
         version: Some(version('a')),
-        labels: BTreeMap::from([("region".to_owned(), "us".to_owned())]),
+        labels: labels("us"),
         ..none
     };
     assert_eq!(shown(&in_us), ["i-000002"]);
@@ -211,13 +235,14 @@ fn a_listing_that_finds_nothing_for_long_says_where_to_go_on() {
         fleet.take(&id(number), report(1, 1), NOW).unwrap();
     }
     let failed = InstanceFilter {
-        state: Some(ReportState::Failed),
+        state: Some(StateWanted::Reported(ReportState::Failed)),
         ..InstanceFilter::default()
     };
-    let first = fleet.list(&failed, None, 100);
+    let first = fleet.list(&failed, (None, 100), NOW.uptime, nothing);
     assert!(first.instances.is_empty());
     assert_eq!(first.next, Some(id(LISTING_SCAN_MAX - 1)));
-    assert_eq!(fleet.list(&failed, first.next.as_ref(), 100), Listing::default());
+    let second = fleet.list(&failed, (first.next.as_ref(), 100), NOW.uptime, nothing);
+    assert_eq!(second, Listing::default());
 }
 
 proptest! {
@@ -249,7 +274,7 @@ proptest! {
         }
         let (mut after, mut seen) = (None, Vec::new());
         loop {
-            let page = fleet.list(&InstanceFilter::default(), after.as_ref(), limit);
+            let page = fleet.list(&InstanceFilter::default(), (after.as_ref(), limit), NOW.uptime, nothing);
             seen.extend(page.instances.iter().map(|view| view.instance.clone()));
             after = page.next;
             if after.is_none() {
@@ -428,14 +453,346 @@ proptest! {
             for bit in 0..3 {
                 let indexed: BTreeSet<&InstanceId> =
                     fleet.members(&name(bit), NOW.uptime).map(|member| member.instance).collect();
-                let reporting = fleet.entries.iter().filter(|entry| entry.view.report.configs.contains_key(&name(bit)));
-                prop_assert_eq!(indexed, reporting.map(|entry| &entry.view.instance).collect());
+                let reporting = fleet.entries.iter().filter(|entry| entry.reported.report.configs.contains_key(&name(bit)));
+                prop_assert_eq!(indexed, reporting.map(|entry| &entry.reported.instance).collect());
             }
             prop_assert_eq!(fleet.ids.len(), fleet.entries.iter().count());
             prop_assert_eq!(fleet.bytes, fleet.entries.iter().map(|entry| entry.bytes).sum::<usize>());
+            let histories = fleet.seats.values().flat_map(BTreeMap::values).map(|seat| seat.history.newest_first().count());
+            prop_assert_eq!(fleet.archive.len(), histories.sum::<usize>());
             let seats: usize = fleet.seats.values().map(BTreeMap::len).sum();
-            let held = |entry: &Entry| entry.view.report.configs.len() + entry.carried.len();
+            let held = |entry: &Entry| entry.reported.report.configs.len() + entry.carried.len();
             prop_assert_eq!(seats, fleet.entries.iter().map(held).sum::<usize>());
         }
+    }
+}
+
+fn heard(fleet: &mut Fleet, number: usize, report: InstanceReport, now: Moment) {
+    fleet.take(&id(number), report, now).unwrap();
+}
+
+fn one(digit: char, state: ReportState) -> InstanceReport {
+    with(1, &[("app", running(digit, state))], &[])
+}
+
+fn assigned_a(_: &Reported, _: &ConfigName) -> Option<Assigned> {
+    assigned_to_all()
+}
+
+fn assigned_to_all() -> Option<Assigned> {
+    Some(Assigned {
+        version: version('a'),
+        digest: digest('a'),
+        generation: Generation(1),
+    })
+}
+
+fn ids(listing: &Listing) -> Vec<String> {
+    listing
+        .instances
+        .iter()
+        .map(|view| view.instance.to_string())
+        .collect()
+}
+
+/// Four instances: in order, behind, silent for long, and one that does as it likes.
+fn mixed() -> Fleet {
+    let mut fleet = Fleet::default();
+    heard(&mut fleet, 1, one('a', ReportState::Confirmed), later(300_000));
+    heard(&mut fleet, 2, one('b', ReportState::Failed), later(300_000));
+    heard(&mut fleet, 3, one('a', ReportState::Confirmed), NOW);
+    let pinned = ConfigReport {
+        running: None,
+        source: ValueSource::Pinned,
+        ..running('a', ReportState::Applied)
+    };
+    heard(&mut fleet, 4, with(1, &[("app", pinned)], &[]), later(300_000));
+    fleet
+}
+
+#[test]
+fn silence_is_never_counted_as_success() {
+    let fleet = mixed();
+    let at = later(300_000).uptime;
+    let counts = count(fleet.members(&config(), at), |_| assigned_to_all());
+    assert_eq!(
+        (counts.instances, counts.live, counts.stale, counts.lost),
+        (4, 3, 0, 1)
+    );
+    assert_eq!((counts.in_sync, counts.divergent, counts.pinned), (1, 1, 1));
+    let of = |digit| {
+        let mut versions = counts.versions.iter();
+        versions
+            .find(|counts| counts.version == Some(version(digit)))
+            .unwrap()
+    };
+    assert_eq!(of('a').states, BTreeMap::from([(ReportState::Confirmed, 1)]));
+    assert_eq!(of('a').unknown, 1);
+    assert_eq!(of('b').states, BTreeMap::from([(ReportState::Failed, 1)]));
+}
+
+#[test]
+fn of_very_many_versions_the_rest_is_one_count() {
+    let mut fleet = Fleet::default();
+    for number in 0..VERSIONS_COUNTED_MAX + 20 {
+        let running = Running {
+            version: format!("{number:040x}").parse().unwrap(),
+            digest: digest('a'),
+        };
+        let config = ConfigReport {
+            running: Some(running),
+            ..running_nothing()
+        };
+        heard(&mut fleet, number, with(1, &[("app", config)], &[]), NOW);
+    }
+    let counts = count(fleet.members(&config(), NOW.uptime), |_| None);
+    assert_eq!(counts.versions.len(), VERSIONS_COUNTED_MAX + 1);
+    let rest = counts.versions.last().unwrap();
+    assert_eq!((rest.rest, rest.states[&ReportState::Pending]), (true, 20));
+}
+
+#[test]
+fn a_listing_is_filtered_by_each_axis_alone() {
+    let fleet = mixed();
+    let shown =
+        |filter: InstanceFilter| ids(&fleet.list(&filter, (None, 10), later(300_000).uptime, assigned_a));
+    let state = |state| InstanceFilter {
+        state: Some(state),
+        ..InstanceFilter::default()
+    };
+    assert_eq!(shown(state(StateWanted::Unknown)), ["i-000003"]);
+    assert_eq!(
+        shown(state(StateWanted::Reported(ReportState::Confirmed))),
+        ["i-000001"]
+    );
+    let drift = |drift| InstanceFilter {
+        drift: Some(drift),
+        ..InstanceFilter::default()
+    };
+    assert_eq!(shown(drift(Drift::InSync)), ["i-000001", "i-000003"]);
+    assert_eq!(shown(drift(Drift::Divergent)), ["i-000002"]);
+    assert_eq!(shown(drift(Drift::Pinned)), ["i-000004"]);
+    let lost = InstanceFilter {
+        liveness: Some(headwater_wire::Liveness::Lost),
+        ..InstanceFilter::default()
+    };
+    assert_eq!(shown(lost), ["i-000003"]);
+}
+
+#[test]
+fn labels_are_asked_for_by_globs() {
+    let mut fleet = Fleet::default();
+    for (number, region) in [(1, "eu-west"), (2, "us-east")] {
+        heard(&mut fleet, number, with(1, &[], &[("region", region)]), NOW);
+    }
+    let filter = InstanceFilter {
+        labels: labels("eu-*"),
+        ..InstanceFilter::default()
+    };
+    assert_eq!(
+        ids(&fleet.list(&filter, (None, 10), NOW.uptime, nothing)),
+        ["i-000001"]
+    );
+    assert_eq!(labels("{").broken(), Some("region"));
+}
+
+#[test]
+fn who_says_that_it_ends_is_no_member_and_is_still_known() {
+    let mut fleet = mixed();
+    let now = later(300_000);
+    assert_eq!(fleet.leave(&id(9), None, now), Left::Unknown);
+    assert_eq!(fleet.leave(&id(1), Some(0), now), Left::Newer { incarnation: 1 });
+    for _ in 0..2 {
+        assert_eq!(fleet.leave(&id(1), Some(1), now), Left::Gone);
+    }
+    assert_eq!(fleet.members(&config(), now.uptime).count(), 3);
+    assert_eq!(
+        ids(&fleet.list(&InstanceFilter::default(), (None, 1), now.uptime, nothing)),
+        ["i-000002"]
+    );
+    let gone = fleet.view(&id(1), now.uptime, nothing).unwrap();
+    assert_eq!(gone.liveness, headwater_wire::Liveness::Gone);
+    // What comes late of that life counts for nothing; the next one is here again, and has begun anew.
+    let late = with(7, &[("app", running('a', ReportState::Applied))], &[]);
+    assert_eq!(fleet.take(&id(1), late.clone(), now).unwrap().0, Taken::Older);
+    let next = InstanceReport {
+        incarnation: 2,
+        ..late
+    };
+    assert_eq!(fleet.take(&id(1), next, now).unwrap().0, Taken::Newer);
+    let back = fleet
+        .members(&config(), now.uptime)
+        .find(|member| *member.instance == id(1));
+    assert_eq!(back.unwrap().restarts, 1);
+}
+
+#[test]
+fn who_is_gone_makes_room_before_anybody_else() {
+    let mut fleet = mixed();
+    fleet.leave(&id(1), None, later(1));
+    fleet.bytes += REPORTS_BYTES_MAX;
+    fleet.take(&id(5), report(1, 1), later(2)).unwrap_err();
+    assert!(fleet.get(&id(1)).is_none());
+    assert_eq!(fleet.len(), 3);
+}
+
+#[test]
+fn what_an_instance_ran_is_told_by_when_it_was_heard() {
+    let mut fleet = Fleet::default();
+    let mut seq = 0;
+    let mut say = |fleet: &mut Fleet, digit, state, ms| {
+        seq += 1;
+        let report = with(seq, &[("app", running(digit, state))], &[]);
+        heard(fleet, 1, report, later(ms));
+    };
+    say(&mut fleet, 'a', ReportState::Confirmed, 0);
+    say(&mut fleet, 'a', ReportState::Confirmed, 30_000);
+    say(&mut fleet, 'b', ReportState::Applied, 60_000);
+    say(&mut fleet, 'b', ReportState::Applied, 90_000);
+    let told = |at: Option<u64>| {
+        let at = at.map(|ms| later(ms).at);
+        let ran = fleet.history(&id(1), at).remove(&config()).unwrap_or_default();
+        let short = |ran: &headwater_wire::Ran| {
+            let version = ran
+                .running
+                .as_ref()
+                .unwrap()
+                .version
+                .as_str()
+                .chars()
+                .next()
+                .unwrap();
+            (version, ran.from.ms_since(WALL), ran.until.ms_since(WALL))
+        };
+        ran.iter().map(short).collect::<Vec<_>>()
+    };
+    let (a, b) = (('a', 0, 30_000), ('b', 60_000, 90_000));
+    assert_eq!(told(None), [b, a]);
+    assert_eq!(
+        (told(Some(10_000)), told(Some(45_000)), told(Some(60_000))),
+        (vec![a], vec![a], vec![b])
+    );
+    assert!(fleet.history(&id(1), Some(Timestamp(WALL.0 - 1))).is_empty());
+    assert!(fleet.history(&id(2), None).is_empty());
+}
+
+#[test]
+fn a_history_has_an_end() {
+    let mut fleet = Fleet::default();
+    for seq in 1..100 {
+        let state = if seq % 2 == 0 {
+            ReportState::Applied
+        } else {
+            ReportState::Pending
+        };
+        heard(
+            &mut fleet,
+            1,
+            with(seq, &[("app", running('a', state))], &[]),
+            later(seq),
+        );
+    }
+    let history = fleet.history(&id(1), None).remove(&config()).unwrap();
+    assert_eq!(history.len(), HISTORY_MAX);
+    assert_eq!(history[0].from, later(99).at);
+    // Where everybody together has too many, each gives its own oldest for a new one.
+    fleet.archive = Archive::full();
+    let before = fleet.archive.len();
+    heard(
+        &mut fleet,
+        1,
+        with(100, &[("app", running('b', ReportState::Failed))], &[]),
+        later(100),
+    );
+    assert_eq!(fleet.archive.len(), before);
+}
+
+fn reopened(fleet: &Fleet, now: Moment) -> Fleet {
+    let kept = fleet.kept(None, usize::MAX, now.uptime);
+    let kept = serde_json::from_slice::<Vec<KeptInstance>>(&serde_json::to_vec(&kept).unwrap()).unwrap();
+    let mut again = Fleet::default();
+    for instance in kept {
+        again.recall(instance, Uptime(0)).unwrap();
+    }
+    again
+}
+
+#[test]
+fn whom_an_earlier_process_heard_is_stale_until_it_is_heard_again() {
+    let mut fleet = mixed();
+    let saved = later(310_000);
+    fleet.leave(&id(4), None, saved);
+    let mut fleet = reopened(&fleet, saved);
+    let liveness = |fleet: &Fleet, uptime| {
+        let mut members: Vec<_> = fleet.members(&config(), Uptime(uptime)).collect();
+        members.sort_by_key(|member| member.instance);
+        members
+            .iter()
+            .map(|member| (member.liveness, member.silent_ms))
+            .collect::<Vec<_>>()
+    };
+    // The third was lost before, and the fourth is gone; the others have the time that everybody has.
+    let lost = (Liveness::Lost, 310_000);
+    assert_eq!(
+        liveness(&fleet, 0),
+        [(Liveness::Stale, 0), (Liveness::Stale, 0), lost]
+    );
+    assert_eq!(liveness(&fleet, 299_999)[0].0, Liveness::Stale);
+    assert_eq!(liveness(&fleet, 300_000)[0].0, Liveness::Lost);
+    heard(
+        &mut fleet,
+        1,
+        with(2, &[("app", running('a', ReportState::Confirmed))], &[]),
+        Moment::default(),
+    );
+    assert_eq!(liveness(&fleet, 0)[0].0, Liveness::Live);
+    // It is no newer life than the one before, and what came before is older.
+    let member = fleet
+        .members(&config(), Uptime(0))
+        .find(|member| *member.instance == id(1))
+        .unwrap();
+    assert_eq!(member.restarts, 0);
+    assert_eq!(
+        fleet.take(&id(1), report(0, 9), Moment::default()).unwrap().0,
+        Taken::Older
+    );
+}
+
+proptest! {
+    /// Nothing but being heard is lost by a restart of the service.
+    #[test]
+    fn a_fleet_comes_back_as_it_was_kept(
+        steps in proptest::collection::vec((0..4_usize, 1..4_u64, 0..4_u8, 0..3_u8), 1..40),
+    ) {
+        let mut fleet = Fleet::default();
+        for (seq, (number, incarnation, configs, what)) in (1..).zip(steps) {
+            if what == 0 {
+                fleet.leave(&id(number), None, later(seq));
+                continue;
+            }
+            let named = (0..2).filter(|bit| configs & (1 << bit) != 0);
+            let state = if what == 1 { ReportState::Applied } else { ReportState::Failed };
+            let configs = named.map(|bit| (format!("c{bit}").parse().unwrap(), running('a', state))).collect();
+            heard(&mut fleet, number, InstanceReport { configs, ..report(incarnation, seq) }, later(seq));
+        }
+        let now = later(1_000);
+        let again = reopened(&fleet, now);
+        prop_assert_eq!(again.len(), fleet.len());
+        prop_assert_eq!(again.bytes, fleet.bytes);
+        prop_assert_eq!(again.archive.len(), fleet.archive.len());
+        for number in 0..4 {
+            let seen = |fleet: &Fleet, now: Uptime| fleet.view(&id(number), now, nothing).map(|view| InstanceView {
+                liveness: headwater_wire::Liveness::Other,
+                silent_ms: 0,
+                ..view
+            });
+            prop_assert_eq!(seen(&again, Uptime(0)), seen(&fleet, now.uptime));
+            prop_assert_eq!(again.history(&id(number), None), fleet.history(&id(number), None));
+        }
+        let kept = |fleet: &Fleet, now: Uptime| {
+            let kept = fleet.kept(None, 100, now).into_iter();
+            kept.map(|kept| KeptInstance { silent_ms: 0, ..kept }).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(kept(&again, Uptime(0)), kept(&fleet, now.uptime));
     }
 }

@@ -83,7 +83,7 @@ impl<'a> Directives<'a> {
         let stages = rollout.policy.stages.iter();
         Self {
             rollout,
-            selectors: stages.map(Selector::of).collect(),
+            selectors: stages.map(|stage| Selector::of(&stage.labels)).collect(),
         }
     }
 

@@ -11,7 +11,7 @@ use headwater_wire::InstanceId;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::policy::{Share, StagePolicy};
+use super::policy::Share;
 
 /// Position of an instance in the order of a rollout, spread evenly.
 pub fn rank(salt: &str, instance: &InstanceId) -> u64 {
@@ -61,9 +61,9 @@ impl Threshold {
     }
 }
 
-/// Labels of a stage, ready to be compared.
-#[derive(Debug, Clone)]
-pub(super) struct Selector(Vec<(String, Test)>);
+/// Labels that are asked for, each a glob, ready to be compared.
+#[derive(Debug, Clone, Default)]
+pub struct Selector(Vec<(String, Test)>);
 
 #[derive(Debug, Clone)]
 enum Test {
@@ -92,16 +92,25 @@ impl Test {
 }
 
 impl Selector {
-    pub(super) fn of(stage: &StagePolicy) -> Self {
-        let labels = stage.labels.iter();
+    /// Of globs by label; one that is no glob takes nobody.
+    pub fn of(globs: &BTreeMap<String, String>) -> Self {
+        let tests = globs.iter();
         Self(
-            labels
+            tests
                 .map(|(label, glob)| (label.clone(), Test::of(glob)))
                 .collect(),
         )
     }
 
-    pub(super) fn takes(&self, labels: &BTreeMap<String, String>) -> bool {
+    /// A label whose glob is none, if there is one.
+    pub fn broken(&self) -> Option<&str> {
+        let mut tests = self.0.iter();
+        let broken = tests.find(|(_, test)| matches!(test, Test::Never))?;
+        Some(&broken.0)
+    }
+
+    /// Whether these labels are what is asked for.
+    pub fn takes(&self, labels: &BTreeMap<String, String>) -> bool {
         let mut tests = self.0.iter();
         tests.all(|(label, test)| labels.get(label).is_some_and(|value| test.takes(value)))
     }

@@ -46,7 +46,7 @@ pub use course::{Course, Left, Offer, Offered};
 pub use directive::Directive;
 pub use forecast::{Forecast, forecast};
 pub use immediate::{immediate, immediate_id};
-pub use membership::{Threshold, rank};
+pub use membership::{Selector, Threshold, rank};
 pub use order::{Order, OrderRefused};
 pub use planner::plan;
 pub use policy::{Activation, Policy, Share, StagePolicy};
