@@ -7,8 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use headwater_wire::{
     AcceptRequest, CheckRequest, CheckView, CommitId, CommitPage, CommitView, ConfigList, ConfigName,
-    DiffView, ExplainView, HoldList, InstanceId, InstancePage, InstanceReport, InstanceView, ReleaseRequest,
-    RepoList, RepoName, RepoPath, RepoView, ReportAnswer, RollbackList, RollbackRequest, RollbackView,
+    DiffView, ExplainView, FleetView, HoldList, InstanceId, InstancePage, InstanceReport, InstanceView,
+    ReleaseRequest, RepoList, RepoName, RepoPath, RepoView, ReportAnswer, RollbackList, RollbackRequest,
+    RollbackView, Timestamp,
 };
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName, IF_NONE_MATCH};
 use http::{HeaderValue, StatusCode};
@@ -49,6 +50,16 @@ impl Api {
     pub async fn repos(&self) -> Result<RepoList, ApiError> {
         self.json(Call::get(PathBuilder::new("/v1/repos")), "a list of repositories")
             .await
+    }
+
+    /// `GET /v1/admin/backup`: the decisions of all repositories, for `headwater restore`.
+    pub async fn backup(&self) -> Result<Bytes, ApiError> {
+        let call = Call::get(PathBuilder::new("/v1/admin/backup"));
+        let response = self
+            .connection
+            .send(call.header(ACCEPT, HeaderValue::from_static("*/*")))
+            .await?;
+        self.connection.backup_body(response).await
     }
 
     /// The calls about one repository.
@@ -247,11 +258,20 @@ impl RepoApi {
         self.api.json(Call::get(path), "a page of instances").await
     }
 
-    /// `GET …/instances/{instance}`: the newest report of one instance.
-    pub async fn instance(&self, instance: &InstanceId) -> Result<InstanceView, ApiError> {
-        self.api
-            .json(Call::get(self.instance_path(instance)), "an instance")
-            .await
+    /// `GET …/instances/{instance}`: one instance with what it ran, or with what was last heard of it at a time.
+    pub async fn instance(
+        &self,
+        instance: &InstanceId,
+        at: Option<Timestamp>,
+    ) -> Result<InstanceView, ApiError> {
+        let path = self.instance_path(instance).query_opt("at", at);
+        self.api.json(Call::get(path), "an instance").await
+    }
+
+    /// `GET …/fleet`: how many instances there are of what, of one config or of all.
+    pub async fn fleet(&self, config: Option<&ConfigName>) -> Result<FleetView, ApiError> {
+        let path = self.root().literal("fleet").query_opt("config", config);
+        self.api.json(Call::get(path), "the counts of a fleet").await
     }
 
     /// `GET …/events`: opens a stream, which ends with the first fault; see [`Watch`](crate::Watch) for one that

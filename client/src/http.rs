@@ -23,6 +23,8 @@ use crate::secret::BearerToken;
 
 /// Longest answer, in bytes; the server's own limit for one file is far below.
 const BODY_BYTES_MAX: usize = 16 << 20;
+/// Largest backup.
+const BACKUP_BYTES_MAX: usize = 1 << 30;
 /// Longest description of an error, in bytes.
 const PROBLEM_BYTES_MAX: usize = 1 << 20;
 /// A client of one server, shared by all clones of an `Api`.
@@ -142,6 +144,11 @@ impl Connection {
             stage,
             waited,
         }
+    }
+
+    /// The whole body of a backup, which may be larger than others.
+    pub(crate) async fn backup_body(&self, response: Response<Incoming>) -> Result<Bytes, ApiError> {
+        self.body_within(response.into_body(), BACKUP_BYTES_MAX).await
     }
 
     /// The whole body, within the limit and the deadlines.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use headwater_render::Format;
-use headwater_wire::{CommitId, ConfigName, InstanceId, ReportState};
+use headwater_wire::{CommitId, ConfigName, Drift, InstanceId, Liveness, StateWanted};
 
 use crate::address::PathBuilder;
 use crate::answer::Token;
@@ -121,11 +121,15 @@ impl ExplainQuery {
 pub struct InstancesQuery {
     /// Only those that report this config.
     pub config: Option<ConfigName>,
-    /// Only those where a config is in this state.
-    pub state: Option<ReportState>,
+    /// Only those where a config is in this state; `unknown` finds those that were not heard of lately.
+    pub state: Option<StateWanted>,
     /// Only those that run this version: a commit, a unique beginning of one, or another revision.
     pub version: Option<String>,
-    /// Only those that have all these labels.
+    /// Only those that were heard of like this.
+    pub liveness: Option<Liveness>,
+    /// Only those where this is so of what they run.
+    pub drift: Option<Drift>,
+    /// Only those that have all these labels, whose values are globs.
     pub labels: Labels,
     /// At most so many.
     pub limit: Option<u32>,
@@ -137,8 +141,10 @@ impl InstancesQuery {
     pub(crate) fn all(&self, path: PathBuilder) -> PathBuilder {
         let path = path
             .query_opt("config", self.config.as_ref())
-            .query_opt("state", self.state.map(ReportState::as_str))
-            .query_opt("version", self.version.as_deref());
+            .query_opt("state", self.state.map(StateWanted::as_str))
+            .query_opt("version", self.version.as_deref())
+            .query_opt("liveness", self.liveness.map(Liveness::as_str))
+            .query_opt("drift", self.drift.map(Drift::as_str));
         with_labels(path, &self.labels)
             .query_opt("limit", self.limit)
             .query_opt("after", self.after.as_ref())

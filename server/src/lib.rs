@@ -32,6 +32,7 @@ pub mod sandbox;
 pub mod secret;
 pub mod settings;
 mod signals;
+mod soft_sink;
 pub mod store;
 mod supervisor;
 mod task;

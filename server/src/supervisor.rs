@@ -10,7 +10,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_core::{Fleet, Heartbeat, RepoState, Uptime};
+use headwater_core::{Fleet, KeptInstance, RepoState, Uptime};
 use headwater_wire::{HeadState, RepoName, SourceState};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -32,6 +32,8 @@ use crate::rollouts::driver;
 use crate::sandbox::{self, FilterNeed, Program, Queue, Turn};
 use crate::settings::{RepoSettings, Settings};
 use crate::signals::{Signals, poll};
+use crate::soft_sink::SoftSink;
+use crate::store::soft::{self, Kept};
 use crate::store::{Store, StoreError};
 use crate::webhooks::Webhooks;
 
@@ -98,7 +100,9 @@ pub async fn run_with_reloads(
     let store = Arc::new(Store::open(&settings.data_dir)?);
     probe(&settings).await?;
     let draining = CancellationToken::new();
-    let app = App::new(BTreeMap::new(), draining.clone());
+    let app = App::new(store.clone(), draining.clone());
+    let kept = soft::load(&settings.data_dir);
+    let soft_sink = SoftSink::new(&settings.data_dir, store.clone(), app.clone());
     let address = listener.local_addr().ok();
     let server = serve::serve(
         listener,
@@ -111,6 +115,7 @@ pub async fn run_with_reloads(
         settings,
         queue: Queue::default(),
         store,
+        kept,
         app,
         draining,
         running: BTreeMap::new(),
@@ -120,6 +125,8 @@ pub async fn run_with_reloads(
         pipelines: JoinSet::new(),
     };
     house.furnish()?;
+    let keeping = CancellationToken::new();
+    let keeper = tokio::spawn(soft_sink.run(keeping.clone()));
     info!(
         address = address.map(|a| a.to_string()),
         repos = house.running.len(),
@@ -140,6 +147,10 @@ pub async fn run_with_reloads(
         warn!("the accept loop ended in a panic");
     }
     house.close().await;
+    keeping.cancel();
+    if tokio::time::timeout(CLOSE_DEADLINE, keeper).await.is_err() {
+        warn!("what instances said was not kept in time");
+    }
     info!("stopped");
     Ok(())
 }
@@ -162,12 +173,16 @@ fn rules(settings: &Settings, queue: &Queue) -> Rules {
     }
 }
 
-fn heartbeat(settings: &Settings) -> Heartbeat {
-    let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    Heartbeat {
-        every_ms: ms(settings.fleet.heartbeat),
-        lost_after_ms: ms(settings.fleet.lost_after),
+/// A fleet that remembers the instances that an earlier process heard.
+fn recalled(settings: &Settings, kept: Vec<KeptInstance>) -> Fleet {
+    let mut fleet = Fleet::new(settings.fleet.into());
+    let refused = kept
+        .into_iter()
+        .find_map(|instance| fleet.recall(instance, Uptime::default()).err());
+    if let Some(full) = refused {
+        warn!("not all instances of before are remembered: {full}");
     }
+    fleet
 }
 
 /// Says once how far verdicts are confined on this machine, and does not start if that is not enough.
@@ -197,6 +212,8 @@ struct House {
     /// Where the verdicts of all repositories wait for their turn.
     queue: Queue,
     store: Arc<Store>,
+    /// Instances that an earlier process heard, of repositories that were not started yet.
+    kept: Kept,
     app: App,
     draining: CancellationToken,
     running: BTreeMap<RepoName, Running>,
@@ -298,6 +315,7 @@ impl House {
                 "verdict_deadline",
                 old.verdict_deadline != settings.verdict_deadline,
             ),
+            ("heartbeat or lost_after", old.fleet != settings.fleet),
             (
                 "verdict_bytes_max or sandbox",
                 old.verdict_confinement != settings.verdict_confinement,
@@ -331,7 +349,7 @@ impl House {
         }
     }
 
-    fn assemble(&self, repo: RepoSettings) -> Result<(Running, Pipeline), StartError> {
+    fn assemble(&mut self, repo: RepoSettings) -> Result<(Running, Pipeline), StartError> {
         let webhooks = Webhooks::new(repo.name.clone(), &self.settings.webhooks);
         let rules = Rules {
             webhooks: Some(Arc::new(webhooks)),
@@ -353,15 +371,11 @@ impl House {
             ..Published::default()
         });
         let draining = self.draining.child_token();
+        let kept = self.kept.remove(&repo.name).unwrap_or_default();
         let repo = Arc::new(Repo::new(
             repo,
             board,
-            (
-                rules,
-                self.store.clone(),
-                outward,
-                Fleet::new(heartbeat(&self.settings)),
-            ),
+            (rules, self.store.clone(), outward, recalled(&self.settings, kept)),
             requests,
             draining,
         ));

@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use headwater_client::{Api, InstancesQuery};
+use headwater_server::settings::FleetSettings;
+use headwater_server::store::backup;
 use headwater_tests::git_http::{Fault, GitHttp};
 use headwater_tests::http::{Ask, Reply};
 use headwater_tests::origin::TestOrigin;
 use headwater_tests::server::{Stopped, TestServer};
 use headwater_tests::wait::wait_for;
-use headwater_wire::{ConfigReport, InstanceReport, ReportAnswerWith, ReportState, VersionEventWith};
+use headwater_wire::{
+    CommitId, ConfigReport, InstanceReport, ReportAnswerWith, ReportState, StateWanted, VersionEventWith,
+};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -263,7 +267,7 @@ fn what_is_no_report_is_refused_with_what_is_wrong() {
         );
     }
     assert_eq!(
-        server.ask(&Ask::new("DELETE", &target)).expect(405).code(),
+        server.ask(&Ask::new("POST", &target)).expect(405).code(),
         "method_not_allowed"
     );
     let other = Ask::new("PUT", "/v1/repos/none/instances/i").body("application/json", good.as_bytes());
@@ -340,6 +344,221 @@ fn instances_are_listed_by_what_they_say() {
             "{query}"
         );
     }
+}
+
+fn one(server: &TestServer, instance: &str) -> Value {
+    server.get(&format!("{INSTANCES}/{instance}")).expect(200).json()
+}
+
+fn ids(server: &TestServer, query: &str) -> Vec<String> {
+    let page = server.get(&format!("{INSTANCES}?{query}")).expect(200).json();
+    let instances = page["instances"].as_array().unwrap().iter();
+    instances
+        .map(|view| view["instance"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// Says that it runs what is served, or a made-up digest of it.
+fn runs(server: &TestServer, version: &CommitId, state: &str, digest: Option<&str>) -> Value {
+    let body = server.config("app", None).expect(200).json();
+    let digest = digest.map_or(body["digest"].clone(), Value::from);
+    json!({"app": {"state": state, "generation": body["generation"], "running": {"version": version, "digest": digest}}})
+}
+
+#[test]
+fn progress_liveness_and_drift_are_told_apart() {
+    let (_origin, server, first) = served();
+    let other = format!("sha256:{}", "0".repeat(64));
+    let put = |name: &str, configs: &Value| reported(&server, name, &report((1, 1), configs));
+    put("good", &runs(&server, &first, "confirmed", None));
+    put("other", &runs(&server, &first, "confirmed", Some(&other)));
+    let mut pinned = runs(&server, &first, "applied", None);
+    pinned["app"]["source"] = json!("pinned");
+    put("pinned", &pinned);
+    let drift = |name: &str| one(&server, name)["standings"]["app"]["drift"].clone();
+    assert_eq!(
+        (drift("good"), drift("other"), drift("pinned")),
+        (json!("in_sync"), json!("divergent"), json!("pinned"))
+    );
+    let good = one(&server, "good");
+    assert_eq!(
+        (&good["liveness"], &good["configs"]["app"]["state"]),
+        (&json!("live"), &json!("confirmed"))
+    );
+    assert_eq!(good["standings"]["app"]["assigned"]["version"], first.as_str());
+    assert_eq!(ids(&server, "drift=divergent"), ["other"]);
+    assert_eq!(ids(&server, "state=confirmed"), ["good", "other"]);
+    assert_eq!(ids(&server, "state=unknown"), Vec::<String>::new());
+    let counts = server
+        .get("/v1/repos/default/fleet?config=app")
+        .expect(200)
+        .json();
+    assert_eq!(
+        counts,
+        json!({"instances": 3, "configs": {"app": {
+            "instances": 3, "live": 3, "stale": 0, "lost": 0, "in_sync": 1, "divergent": 1, "pinned": 1,
+            "versions": [{"version": first, "states": {"confirmed": 2, "applied": 1}, "unknown": 0}],
+        }}})
+    );
+    for query in ["drift=sideways", "liveness=undead", "label.a={", "state=dreaming"] {
+        assert_eq!(
+            server.get(&format!("{INSTANCES}?{query}")).expect(400).code(),
+            "bad_request",
+            "{query}"
+        );
+    }
+}
+
+#[test]
+fn who_says_nothing_becomes_unknown_and_is_no_success_any_more() {
+    let origin = TestOrigin::new();
+    let first = set(&origin, 1);
+    let server = Stopped::of(&origin.path_url())
+        .with(|settings| {
+            settings.fleet = FleetSettings {
+                heartbeat: Duration::from_millis(100),
+                lost_after: Duration::from_millis(600),
+            };
+        })
+        .start();
+    server.until_tip(&first);
+    let answer = reported(
+        &server,
+        "i",
+        &report((1, 1), &runs(&server, &first, "confirmed", None)),
+    );
+    assert_eq!(answer["heartbeat_ms"], 100);
+    wait_for("it is lost", || {
+        (one(&server, "i")["liveness"] == "lost").then_some(())
+    });
+    assert_eq!(ids(&server, "state=unknown"), ["i"]);
+    assert_eq!(ids(&server, "state=confirmed"), Vec::<String>::new());
+    let counts = server.get("/v1/repos/default/fleet").expect(200).json();
+    let version = &counts["configs"]["app"]["versions"][0];
+    assert_eq!((&version["unknown"], &version["states"]), (&json!(1), &json!({})));
+    assert_eq!(counts["configs"]["app"]["in_sync"], 0);
+}
+
+#[test]
+fn an_instance_that_ends_is_gone_and_a_newer_life_of_it_is_not() {
+    let (_origin, server, first) = served();
+    let confirmed = runs(&server, &first, "confirmed", None);
+    let leave = |query: &str| server.ask(&Ask::new("DELETE", &format!("{INSTANCES}/i{query}")));
+    assert_eq!(leave("").expect(404).code(), "instance_not_found");
+    reported(&server, "i", &report((5, 1), &confirmed));
+    assert_eq!(leave("?incarnation=4").expect(409).code(), "instance_replaced");
+    assert_eq!(leave("?incarnation=soon").expect(400).code(), "bad_request");
+    leave("?incarnation=5").expect(204);
+    leave("").expect(204);
+    assert_eq!(ids(&server, ""), Vec::<String>::new());
+    assert_eq!(ids(&server, "liveness=gone"), ["i"]);
+    assert_eq!(
+        one(&server, "i")["history"]["app"][0]["running"]["version"],
+        first.as_str()
+    );
+    assert_eq!(
+        reported(&server, "i", &report((5, 2), &confirmed))["accepted"],
+        false
+    );
+    assert_eq!(
+        reported(&server, "i", &report((6, 1), &confirmed))["accepted"],
+        true
+    );
+    assert_eq!(ids(&server, ""), ["i"]);
+    assert_eq!(one(&server, "i")["standings"]["app"]["restarts"], 1);
+}
+
+#[test]
+fn what_it_ran_at_a_time_is_answered() {
+    let (origin, server, first) = served();
+    reported(
+        &server,
+        "i",
+        &report((1, 1), &runs(&server, &first, "confirmed", None)),
+    );
+    let second = set(&origin, 2);
+    server.until_tip(&second);
+    reported(
+        &server,
+        "i",
+        &report((1, 2), &runs(&server, &second, "applied", None)),
+    );
+    let history = one(&server, "i")["history"]["app"].clone();
+    let versions = |history: &Value| -> Vec<String> {
+        let entries = history.as_array().unwrap().iter();
+        entries
+            .map(|ran| ran["running"]["version"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(versions(&history), [second.as_str(), first.as_str()]);
+    let at = |time: &str| one(&server, &format!("i?at={time}"))["history"].clone();
+    assert_eq!(
+        versions(&at(history[1]["until"].as_str().unwrap())["app"]),
+        [first.as_str()]
+    );
+    assert_eq!(
+        versions(&at(history[0]["from"].as_str().unwrap())["app"]),
+        [second.as_str()]
+    );
+    assert_eq!(at("2020-01-01T00:00:00Z"), Value::Null);
+    let bad = server.get(&format!("{INSTANCES}/i?at=yesterday")).expect(400);
+    assert_eq!(bad.code(), "bad_request");
+}
+
+#[test]
+fn instances_are_remembered_over_a_restart_and_stale_until_they_are_heard() {
+    let (_origin, server, first) = served();
+    let confirmed = runs(&server, &first, "confirmed", None);
+    reported(&server, "i", &report((5, 7), &confirmed));
+    let server = server.restart();
+    let known = one(&server, "i");
+    assert_eq!((&known["liveness"], &known["seq"]), (&json!("stale"), &json!(7)));
+    assert_eq!(ids(&server, "state=unknown"), ["i"]);
+    assert_eq!(
+        reported(&server, "i", &report((5, 6), &confirmed))["accepted"],
+        false
+    );
+    reported(&server, "i", &report((5, 8), &confirmed));
+    assert_eq!(one(&server, "i")["liveness"], "live");
+    assert_eq!(one(&server, "i")["history"]["app"].as_array().unwrap().len(), 1);
+    // What cannot be read is set aside, and nobody is known.
+    let stopped = server.stop();
+    let file = stopped.data_dir().join("instances.snapshot");
+    std::fs::write(&file, "nonsense").unwrap();
+    let server = stopped.start();
+    assert_eq!(
+        server.get(&format!("{INSTANCES}/i")).expect(404).code(),
+        "instance_not_found"
+    );
+    assert!(file.with_extension("snapshot.aside").exists());
+}
+
+#[test]
+fn a_backup_of_a_running_service_is_put_back_above_everything_it_told_since() {
+    let (origin, server, first) = served();
+    let backup = server.get("/v1/admin/backup").expect(200);
+    let generation = |server: &TestServer| {
+        server.config("app", None).expect(200).json()["generation"]
+            .as_u64()
+            .unwrap()
+    };
+    let second = set(&origin, 2);
+    server.until_tip(&second);
+    let told = generation(&server);
+    let stopped = server.stop();
+    let file = stopped.data_dir().join("copy");
+    std::fs::write(&file, backup.text()).unwrap();
+    let overwrite = backup::Overwrite::SetAside;
+    let restored = backup::restore(&std::fs::read(&file).unwrap(), &stopped.data_dir(), overwrite).unwrap();
+    assert_eq!(restored.repos, ["default"]);
+    let server = stopped.start();
+    server.until_tip(&second);
+    assert!(
+        generation(&server) >= told,
+        "{} is below {told}",
+        generation(&server)
+    );
+    assert_ne!(first, second);
 }
 
 #[test]
@@ -493,16 +712,16 @@ fn the_client_library_reports_and_lists() {
         let answer = repo.report(&instance, &report).await.unwrap();
         assert!(answer.accepted);
         assert_eq!(answer.assignments[0].version, first);
-        let view = repo.instance(&instance).await.unwrap();
+        let view = repo.instance(&instance, None).await.unwrap();
         assert_eq!(view.report, report);
         let query = InstancesQuery {
             config: Some("app".parse().unwrap()),
-            state: Some(ReportState::Pending),
+            state: Some(StateWanted::Reported(ReportState::Pending)),
             ..InstancesQuery::default()
         };
         let page = repo.instances(&query).await.unwrap();
         assert_eq!((page.instances, page.next), (vec![view], None));
-        let missing = repo.instance(&"i-2".parse().unwrap()).await.unwrap_err();
+        let missing = repo.instance(&"i-2".parse().unwrap(), None).await.unwrap_err();
         assert!(missing.to_string().contains("no instance `i-2`"), "{missing}");
     };
     runtime.block_on(calls);

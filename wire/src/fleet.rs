@@ -41,6 +41,14 @@ impl Liveness {
         }
     }
 
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde passes the field by reference"
+    )]
+    fn is_other(&self) -> bool {
+        *self == Self::Other
+    }
+
     /// The liveness of a word on the wire; `None` for one that this version does not know.
     pub fn read(word: &str) -> Option<Self> {
         let all = [Self::Live, Self::Stale, Self::Lost, Self::Gone];
@@ -78,6 +86,33 @@ impl Drift {
     pub fn read(word: &str) -> Option<Self> {
         let all = [Self::InSync, Self::Divergent, Self::Pinned];
         all.into_iter().find(|drift| drift.as_str() == word)
+    }
+}
+
+/// State of a config as it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StateWanted {
+    /// What the instance said last. Of those that were not heard of lately, none is found that runs something well.
+    Reported(ReportState),
+    /// Nobody knows: it was not heard of lately.
+    Unknown,
+}
+
+impl StateWanted {
+    /// The word in a query.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reported(state) => state.as_str(),
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The state of a word; `None` for one that this version does not know.
+    pub fn read(word: &str) -> Option<Self> {
+        if word == Self::Unknown.as_str() {
+            return Some(Self::Unknown);
+        }
+        ReportState::read(word).map(Self::Reported)
     }
 }
 
@@ -136,10 +171,10 @@ pub struct InstanceView {
     /// When the newest report was taken.
     pub reported_at: Timestamp,
     /// Whether it was heard of.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Liveness::is_other")]
     pub liveness: Liveness,
     /// For how long it was not, in ms.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub silent_ms: u64,
     /// What the service makes of each config.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -150,6 +185,14 @@ pub struct InstanceView {
     /// The newest report.
     #[serde(flatten)]
     pub report: InstanceReport,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes the field by reference"
+)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// One page of instances (`GET …/instances`), by id.

@@ -29,7 +29,7 @@ pub use event::{BookmarkEvent, GoawayEvent, StatusEvent, VersionEvent, VersionEv
 pub use finding::{Finding, Related, Severity, Span};
 pub use fleet::{
     Assigned, ConfigCounts, Drift, FleetView, InstancePage, InstanceView, Liveness, Ran, Standing,
-    VersionCounts,
+    StateWanted, VersionCounts,
 };
 pub use id::{BranchName, CommitId, ConfigName, Digest, Generation, HookName, IdError, InstanceId, RepoName};
 pub use path::{PathError, RepoPath};

@@ -78,6 +78,8 @@ problem_codes! {
     CommitRejected = "commit_rejected", 409, "the commit was rejected";
     /// No instance of that name has reported, or it was forgotten after a day without a word.
     InstanceNotFound = "instance_not_found", 404, "no such instance";
+    /// A newer life of the instance has reported than the one that is said to end.
+    InstanceReplaced = "instance_replaced", 409, "a newer life of the instance goes on";
     /// The address is that of a WebSocket, and the request does not open one.
     UpgradeRequired = "upgrade_required", 426, "this address takes a WebSocket";
     /// A page of another site asks, in a browser, for a WebSocket.

@@ -11,11 +11,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use headwater_wire::{
-    AcceptRequest, BookmarkEvent, CheckView, CommitPage, ConfigList, DiffView, ExplainView, GoawayEvent,
-    HeadState, HoldList, HookAnswer, InstancePage, InstanceReport, PlanView, Problem, ProblemCode,
-    ProposalView, ReleaseRequest, RepoView, ReportAnswer, RollbackList, RollbackRequest, RollbackStage,
-    RolloutList, RolloutOrder, RolloutOrderRequest, RolloutState, SnapshotBody, SocketDown, SocketUp,
-    SourceState, StatusEvent, VersionEvent,
+    AcceptRequest, BookmarkEvent, CheckView, CommitPage, ConfigList, DiffView, ExplainView, FleetView,
+    GoawayEvent, HeadState, HoldList, HookAnswer, InstancePage, InstanceReport, InstanceView, PlanView,
+    Problem, ProblemCode, ProposalView, ReleaseRequest, RepoView, ReportAnswer, RollbackList,
+    RollbackRequest, RollbackStage, RolloutList, RolloutOrder, RolloutOrderRequest, RolloutState,
+    SnapshotBody, SocketDown, SocketUp, SourceState, StatusEvent, VersionEvent,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -77,11 +77,13 @@ messages! {
     "config_list": ConfigList,
     "diff_view": DiffView,
     "explain_view": ExplainView,
+    "fleet_view": FleetView,
     "goaway_event": GoawayEvent,
     "hold_list": HoldList,
     "hold_list_of_a_rollback": HoldList,
     "hook_answer": HookAnswer,
     "instance_page": InstancePage,
+    "instance_view": InstanceView,
     "instance_report": InstanceReport,
     "plan_view": PlanView,
     "problem": Problem,

@@ -12,6 +12,7 @@ use super::text::clean;
 use crate::git::error::Cause;
 use crate::git::local::LocalError;
 use crate::process::ProcessError;
+use crate::store::backup::BackupError;
 
 /// What hints of the API call a call or a member, and what a person types instead. A call comes before those whose
 /// beginning it has.
@@ -118,6 +119,9 @@ pub(crate) enum Failure {
     /// The service could not start.
     #[error(transparent)]
     Process(#[from] ProcessError),
+    /// A copy of the decisions cannot be read, written or put back.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// The output cannot be written.
     #[error("cannot write the output")]
     Output(#[from] io::Error),
@@ -139,6 +143,7 @@ impl Failure {
             | Self::Write { .. }
             | Self::GitMissing { .. }
             | Self::GitFailed { .. }
+            | Self::Backup(_)
             | Self::Process(_) => 1,
             // A repository that cannot be read is not the same as one in which something was found.
             Self::Local(_)
@@ -162,6 +167,7 @@ impl Failure {
             Self::GitMissing { .. } => Some("install git, or put it on the PATH".to_owned()),
             Self::GitFailed { .. } => Some("run the same command by hand".to_owned()),
             Self::Process(error) => Some(error.hint().to_owned()),
+            Self::Backup(error) => Some(error.hint().to_owned()),
             Self::Verdict(_) | Self::Output(_) | Self::Runtime(_) => None,
         }
     }

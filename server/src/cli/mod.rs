@@ -5,6 +5,7 @@
 //! What is deliberately absent: the commands, one file each, and whatever they decide.
 
 mod accept;
+mod backup;
 mod check;
 mod completions;
 mod configs;
@@ -18,6 +19,7 @@ mod get;
 mod git;
 mod holds;
 mod init;
+mod instance;
 mod instances;
 mod log;
 mod options;
@@ -86,6 +88,7 @@ enum Command {
     Schema(schema::Schema),
     #[command(flatten)]
     Ask(Ask),
+    Restore(backup::Restore),
     Completions(completions::Completions),
 }
 
@@ -104,6 +107,7 @@ enum Ask {
     Rollback(rollback::Rollback),
     Holds(holds::Holds),
     Release(holds::Release),
+    Backup(backup::Backup),
 }
 
 /// What a run takes from outside besides its arguments, so that a test can give it.
@@ -262,6 +266,10 @@ fn start(cli: Cli, environment: &Environment, out: &mut Out<'_>, err: &mut Out<'
             server.refuse_any("init")?;
             init.run(out, err)
         }
+        Command::Restore(restore) => {
+            server.refuse_any("restore")?;
+            restore.run(out)
+        }
         Command::Check(check) => {
             server.refuse_any("check")?;
             check.run(environment, out, err)
@@ -292,6 +300,7 @@ impl Ask {
             Self::Rollback(rollback) => rollback.run(&open(&rollback.server)?, out).await,
             Self::Holds(holds) => holds.run(&open(&holds.server)?, out).await,
             Self::Release(release) => release.run(&open(&release.server)?, out).await,
+            Self::Backup(backup) => backup.run(before, environment, out).await,
         }
     }
 }

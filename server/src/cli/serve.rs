@@ -84,6 +84,8 @@ fn long_help() -> String {
         "\nIn each [alert.NAME] table of the file; the variables speak of the only one who is told:\n",
     );
     keys(&mut text, Table::Alert);
+    text.push_str("\nIn the [fleet] table of the file:\n");
+    keys(&mut text, Table::Fleet);
     text.push('\n');
     text.push_str(EXAMPLES);
     text

@@ -3,6 +3,7 @@
 //! Invariant: a handler parses, asks a room and answers. No request reaches the upstream, except through
 //! [`crate::repo::Repo::listing`].
 
+mod admin;
 mod answer;
 mod body;
 mod checks;
@@ -43,17 +44,20 @@ pub(crate) fn router(app: App) -> Router {
         .route("/", get(health::index))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
+        .route("/v1/admin/backup", get(admin::backup))
         .route("/v1/repos", get(repos::list))
         .route("/v1/repos/{repo}", get(repos::one))
         .route("/v1/repos/{repo}/configs", get(configs::list))
         .route("/v1/repos/{repo}/configs/{*config}", get(watch::current))
         .route("/v1/repos/{repo}/events", get(stream::events))
         .route("/v1/repos/{repo}/socket", get(socket::socket))
+        .route("/v1/repos/{repo}/fleet", get(instances::fleet))
         .route("/v1/repos/{repo}/instances", get(instances::list))
         .route(
             "/v1/repos/{repo}/instances/{instance}",
             get(instances::one)
                 .put(instances::report)
+                .delete(instances::leave)
                 .layer(DefaultBodyLimit::max(reports::REPORT_BYTES_MAX)),
         )
         .route("/v1/repos/{repo}/commits", get(history::page))

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::hooks::Hooks;
 use crate::repo::Repo;
+use crate::store::Store;
 
 /// Everything a handler may use; cheap to clone.
 #[derive(Debug, Clone)]
@@ -20,6 +21,7 @@ pub(crate) struct App(Arc<Inner>);
 struct Inner {
     repos: ArcSwap<BTreeMap<RepoName, Arc<Repo>>>,
     hooks: ArcSwap<Hooks>,
+    store: Arc<Store>,
     draining: CancellationToken,
     /// Open sockets, which a stop waits for.
     sockets: TaskTracker,
@@ -29,12 +31,13 @@ struct Inner {
 }
 
 impl App {
-    /// Handles of `repos`; streams end when `draining` is cancelled.
-    pub(crate) fn new(repos: BTreeMap<RepoName, Arc<Repo>>, draining: CancellationToken) -> Self {
+    /// No repositories yet; streams end when `draining` is cancelled.
+    pub(crate) fn new(store: Arc<Store>, draining: CancellationToken) -> Self {
         let id_prefix = format!("{:08x}", rand::random::<u32>());
         Self(Arc::new(Inner {
-            repos: ArcSwap::from_pointee(repos),
+            repos: ArcSwap::default(),
             hooks: ArcSwap::default(),
+            store,
             draining,
             sockets: TaskTracker::new(),
             id_prefix,
@@ -60,6 +63,11 @@ impl App {
     /// Takes these webhooks from now on.
     pub(crate) fn set_hooks(&self, hooks: Hooks) {
         self.0.hooks.store(Arc::new(hooks));
+    }
+
+    /// What was decided.
+    pub(crate) fn store(&self) -> &Arc<Store> {
+        &self.0.store
     }
 
     /// Cancelled when the process stops taking requests.

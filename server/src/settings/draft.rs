@@ -13,13 +13,14 @@ use headwater_wire::{BranchName, RepoName};
 
 use super::access;
 use super::alerts::{self, AlertDraft};
+use super::fleet::{FLEET_KEYS, FleetDraft};
 use super::forges::{self, ForgeDraft};
 use super::hooks::{self, HOOK_KEYS, HookDraft};
-use super::keys::{Key, REPO_KEYS, SERVER_KEYS, hook_variable, repo_variable, variable};
+use super::keys::{Key, REPO_KEYS, SERVER_KEYS, fleet_variable, hook_variable, repo_variable, variable};
 use super::named::{self, Named as _};
 use super::signals::{self, SignalDraft};
 use super::source::{Flags, Mistake, Place};
-use super::table::{apply, members, set, table_lacks};
+use super::table::{apply, members, set, set_only, table_lacks};
 use super::webhooks::{self, WebhookDraft};
 use super::{Confinement, HOOK_GRACE, RepoSettings, Settings, VERDICT_DEADLINE, WriteSettings, write};
 use crate::git::limits::MirrorLimits;
@@ -120,6 +121,7 @@ struct Loading {
     webhooks: Vec<WebhookDraft>,
     signals: Vec<SignalDraft>,
     alerts: Vec<AlertDraft>,
+    fleet: FleetDraft,
     mistakes: Vec<Mistake>,
 }
 
@@ -161,6 +163,7 @@ impl Loading {
             match &*member.key {
                 "repo" => self.read_repos(member, place),
                 "hook" => self.read_hooks(member, place),
+                "fleet" => self.read_fleet(member, place),
                 ForgeDraft::TABLE => named::read(&mut self.forges, member, place, mistakes),
                 WebhookDraft::TABLE => named::read(&mut self.webhooks, member, place, mistakes),
                 SignalDraft::TABLE => named::read(&mut self.signals, member, place, mistakes),
@@ -207,6 +210,23 @@ impl Loading {
         }
     }
 
+    fn read_fleet(&mut self, table: &Member, place: &dyn Fn(Range) -> Place) {
+        if !matches!(table.value.value, Value::Obj(_)) {
+            let mistake = Mistake::new(place(table.key_range), "`fleet` is not a table");
+            self.mistakes.push(mistake.hint("write `[fleet]`"));
+        }
+        for member in members(&table.value) {
+            let at = place(member.key_range);
+            apply(
+                FLEET_KEYS,
+                self.fleet.at(at.clone()),
+                member,
+                at,
+                &mut self.mistakes,
+            );
+        }
+    }
+
     /// The tables of a list of them.
     fn tables<'a>(&mut self, member: &'a Member, place: &dyn Fn(Range) -> Place) -> &'a [Node] {
         if let Value::Arr(tables) = &member.value.value {
@@ -248,7 +268,21 @@ impl Loading {
         for key in HOOK_KEYS {
             let name = hook_variable(key.name);
             if let Some(text) = find(&name) {
-                self.set_only_hook(key, text, Place::Environment(name));
+                let value = (key, text, Place::Environment(name));
+                set_only(
+                    &mut self.hooks,
+                    || HookDraft::at(Place::Whole),
+                    value,
+                    ("hook", "[[hook]]"),
+                    &mut self.mistakes,
+                );
+            }
+        }
+        for key in FLEET_KEYS {
+            let name = fleet_variable(key.name);
+            if let Some(text) = find(&name) {
+                let at = Place::Environment(name);
+                set(key, self.fleet.at(at.clone()), text, at, &mut self.mistakes);
             }
         }
         named::read_variables(&mut self.forges, &find, &mut self.mistakes);
@@ -291,22 +325,6 @@ impl Loading {
         }
     }
 
-    /// Sets a value of the one hook, which exists from the first such value on.
-    fn set_only_hook(&mut self, key: &Key<HookDraft>, text: &str, place: Place) {
-        if self.hooks.len() > 1 {
-            let message = "several hooks are set, so it is not clear which one is meant";
-            self.mistakes
-                .push(Mistake::new(place, message).hint("set it in that hook's `[[hook]]` table"));
-            return;
-        }
-        if self.hooks.is_empty() {
-            self.hooks.push(HookDraft::at(Place::Whole));
-        }
-        if let Some(draft) = self.hooks.first_mut() {
-            set(key, draft, text, place, &mut self.mistakes);
-        }
-    }
-
     fn finish(mut self, environment: &[(String, String)]) -> Result<Settings, Vec<Mistake>> {
         self.check_whole();
         let repos: Vec<RepoSettings> = self
@@ -319,6 +337,7 @@ impl Loading {
         let webhooks = webhooks::finish(&self.webhooks, environment, &mut self.mistakes);
         let signals = signals::finish(&self.signals, environment, &mut self.mistakes);
         let alerts = alerts::finish(&self.alerts, &repos, environment, &mut self.mistakes);
+        let fleet = self.fleet.finish(&mut self.mistakes);
         if !self.mistakes.is_empty() {
             self.mistakes.sort();
             return Err(self.mistakes);
@@ -331,7 +350,6 @@ impl Loading {
             ..server.floor
         };
         Ok(Settings {
-            fleet: super::FleetSettings::default(),
             listen: server.listen,
             data_dir: server.data_dir,
             drain_deadline: server.drain_deadline,
@@ -350,6 +368,7 @@ impl Loading {
             signals,
             alerts,
             public_url: server.public_url,
+            fleet,
         })
     }
 

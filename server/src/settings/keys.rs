@@ -9,6 +9,7 @@ use headwater_validators::RolloutKind;
 
 use super::alerts::AlertDraft;
 use super::draft::{RepoDraft, ServerDraft};
+use super::fleet::FLEET_KEYS;
 use super::forges::{ForgeDraft, http_address};
 use super::hooks::HOOK_KEYS;
 use super::named::Named;
@@ -67,6 +68,8 @@ pub enum Table {
     Signal,
     /// `[alert.NAME]`.
     Alert,
+    /// `[fleet]`.
+    Fleet,
 }
 
 /// All keys, in the order they are documented.
@@ -78,6 +81,7 @@ pub fn key_help() -> Vec<KeyHelp> {
     all.extend(named_help::<WebhookDraft>(Table::Webhook));
     all.extend(named_help::<SignalDraft>(Table::Signal));
     all.extend(named_help::<AlertDraft>(Table::Alert));
+    all.extend(help(FLEET_KEYS, Table::Fleet, fleet_variable));
     all
 }
 
@@ -113,6 +117,11 @@ pub(super) fn repo_variable(key: &str) -> String {
 /// The variable of a hook key; it speaks of the only hook.
 pub(super) fn hook_variable(key: &str) -> String {
     format!("HEADWATER_HOOK_{}", key.to_ascii_uppercase())
+}
+
+/// The variable of a key of the fleet.
+pub(super) fn fleet_variable(key: &str) -> String {
+    format!("HEADWATER_FLEET_{}", key.to_ascii_uppercase())
 }
 
 pub(super) const SERVER_KEYS: &[Key<ServerDraft>] = &[

@@ -6,6 +6,7 @@
 mod access;
 mod alerts;
 mod draft;
+mod fleet;
 mod forges;
 mod hooks;
 mod keys;
@@ -35,6 +36,7 @@ use crate::secret::Secret;
 use crate::telemetry::LogFormat;
 
 pub use draft::{ServerDraft, load};
+pub use fleet::FleetSettings;
 pub(crate) use keys::duration;
 pub use keys::{KeyHelp, Table, key_help};
 pub use source::{Flags, Mistake};
@@ -90,24 +92,6 @@ pub struct Settings {
     pub alerts: Vec<AlertSettings>,
     /// Where people reach this service, for links to it.
     pub public_url: Option<String>,
-}
-
-/// When instances report, and when they are given up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FleetSettings {
-    /// How often an instance reports while nothing changes.
-    pub heartbeat: Duration,
-    /// Silence after which it is lost.
-    pub lost_after: Duration,
-}
-
-impl Default for FleetSettings {
-    fn default() -> Self {
-        Self {
-            heartbeat: Duration::from_secs(30),
-            lost_after: Duration::from_mins(5),
-        }
-    }
 }
 
 /// One forge to speak to about one repository.

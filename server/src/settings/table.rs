@@ -45,6 +45,27 @@ pub(super) fn set<D>(key: &Key<D>, draft: &mut D, text: &str, place: Place, mist
     }
 }
 
+/// Sets a value of the only table of its kind (a `what`, written as `table`), which exists from the first such value on.
+pub(super) fn set_only<D>(
+    drafts: &mut Vec<D>,
+    first: impl FnOnce() -> D,
+    (key, text, place): (&Key<D>, &str, Place),
+    (what, table): (&str, &str),
+    mistakes: &mut Vec<Mistake>,
+) {
+    if drafts.len() > 1 {
+        let message = format!("several {what}s are set, so it is not clear which one is meant");
+        mistakes.push(Mistake::new(place, message).hint(format!("set it in that {what}'s `{table}` table")));
+        return;
+    }
+    if drafts.is_empty() {
+        drafts.push(first());
+    }
+    if let Some(draft) = drafts.first_mut() {
+        set(key, draft, text, place, mistakes);
+    }
+}
+
 pub(super) fn members(node: &Node) -> &[Member] {
     if let Value::Obj(members) = &node.value {
         members

@@ -97,6 +97,7 @@ laws!(
     a_term_never_comes_twice,
     a_clock_that_is_behind_frees_no_role,
     an_older_copy_is_noticed_and_takes_nothing_until_somebody_goes_on_with_it,
+    an_image_is_everything_of_one_moment,
 );
 
 fn change(preconditions: Vec<Precondition>, effects: Vec<Effect>) -> Change {
@@ -346,7 +347,7 @@ fn a_term_never_comes_twice<E: Engine>() {
     for round in 0..6 {
         let store = engine.open();
         if store.regression().is_some() {
-            store.refound().unwrap();
+            store.refound(&[]).unwrap();
         }
         let lease = store.acquire("driver", "a", TTL, now).unwrap().unwrap();
         terms.push(lease.term);
@@ -390,10 +391,40 @@ fn an_older_copy_is_noticed_and_takes_nothing_until_somebody_goes_on_with_it<E: 
         Err(StoreError::Regressed(_))
     ));
     assert_eq!(get(&store, "a").unwrap().value, b"old", "it can be read");
-    store.refound().unwrap();
+    store.refound(&[put("mark", "restored")]).unwrap();
+    assert_eq!(get(&store, "mark").unwrap().value, b"restored");
     assert!(committed(&commit(&store, vec![], vec![put("a", "newer")])) > last);
     drop(store);
     assert_eq!(engine.open().regression(), None);
+}
+
+fn an_image_is_everything_of_one_moment<E: Engine>() {
+    let store = E::new().open();
+    let append = |entry: &str| Effect::Append("rollouts".to_owned(), entry.as_bytes().to_vec());
+    let first = change(vec![], vec![put("a", "1"), append("begun")]);
+    let begun = committed(&store.commit(&first).unwrap());
+    let lease = store
+        .acquire("driver", "a", TTL, Instant::now())
+        .unwrap()
+        .unwrap();
+    let second = change(vec![], vec![put("b", "2"), append("done")]);
+    let done = committed(&store.commit(&second).unwrap());
+    let image = store.image().unwrap();
+    commit(&store, vec![], vec![put("a", "later")]);
+    assert_eq!(image.revision, done);
+    let record = |revision, value: &str| Record {
+        revision,
+        value: value.as_bytes().to_vec(),
+    };
+    let records = [("a", record(begun, "1")), ("b", record(done, "2"))];
+    assert_eq!(
+        image.records,
+        records.map(|(key, record)| (key.to_owned(), record)).into()
+    );
+    let entry = |number, text: &str| ("rollouts".to_owned(), number, text.as_bytes().to_vec());
+    assert_eq!(image.logs, [entry(1, "begun"), entry(2, "done")]);
+    assert_eq!(image.terms, [("driver".to_owned(), lease.term)].into());
+    assert_eq!(image.operations, [(first.op, begun), (second.op, done)]);
 }
 
 /// The directory in which the process that is killed writes; without it, that test is nothing.

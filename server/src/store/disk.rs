@@ -18,8 +18,8 @@ use tracing::warn;
 
 use super::file::META;
 use super::hard::{
-    Change, Effect, HardStore, Held, Lease, Leases, OPERATIONS_MAX, OpId, Outcome, Record, Records,
-    Regression, Revision, Tables, begin_term, perform,
+    Change, Effect, HardStore, Held, Image, Lease, Leases, OPERATIONS_MAX, OpId, Outcome, Record, Records,
+    Regression, Revision, Tables, Witness, begin_term, perform,
 };
 use super::{StoreError, file};
 
@@ -76,6 +76,50 @@ impl DiskStore {
         })
     }
 
+    /// Makes a store of an image, under an identity of its own: what was seen of the one it was taken from is nothing
+    /// to it.
+    pub(super) fn found(path: &Path, image: &Image) -> Result<(), StoreError> {
+        let store = Self::open(path)?;
+        let write = store.database.begin_write()?;
+        let mut tables = Writing(&write);
+        tables.advance(image.revision)?;
+        for (role, term) in &image.terms {
+            tables.set_term(role, *term)?;
+        }
+        for (op, revision) in &image.operations {
+            tables.remember(op, *revision)?;
+        }
+        for (key, value) in &image.records {
+            let bytes = record(value.revision, &value.value);
+            write
+                .open_table(RECORDS)?
+                .insert(key.as_str(), bytes.as_slice())?;
+        }
+        for (scope, number, entry) in &image.logs {
+            write
+                .open_table(LOGS)?
+                .insert((scope.as_str(), *number), entry.as_slice())?;
+        }
+        write.commit()?;
+        Ok(())
+    }
+
+    /// How far it is, to be noted elsewhere.
+    pub(super) fn witness(&self) -> Witness {
+        Witness {
+            identity: self.mark.lock().unwrap_or_else(PoisonError::into_inner).identity,
+            revision: self.newest.borrow().0,
+        }
+    }
+
+    /// Somewhere it was noted how far it was; what was noted of another store is nothing to it.
+    pub(super) fn hear(&self, witness: Witness) {
+        let mut mark = self.mark.lock().unwrap_or_else(PoisonError::into_inner);
+        if mark.identity == witness.identity {
+            mark.saw(Revision(witness.revision));
+        }
+    }
+
     /// The database, for what is kept beside the decisions and can be worked out again.
     pub(super) fn database(&self) -> &Database {
         &self.database
@@ -85,22 +129,6 @@ impl DiskStore {
     pub(super) fn get(&self, key: &str) -> Result<Option<Record>, StoreError> {
         let records = self.database.begin_read()?.open_table(RECORDS)?;
         Ok(records.get(key)?.map(|bytes| read_record(bytes.value())))
-    }
-
-    /// Goes on from an older copy, above everything that was seen. What follows for what it holds is kept with it, so
-    /// that nothing goes on as if it had not been lost.
-    pub(super) fn begin_anew(&self, effects: &[Effect]) -> Result<(), StoreError> {
-        let seen = self.mark.lock().unwrap_or_else(PoisonError::into_inner).seen;
-        let write = self.database.begin_write()?;
-        let mut tables = Writing(&write);
-        let revision = Revision(tables.revision()?.max(seen).0 + 1);
-        tables.advance(revision)?;
-        for effect in effects {
-            tables.take(effect, revision)?;
-        }
-        write.commit()?;
-        self.saw(revision);
-        Ok(())
     }
 
     /// Runs a transaction, and keeps it if it moved the revision.
@@ -253,8 +281,51 @@ impl HardStore for DiskStore {
         (found < seen).then_some(Regression { seen, found })
     }
 
-    fn refound(&self) -> Result<(), StoreError> {
-        self.begin_anew(&[])
+    fn refound(&self, effects: &[Effect]) -> Result<(), StoreError> {
+        let seen = self.mark.lock().unwrap_or_else(PoisonError::into_inner).seen;
+        let write = self.database.begin_write()?;
+        let mut tables = Writing(&write);
+        let revision = Revision(tables.revision()?.max(seen).0 + 1);
+        tables.advance(revision)?;
+        effects
+            .iter()
+            .try_for_each(|effect| tables.take(effect, revision))?;
+        write.commit()?;
+        self.saw(revision);
+        Ok(())
+    }
+
+    fn image(&self) -> Result<Image, StoreError> {
+        let read = self.database.begin_read()?;
+        let revision = read.open_table(META)?.get(REVISION)?;
+        let mut image = Image {
+            revision: Revision(revision.map_or(0, |value| value.value())),
+            ..Image::default()
+        };
+        for entry in read.open_table(RECORDS)?.iter()? {
+            let (key, bytes) = entry?;
+            image
+                .records
+                .insert(key.value().to_owned(), read_record(bytes.value()));
+        }
+        for entry in read.open_table(LOGS)?.iter()? {
+            let (key, bytes) = entry?;
+            let (scope, number) = key.value();
+            image
+                .logs
+                .push((scope.to_owned(), number, bytes.value().to_owned()));
+        }
+        for entry in read.open_table(TERMS)?.iter()? {
+            let (role, term) = entry?;
+            image.terms.insert(role.value().to_owned(), term.value());
+        }
+        for entry in read.open_table(OPERATION_ORDER)?.iter()? {
+            let (revision, op) = entry?;
+            image
+                .operations
+                .push((OpId::of(op.value()), Revision(revision.value())));
+        }
+        Ok(image)
     }
 }
 

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::StoreError;
@@ -118,6 +119,30 @@ pub struct Held {
     pub holder: String,
 }
 
+/// Everything in a store but who holds what: as it was at one revision.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Image {
+    /// The newest change that is in it.
+    pub revision: Revision,
+    /// The records.
+    pub records: BTreeMap<String, Record>,
+    /// Entries of logs: scope, number, and what was written.
+    pub logs: Vec<(String, u64, Vec<u8>)>,
+    /// The newest term of each role.
+    pub terms: BTreeMap<String, u64>,
+    /// Operations that are remembered, the oldest first.
+    pub operations: Vec<(OpId, Revision)>,
+}
+
+/// How far a store was, noted at a place that is not put back together with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Witness {
+    /// Tells the store from every other one.
+    pub identity: u64,
+    /// A revision that it had.
+    pub revision: u64,
+}
+
 /// The store is an older copy of itself: what was decided since is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Regression {
@@ -164,8 +189,11 @@ pub trait HardStore: Send + Sync {
     fn regression(&self) -> Option<Regression>;
 
     /// A person, or a service that knows how to begin anew, goes on with the older copy: from a revision above all
-    /// that were seen.
-    fn refound(&self) -> Result<(), StoreError>;
+    /// that were seen, and with these effects from the first moment on.
+    fn refound(&self, effects: &[Effect]) -> Result<(), StoreError>;
+
+    /// Everything, as it is now.
+    fn image(&self) -> Result<Image, StoreError>;
 }
 
 /// The tables of an adapter within one transaction.

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::StoreError;
 use super::hard::{
-    Change, Effect, HardStore, Held, Lease, Leases, OPERATIONS_MAX, OpId, Outcome, Record, Records,
+    Change, Effect, HardStore, Held, Image, Lease, Leases, OPERATIONS_MAX, OpId, Outcome, Record, Records,
     Regression, Revision, Tables, begin_term, perform,
 };
 
@@ -150,11 +150,34 @@ impl HardStore for MemoryStore {
         (found < seen).then_some(Regression { seen, found })
     }
 
-    fn refound(&self) -> Result<(), StoreError> {
+    fn refound(&self, effects: &[Effect]) -> Result<(), StoreError> {
         let mut kept = self.disk.lock();
         kept.revision = Revision(kept.revision.max(kept.seen).0 + 1);
+        let revision = kept.revision;
+        effects
+            .iter()
+            .try_for_each(|effect| kept.take(effect, revision))?;
         self.saw(&mut kept);
         Ok(())
+    }
+
+    fn image(&self) -> Result<Image, StoreError> {
+        let kept = self.disk.lock();
+        let numbered = |(scope, entries): (&String, &Vec<Vec<u8>>)| {
+            let entries = (1..).zip(entries.clone());
+            let scope = scope.clone();
+            entries
+                .map(move |(number, entry)| (scope.clone(), number, entry))
+                .collect::<Vec<_>>()
+        };
+        let operations = kept.order.iter();
+        Ok(Image {
+            revision: kept.revision,
+            records: kept.records.clone(),
+            logs: kept.logs.iter().flat_map(numbered).collect(),
+            terms: kept.terms.clone(),
+            operations: operations.map(|(revision, op)| (op.clone(), *revision)).collect(),
+        })
     }
 }
 

@@ -2,12 +2,15 @@
 //!
 //! Invariant: a decision is on disk before anybody is told of it. Everything here but the generation and a person's
 //! acceptances can be worked out again from Git, so a file that cannot be read is set aside and never stops a start.
-//! What is deliberately absent: configuration content, which lives in Git alone, and anything a client reports.
+//! Decisions that are an older copy are begun anew before anybody is told of them. What is deliberately absent:
+//! configuration content, which lives in Git alone. What clients report is beside it, in [`soft`].
 
+pub mod backup;
 mod disk;
 mod file;
 pub mod hard;
 pub mod memory;
+pub(crate) mod soft;
 
 #[cfg(test)]
 mod contract;
@@ -22,7 +25,7 @@ use tracing::{error, warn};
 
 use self::disk::DiskStore;
 use self::file::FORMAT;
-use self::hard::{Change, Effect, HardStore, OpId, Regression};
+use self::hard::{Change, Effect, HardStore, OpId, Regression, Witness};
 use crate::clock;
 use crate::task::BlockingError;
 
@@ -36,6 +39,9 @@ pub(crate) const VALIDATOR_EPOCH: u32 = 2;
 const MISSED_MAX: u64 = GENERATION_GAP_MAX / 2;
 
 const FILE: &str = "decisions.redb";
+const REPO_PREFIX: &str = "repo/";
+/// Key of the record that says that the file was made of a backup, and was not begun anew yet.
+const PUT_BACK: &str = "put_back";
 
 const VERDICTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("verdicts");
 const VERDICT_ORDER: TableDefinition<'_, u64, &str> = TableDefinition::new("verdict_order");
@@ -125,15 +131,35 @@ impl Store {
     /// Opens or creates the store of a data directory.
     pub(crate) fn open(data_dir: &Path) -> Result<Self, StoreError> {
         let disk = DiskStore::open(&data_dir.join(FILE))?;
-        if let Some(Regression { seen, found }) = disk.regression() {
+        if let Some(witness) = soft::witness(data_dir) {
+            disk.hear(witness);
+        }
+        let put_back = disk.get(PUT_BACK)?.map(|_| u64::MAX);
+        let regression = disk.regression();
+        if let Some(Regression { seen, found }) = regression {
             error!(
                 seen = seen.0,
                 found = found.0,
                 "the store is an older copy of itself; rollbacks, acceptances and releases since then must be repeated"
             );
-            disk.begin_anew(&restored(&disk, seen.0.saturating_sub(found.0))?)?;
+        } else if put_back.is_some() {
+            warn!("the decisions are those of a backup; what moved when it was taken goes back");
+        }
+        let missed = regression.map(|regression| regression.seen.0.saturating_sub(regression.found.0));
+        if let Some(missed) = put_back.or(missed) {
+            disk.refound(&restored(&disk, missed)?)?;
         }
         Ok(Self { disk })
+    }
+
+    /// How far the decisions are, to be noted where it is not put back together with them.
+    pub(crate) fn witness(&self) -> Witness {
+        self.disk.witness()
+    }
+
+    /// A copy of the decisions, as text, of one moment. Verdicts are not in it.
+    pub(crate) fn backup(&self, now: Timestamp) -> Result<Vec<u8>, StoreError> {
+        backup::write(&self.disk.image()?, now)
     }
 
     /// State of a repository, if there is one.
@@ -208,8 +234,8 @@ impl Store {
 
 /// What follows for the repositories of a copy that misses so many decisions: what moves in them goes back.
 fn restored(disk: &DiskStore, decisions: u64) -> Result<Vec<Effect>, StoreError> {
-    let kept = disk.read(&repo_key(""))?;
-    let mut effects = Vec::new();
+    let kept = disk.read(REPO_PREFIX)?;
+    let mut effects = vec![Effect::Delete(PUT_BACK.to_owned())];
     for (key, record) in kept.records {
         // One that cannot be read is worked out again from Git.
         let Ok(mut state) = serde_json::from_slice::<RepoState>(&record.value) else {
@@ -233,7 +259,7 @@ fn verdict_key(repo: &RepoName, commit: &CommitId) -> String {
 
 /// Key of the record of a repository's state.
 fn repo_key(repo: &str) -> String {
-    format!("repo/{repo}")
+    format!("{REPO_PREFIX}{repo}")
 }
 
 #[cfg(test)]
@@ -381,5 +407,61 @@ mod tests {
         );
         store.save_repo(&repo(), &state).unwrap();
         assert!(store.disk.get(&repo_key("default")).unwrap().unwrap().revision > hard::Revision(2));
+    }
+
+    fn saved(dir: &Path, state: &RepoState) {
+        Store::open(dir).unwrap().save_repo(&repo(), state).unwrap();
+    }
+
+    /// The newest number that was given out; a store that is begun anew raises it.
+    fn generation(dir: &Path) -> u64 {
+        let state = Store::open(dir).unwrap().repo(&repo()).unwrap();
+        state.unwrap().generation.0
+    }
+
+    /// Notes in the file of instances how far the decisions are.
+    fn noted(dir: &Path) {
+        let witness = Store::open(dir).unwrap().witness();
+        soft::Writing::begin(dir, witness).unwrap().end().unwrap();
+    }
+
+    #[test]
+    fn an_older_copy_is_noticed_although_its_mark_was_put_back_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let both = ["decisions.redb", "decisions.seen"];
+        saved(dir.path(), &RepoState::default());
+        noted(dir.path());
+        for file in both {
+            std::fs::copy(dir.path().join(file), dir.path().join(format!("{file}.copy"))).unwrap();
+        }
+        saved(dir.path(), &RepoState::default());
+        noted(dir.path());
+        for file in both {
+            std::fs::rename(dir.path().join(format!("{file}.copy")), dir.path().join(file)).unwrap();
+        }
+        assert!(
+            generation(dir.path()) > 0,
+            "its numbers are not those that were given out"
+        );
+        let seen = Store::open(dir.path()).unwrap().witness();
+        assert_eq!(
+            Store::open(dir.path()).unwrap().witness(),
+            seen,
+            "it began anew only once"
+        );
+    }
+
+    #[test]
+    fn a_store_that_nobody_put_back_is_not_taken_for_a_copy() {
+        let dir = tempfile::tempdir().unwrap();
+        for _ in 0..3 {
+            saved(dir.path(), &RepoState::default());
+            noted(dir.path());
+            assert_eq!(generation(dir.path()), 0);
+        }
+        // Another store in its place has nothing to do with what was noted.
+        std::fs::remove_file(dir.path().join(FILE)).unwrap();
+        saved(dir.path(), &RepoState::default());
+        assert_eq!(generation(dir.path()), 0);
     }
 }

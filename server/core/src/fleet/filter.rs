@@ -3,7 +3,9 @@
 //! Invariant: what is said of a config holds for one and the same config. Who was not heard of lately is not shown
 //! among those that run something well, whatever it said last.
 
-use headwater_wire::{CommitId, ConfigName, ConfigReport, Drift, InstanceView, Liveness, ReportState};
+use headwater_wire::{
+    CommitId, ConfigName, ConfigReport, Drift, InstanceView, Liveness, ReportState, StateWanted,
+};
 
 use super::Reported;
 use crate::rollout::Selector;
@@ -23,25 +25,6 @@ pub struct InstanceFilter {
     pub liveness: Option<Liveness>,
     /// Those that have all these labels.
     pub labels: Selector,
-}
-
-/// State of a config as it is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StateWanted {
-    /// What the instance said last.
-    Reported(ReportState),
-    /// Nobody knows: it was not heard of lately.
-    Unknown,
-}
-
-impl StateWanted {
-    /// The state of a word; `None` for one that this version does not know.
-    pub fn read(word: &str) -> Option<Self> {
-        if word == "unknown" {
-            return Some(Self::Unknown);
-        }
-        ReportState::read(word).map(Self::Reported)
-    }
 }
 
 impl InstanceFilter {

@@ -1,6 +1,6 @@
 use headwater_wire::{
     Assigned, CommitId, ConfigReport, Drift, FailPhase, InstanceView, ReportError, ReportState, Running,
-    Timestamp, ValueSource,
+    StateWanted, Timestamp, ValueSource,
 };
 use proptest::prelude::*;
 
@@ -55,7 +55,7 @@ fn running(digit: char, state: ReportState) -> ConfigReport {
         state,
         error: None,
         prepared: None,
-        source: headwater_wire::ValueSource::Server,
+        source: ValueSource::Server,
     }
 }
 

@@ -30,7 +30,7 @@ use crate::git::list::BranchWanted;
 use crate::git::upstream::Upstream;
 use crate::process::ProcessError;
 use crate::sandbox::Confinement;
-use crate::settings::{HOOK_GRACE, RepoSettings, Settings, VERDICT_DEADLINE, WriteSettings};
+use crate::settings::{FleetSettings, HOOK_GRACE, RepoSettings, Settings, VERDICT_DEADLINE, WriteSettings};
 use crate::telemetry::{self, LogFormat};
 use instances::Instances;
 use site::Site;
@@ -184,7 +184,7 @@ fn settings(site: &Site, listen: SocketAddr) -> Result<Settings, Failure> {
         notes: None,
     };
     Ok(Settings {
-        fleet: crate::settings::FleetSettings::default(),
+        fleet: FleetSettings::default(),
         listen,
         data_dir: site.data(),
         drain_deadline: DRAIN_DEADLINE,

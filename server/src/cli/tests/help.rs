@@ -44,6 +44,8 @@ fn the_program_explains_itself() {
       rollback      Go back to good content, now
       holds         Show what is held back
       release       Expose what a rollback holds back
+      backup        Write a copy of what a service has decided
+      restore       Put a copy of what a service has decided back
       completions   Print the completions of a shell
       help          Print this message or the help of the given subcommand(s)
 
@@ -491,24 +493,39 @@ fn instances_explains_itself() {
     insta::assert_snapshot!(help_of("instances"), @r"
     Show what each instance says it runs
 
-    One line for each instance and config: the state, the version it runs, the generation it has seen,
-    when it reported last, and why it failed if it did. What is shown is what the instances said; the
-    service remembers it in memory, so after its restart they appear as they report again.
+    One line for each instance and config: the state, the version it runs and whether that is the one it
+    is assigned (drift), the generation it has seen, when it was heard last, and why it failed if it
+    did. Of one that was not heard of lately nobody knows what it does now, so its state is `unknown`;
+    those that have said that they end are not shown. With the name of an instance: that one alone, with
+    what it ran before.
 
-    Usage: headwater instances [OPTIONS]
+    Usage: headwater instances [OPTIONS] [INSTANCE]
+
+    Arguments:
+      [INSTANCE]
+              Only this instance, with what it ran and when
 
     Options:
+          --at <TIME>
+              What the instance ran at this time, in UTC: 14:03, 14:03:20 or 2026-01-31T14:03:00Z
+
           --config <CONFIG>
               Only instances that report this config, and only this config
 
           --state <STATE>
-              Only instances where a config is pending, prepared, applied, confirmed or failed
+              Only where a config is pending, prepared, applied, confirmed or failed, or unknown
 
           --version <REV>
               Only instances that run this version: a commit, or a unique beginning of one
 
-          --label <KEY=VALUE>
-              Only instances with this label; may be repeated
+          --liveness <LIVENESS>
+              Only instances that are live, stale, lost or gone
+
+          --drift <DRIFT>
+              Only where what runs is in_sync, divergent or pinned
+
+          --label <KEY=GLOB>
+              Only instances with this label, whose value is a glob; may be repeated
 
       -h, --help
               Print help (see a summary with '-h')
@@ -532,8 +549,9 @@ fn instances_explains_itself() {
     Examples:
       headwater instances
       headwater instances --config payments/prod --state failed
-      headwater instances --version 9f8e7d6c5b --label region=eu
-      headwater instances --output json
+      headwater instances --version 9f2c --label region='eu-*'
+      headwater instances --state unknown
+      headwater instances payments-7f9c --at 14:03
     ");
 }
 

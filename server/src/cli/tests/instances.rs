@@ -1,7 +1,9 @@
+use std::collections::BTreeMap;
+
 use axum::extract::RawQuery;
 use headwater_wire::{
-    ConfigReport, FailPhase, InstancePage, InstanceReport, InstanceView, ReportError, ReportState, Running,
-    ValueSource,
+    Assigned, ConfigReport, Drift, FailPhase, InstancePage, InstanceReport, InstanceView, Liveness, Ran,
+    ReportError, ReportState, Running, Standing, ValueSource,
 };
 
 use super::*;
@@ -24,6 +26,10 @@ fn view(name: &str, configs: &[(&str, ConfigReport)]) -> InstanceView {
     InstanceView {
         instance: name.parse().unwrap(),
         reported_at: ago(12),
+        liveness: Liveness::Live,
+        silent_ms: 12_000,
+        standings: BTreeMap::new(),
+        history: BTreeMap::new(),
         report: InstanceReport {
             incarnation: 3,
             seq: 9,
@@ -47,6 +53,35 @@ fn failed() -> ConfigReport {
     }
 }
 
+/// It has run what it should, and nobody knows whether it still does.
+fn silent() -> InstanceView {
+    InstanceView {
+        liveness: Liveness::Lost,
+        silent_ms: 360_000,
+        standings: [(
+            "payments/prod".parse().unwrap(),
+            Standing {
+                assigned: Some(assigned('b')),
+                drift: Some(Drift::Divergent),
+                restarts: 2,
+            },
+        )]
+        .into(),
+        ..view(
+            "payments-3",
+            &[("payments/prod", config('a', ReportState::Confirmed))],
+        )
+    }
+}
+
+fn assigned(digit: char) -> Assigned {
+    Assigned {
+        version: commit_id(digit),
+        digest: format!("sha256:{}", "0".repeat(64)).parse().unwrap(),
+        generation: headwater_wire::Generation(8),
+    }
+}
+
 /// Two pages, the first of which has nothing that matches.
 fn server() -> String {
     async fn page(RawQuery(query): RawQuery) -> String {
@@ -66,6 +101,7 @@ fn server() -> String {
                         ],
                     ),
                     view("payments-2", &[("payments/prod", failed())]),
+                    silent(),
                     view("idle", &[]),
                 ],
                 next: None,
@@ -85,11 +121,12 @@ fn server() -> String {
 fn each_config_of_each_instance_is_a_line() {
     insta::assert_snapshot!(headwater(&server(), &["instances"]), @r"
     exit 0
-    INSTANCE    CONFIG         STATE      RUNS        GENERATION  REPORTED
-    payments-1  payments/prod  confirmed  aaaaaaaaaa  7           12 s ago
-    payments-1  web            pending    nothing     7           12 s ago
-    payments-2  payments/prod  failed     bbbbbbbbbb  7           12 s ago  validate: pool.max is \u{1b}[2J 0 (last known good)
-    idle        none                                              12 s ago
+    INSTANCE    CONFIG         STATE      RUNS        DRIFT      GENERATION  HEARD
+    payments-1  payments/prod  confirmed  aaaaaaaaaa  -          7           12 s ago
+    payments-1  web            pending    nothing     -          7           12 s ago
+    payments-2  payments/prod  failed     bbbbbbbbbb  -          7           12 s ago         validate: pool.max is \u{1b}[2J 0 (last known good)
+    payments-3  payments/prod  unknown    aaaaaaaaaa  divergent  7           6 min ago, lost  said last: confirmed
+    idle        none                                                         12 s ago
     ");
 }
 
@@ -97,9 +134,9 @@ fn each_config_of_each_instance_is_a_line() {
 fn of_one_config_only_its_lines_are_shown() {
     insta::assert_snapshot!(headwater(&server(), &["instances", "--config", "web"]), @r"
     exit 0
-    INSTANCE    CONFIG  STATE    RUNS     GENERATION  REPORTED
-    payments-1  web     pending  nothing  7           12 s ago
-    idle        none                                  12 s ago
+    INSTANCE    CONFIG  STATE    RUNS     DRIFT  GENERATION  HEARD
+    payments-1  web     pending  nothing  -      7           12 s ago
+    idle        none                                         12 s ago
     ");
 }
 
@@ -122,14 +159,16 @@ fn what_is_asked_for_is_asked_of_the_server() {
         "abc",
         "--label",
         "region=eu west",
+        "--liveness",
+        "lost",
+        "--drift",
+        "divergent",
     ];
     insta::assert_snapshot!(headwater(&server, &args), @r"
     exit 0
     no instances
     ");
-    insta::assert_snapshot!(asked.lock().unwrap(), @r"
-    config=a%2Fb&state=failed&version=abc&label.region=eu%20west&limit=1000
-    ");
+    insta::assert_snapshot!(asked.lock().unwrap(), @"config=a%2Fb&state=failed&version=abc&liveness=lost&drift=divergent&label.region=eu%20west&limit=1000");
 }
 
 #[test]
@@ -137,7 +176,102 @@ fn a_state_that_does_not_exist_is_wrong_usage() {
     insta::assert_snapshot!(headwater("http://127.0.0.1:9", &["instances", "--state", "dreaming"]), @r"
     exit 2
     --- standard error
-    error: invalid value 'dreaming' for '--state <STATE>': one of `pending`, `prepared`, `applied`, `confirmed`, `failed`
+    error: invalid value 'dreaming' for '--state <STATE>': one of `pending`, `prepared`, `applied`, `confirmed`, `failed`, `unknown`
+
+    For more information, try '--help'.
+    ");
+}
+
+fn ran(digit: char, (from, until): (&str, &str), state: ReportState) -> Ran {
+    Ran {
+        from: from.parse().unwrap(),
+        until: until.parse().unwrap(),
+        incarnation: 3,
+        running: config(digit, state).running,
+        state,
+        failed: None,
+        source: ValueSource::Server,
+    }
+}
+
+fn one() -> String {
+    async fn answer(RawQuery(query): RawQuery) -> String {
+        let at = query.unwrap_or_default();
+        let a = ran(
+            'a',
+            ("2026-01-31T13:00:00Z", "2026-01-31T14:00:00Z"),
+            ReportState::Confirmed,
+        );
+        let b = Ran {
+            failed: Some(FailPhase::Crash),
+            running: None,
+            source: ValueSource::Default,
+            ..ran(
+                'b',
+                ("2026-01-31T14:10:00Z", "2026-01-31T14:20:00Z"),
+                ReportState::Failed,
+            )
+        };
+        let history = match at.as_str() {
+            "" => vec![b, a],
+            "at=2026-01-31T12%3A00%3A00.000Z" => vec![],
+            _ => vec![a],
+        };
+        let history = history
+            .is_empty()
+            .then(BTreeMap::new)
+            .unwrap_or_else(|| [("payments/prod".parse().unwrap(), history)].into());
+        let mut view = InstanceView { history, ..silent() };
+        view.report.labels = [("region".to_owned(), "eu".to_owned())].into();
+        view.report.client = "pool/1.2".to_owned();
+        serde_json::to_string(&view).unwrap()
+    }
+    one_repo(Router::new().route("/v1/repos/default/instances/{instance}", get(answer)))
+}
+
+#[test]
+fn one_instance_is_shown_with_what_it_ran() {
+    insta::assert_snapshot!(headwater(&one(), &["instances", "payments-3"]), @r"
+    exit 0
+    payments-3  6 min ago, lost
+      client: pool/1.2
+      labels: region=eu
+      payments/prod should run bbbbbbbbbb (generation 8), and has begun anew 2 times since it was told
+
+    CONFIG         FROM                  LAST HEARD            RAN                STATE          LIFE
+    payments/prod  2026-01-31 14:10:00Z  2026-01-31 14:20:00Z  nothing (default)  failed: crash  3
+    payments/prod  2026-01-31 13:00:00Z  2026-01-31 14:00:00Z  aaaaaaaaaa         confirmed      3
+    ");
+}
+
+#[test]
+fn what_it_ran_at_a_time_is_told_by_when_it_was_heard() {
+    let at = |time: &str| headwater(&one(), &["instances", "payments-3", "--at", time]);
+    insta::assert_snapshot!(at("2026-01-31T13:59:00Z"), @r"
+    exit 0
+    payments/prod: ran aaaaaaaaaa at 2026-01-31 13:59:00Z (confirmed)
+      who set a value there: headwater explain payments/prod /KEY --at aaaaaaaaaa
+    ");
+    insta::assert_snapshot!(at("2026-01-31T14:03:00Z"), @r"
+    exit 0
+    payments/prod: ran aaaaaaaaaa when it was last heard before that, at 2026-01-31 14:00:00Z (confirmed)
+      who set a value there: headwater explain payments/prod /KEY --at aaaaaaaaaa
+    ");
+    insta::assert_snapshot!(at("2026-01-31T12:00:00Z"), @r"
+    exit 0
+    nothing is known of what `payments-3` ran at 2026-01-31 12:00:00Z: its history begins later
+    ");
+}
+
+#[test]
+fn a_time_is_asked_of_one_instance_only() {
+    insta::assert_snapshot!(headwater("http://127.0.0.1:9", &["instances", "--at", "14:03"]), @r"
+    exit 2
+    --- standard error
+    error: the following required arguments were not provided:
+      <INSTANCE>
+
+    Usage: headwater instances --at <TIME> <INSTANCE>
 
     For more information, try '--help'.
     ");

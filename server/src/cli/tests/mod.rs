@@ -2,6 +2,7 @@
 //! answers hand-made values.
 
 mod accept;
+mod backup;
 mod configs;
 mod diff;
 mod ending;

@@ -1,0 +1,168 @@
+//! What a full fleet costs: memory, reports, a tally, counts, and what is kept of it.
+//!
+//! Run with `cargo bench -p headwater-core --bench fleet`. One thread, no network and no disk: these are the costs of
+//! the decisions alone. Each figure is the median over rounds; memory is what the process grew by, so it needs Linux.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a program that prints figures"
+)]
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use headwater_core::rollout::{
+    Activation, Budget, Deadlines, Known, Offer, OnHalt, Policy, Quorum, RollCall, StagePolicy, Urgency,
+    tally,
+};
+use headwater_core::{ConfigFacts, Content, Fleet, Moment, Target, Uptime, count};
+use headwater_wire::{
+    CommitId, ConfigName, ConfigReport, Digest, Generation, InstanceId, InstanceReport, ReportState, Running,
+    Timestamp, ValueSource,
+};
+
+const INSTANCES: usize = 100_000;
+const ROUNDS: usize = 11;
+
+fn id(number: usize) -> InstanceId {
+    format!("payments-{number:06}").parse().unwrap()
+}
+
+fn config() -> ConfigName {
+    "payments/prod".parse().unwrap()
+}
+
+fn version(number: usize) -> CommitId {
+    format!("{number:040x}").parse().unwrap()
+}
+
+fn digest(number: usize) -> Digest {
+    format!("sha256:{number:064x}").parse().unwrap()
+}
+
+/// As it comes from the network: every text of its own.
+fn report(seq: u64, content: usize, state: ReportState) -> InstanceReport {
+    let config_report = ConfigReport {
+        running: Some(Running {
+            version: version(content),
+            digest: digest(content),
+        }),
+        generation: Generation(content as u64),
+        state,
+        error: None,
+        prepared: None,
+        source: ValueSource::Server,
+    };
+    InstanceReport {
+        incarnation: 1_764_113_511_042,
+        seq,
+        labels: BTreeMap::from([("region".to_owned(), "eu-west".to_owned())]),
+        client: "headwater-agent/0.1.0".to_owned(),
+        configs: BTreeMap::from([(config(), config_report)]),
+    }
+}
+
+fn now(ms: u64) -> Moment {
+    Moment {
+        at: Timestamp(1_764_113_511_042 + i64::try_from(ms).unwrap()),
+        uptime: Uptime(ms),
+    }
+}
+
+fn resident_bytes() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = statm
+        .split(' ')
+        .nth(1)
+        .and_then(|pages| pages.parse::<usize>().ok());
+    pages.unwrap_or_default() * 4_096
+}
+
+/// Every instance reports once; gives the time that the fleet took of it.
+fn all_report(
+    fleet: &mut Fleet,
+    ids: &[InstanceId],
+    report: &dyn Fn() -> InstanceReport,
+    at: Moment,
+) -> Duration {
+    let mut spent = Duration::ZERO;
+    for id in ids {
+        let report = report();
+        let began = Instant::now();
+        fleet.take(id, report, at).unwrap();
+        spent += began.elapsed();
+    }
+    spent
+}
+
+fn median(mut work: impl FnMut() -> Duration) -> Duration {
+    let mut times: Vec<Duration> = (0..ROUNDS).map(|_| work()).collect();
+    times.sort();
+    times[ROUNDS / 2]
+}
+
+fn timed<T>(work: impl FnOnce() -> T) -> Duration {
+    let began = Instant::now();
+    black_box(work());
+    began.elapsed()
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1_000.0
+}
+
+fn main() {
+    let ids: Vec<InstanceId> = (0..INSTANCES).map(id).collect();
+    let mut fleet = Fleet::default();
+    let before = resident_bytes();
+    let first = all_report(&mut fleet, &ids, &|| report(1, 1, ReportState::Confirmed), now(0));
+    let bytes = resident_bytes().saturating_sub(before) / INSTANCES;
+    println!("{INSTANCES} instances of one config");
+    println!("  memory per instance            {bytes:>10} bytes");
+    println!("  first report                   {:>10.2} µs", each(first));
+    let mut seq = 1;
+    let heartbeat = median(|| {
+        seq += 1;
+        all_report(
+            &mut fleet,
+            &ids,
+            &|| report(seq, 1, ReportState::Confirmed),
+            now(seq),
+        )
+    });
+    println!("  heartbeat                      {:>10.2} µs", each(heartbeat));
+    let change = median(|| {
+        seq += 1;
+        let content = usize::try_from(seq).unwrap();
+        all_report(
+            &mut fleet,
+            &ids,
+            &|| report(seq, content, ReportState::Applied),
+            now(seq),
+        )
+    });
+    println!("  report of other content        {:>10.2} µs", each(change));
+    let bytes = resident_bytes().saturating_sub(before) / INSTANCES;
+    println!("  memory after {:>2} changes         {bytes:>10} bytes", ROUNDS);
+    members(&fleet, seq);
+}
+
+fn each(all: Duration) -> f64 {
+    all.as_secs_f64() * 1e6 / INSTANCES as f64
+}
+
+fn members(fleet: &Fleet, seq: u64) {
+    let at = now(seq).uptime;
+    let rollout = rollout(usize::try_from(seq).unwrap());
+    let taken = median(|| timed(|| tally(&rollout, fleet.members(&config(), at), RollCall::Over)));
+    println!("  tally of a rollout             {:>10.1} ms", ms(taken));
+    let counted = median(|| timed(|| count(fleet.members(&config(), at), |_| None)));
+    println!("  counts                         {:>10.1} ms", ms(counted));
+    let other = "other".parse().unwrap();
+    let nobody = median(|| timed(|| fleet.members(&other, at).count()));
+    println!("  tally of a config of nobody    {:>10.4} ms", ms(nobody));
+    let piece = median(|| timed(|| fleet.kept(None, 500, at)));
+    println!("  copy of 500, to be kept        {:>10.1} ms", ms(piece));
+}
