@@ -6,6 +6,7 @@
 #![expect(
     clippy::print_stdout,
     clippy::unwrap_used,
+    clippy::cast_precision_loss,
     reason = "a program that prints figures"
 )]
 
@@ -13,10 +14,7 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use headwater_core::rollout::{
-    Activation, Budget, Deadlines, Known, Offer, OnHalt, Policy, Quorum, RollCall, StagePolicy, Urgency,
-    tally,
-};
+use headwater_core::rollout::{Course, Offer, Policy, RollCall, Rollout, Urgency, plan, tally};
 use headwater_core::{ConfigFacts, Content, Fleet, Moment, Target, Uptime, count};
 use headwater_wire::{
     CommitId, ConfigName, ConfigReport, Digest, Generation, InstanceId, InstanceReport, ReportState, Running,
@@ -145,7 +143,7 @@ fn main() {
     });
     println!("  report of other content        {:>10.2} µs", each(change));
     let bytes = resident_bytes().saturating_sub(before) / INSTANCES;
-    println!("  memory after {:>2} changes         {bytes:>10} bytes", ROUNDS);
+    println!("  memory after {ROUNDS:>2} changes        {bytes:>10} bytes");
     members(&fleet, seq);
 }
 
@@ -153,9 +151,41 @@ fn each(all: Duration) -> f64 {
     all.as_secs_f64() * 1e6 / INSTANCES as f64
 }
 
+/// A rollout to content, whose only stage takes everybody and is open.
+fn rollout(fleet: &Fleet, content: usize, at: Uptime) -> Rollout {
+    let facts = |content: usize| ConfigFacts {
+        version: version(content),
+        content: Content {
+            inputs: digest(content),
+            documents: None,
+        },
+    };
+    let mut stable = Target {
+        version: version(0),
+        content: facts(0).content,
+        generation: Generation(1),
+        past: Vec::new(),
+        undoes: None,
+    };
+    let offer = Offer {
+        id: "r-1".to_owned(),
+        facts: facts(content),
+        source: version(content),
+        policy: Policy::immediate(),
+        urgency: Urgency::Usual,
+    };
+    let mut course = Course::default();
+    course.offer(&config(), &mut stable, offer, Generation(2));
+    let due = course.rollout.as_ref().unwrap();
+    let counted = tally(due, fleet.members(&config(), at), RollCall::Over);
+    let step = plan(due, &counted, Timestamp(0)).unwrap();
+    assert!(course.apply(&config(), &mut stable, step, Generation(3)));
+    course.rollout.unwrap()
+}
+
 fn members(fleet: &Fleet, seq: u64) {
     let at = now(seq).uptime;
-    let rollout = rollout(usize::try_from(seq).unwrap());
+    let rollout = rollout(fleet, usize::try_from(seq).unwrap(), at);
     let taken = median(|| timed(|| tally(&rollout, fleet.members(&config(), at), RollCall::Over)));
     println!("  tally of a rollout             {:>10.1} ms", ms(taken));
     let counted = median(|| timed(|| count(fleet.members(&config(), at), |_| None)));

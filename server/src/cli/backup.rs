@@ -93,7 +93,7 @@ impl Restore {
         let restored = backup::restore(&text, &self.data_dir, overwrite)?;
         let repos = restored.repos.join(", ");
         out.line(format!(
-            "restored the decisions as of {} of: {repos}",
+            "restored the decisions of {repos}, as of {}",
             restored.taken_at
         ))?;
         if let Some(aside) = &restored.aside {

@@ -64,7 +64,7 @@ impl History {
             from: heard.now,
             until: heard.now,
             incarnation: heard.incarnation,
-            running: report.running.as_ref().map(|running| archive.share(running)),
+            running: report.running.as_ref().map(|running| archive.shared(running)),
             state: report.state,
             failed: report.error.as_ref().map(|error| error.phase),
             source: report.source,
@@ -85,7 +85,7 @@ impl History {
             from: ran.from,
             until: ran.until,
             incarnation: ran.incarnation,
-            running: ran.running.as_ref().map(|running| archive.share(running)),
+            running: ran.running.as_ref().map(|running| archive.shared(running)),
             state: ran.state,
             failed: ran.failed,
             source: ran.source,
@@ -135,8 +135,13 @@ impl Past {
 }
 
 impl Archive {
+    /// Lets a report name the same content as others by the same text, held once.
+    pub(super) fn share(&mut self, running: &mut Running) {
+        *running = Running::clone(&self.shared(running));
+    }
+
     /// The same content, held once for everybody who runs it.
-    fn share(&mut self, running: &Running) -> Arc<Running> {
+    fn shared(&mut self, running: &Running) -> Arc<Running> {
         if let Some(known) = self.contents.get(running) {
             return known.clone();
         }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::history::History;
 use super::liveness::{Moment, Presence, Uptime};
 use super::seat::Seat;
-use super::tidy::{tidy, weight};
+use super::tidy::weight;
 use super::{Entry, Fleet, FleetFull, Reported};
 
 /// One instance, as it is kept.
@@ -84,7 +84,7 @@ impl Fleet {
         if self.ids.contains_key(&kept.instance) {
             return Ok(());
         }
-        let report = tidy(kept.report);
+        let report = self.tidied(kept.report);
         let bytes = weight(&kept.instance, &report);
         self.make_room(&kept.instance, bytes, now)?;
         let is_lost = kept.silent_ms >= self.heartbeat.lost_after_ms;

@@ -153,7 +153,7 @@ impl Fleet {
                 return Ok((Taken::Again, entry.reported.clone()));
             }
         }
-        let report = tidy(report);
+        let report = self.tidied(report);
         let bytes = weight(instance, &report);
         self.make_room(instance, bytes, now.uptime)?;
         let reported = Arc::new(Reported {
@@ -253,6 +253,16 @@ impl Fleet {
 
     fn entry(&self, instance: &InstanceId) -> Option<&Entry> {
         self.entries.get(*self.ids.get(instance)?)
+    }
+
+    /// The report as it is kept: what many run is named by one and the same text.
+    fn tidied(&mut self, report: InstanceReport) -> InstanceReport {
+        let mut report = tidy(report);
+        let running = report.configs.values_mut();
+        for running in running.filter_map(|config| config.running.as_mut()) {
+            self.archive.share(running);
+        }
+        report
     }
 
     /// Puts the entry of an instance in the place of the one before, which was last heard at `before`.
