@@ -472,7 +472,7 @@ fn say_written(changes: &[Change]) {
             ValueSource::Server => "",
             ValueSource::LastKnownGood => " from the last known good",
             ValueSource::Unconfirmed => " from disk, not confirmed yet",
-            ValueSource::Default | ValueSource::Other => " from elsewhere",
+            ValueSource::Default | ValueSource::Pinned | ValueSource::Other => " from elsewhere",
         };
         info!(config = %config, version, "{config} is at {version}{from}");
     }
