@@ -169,7 +169,11 @@ fn an_older_report_that_comes_late_changes_nothing_and_is_told_so() {
     let (_origin, server, _) = served();
     let state = |state: &str| json!({"app": {"generation": 0, "state": state}});
     reported(&server, "i", &report((5, 9), &state("applied")));
-    let shown = || server.get(&format!("{INSTANCES}/i")).expect(200).json();
+    // What it said; that it was heard once more is no change of that.
+    let shown = || {
+        let view = one(&server, "i");
+        ["reported_at", "incarnation", "seq", "client", "configs"].map(|field| view[field].clone())
+    };
     let before = shown();
     for older in [(5, 8), (4, 100)] {
         let answer = reported(&server, "i", &report(older, &state("failed")));
@@ -183,7 +187,7 @@ fn an_older_report_that_comes_late_changes_nothing_and_is_told_so() {
     // A new life counts from one.
     let answer = reported(&server, "i", &report((6, 1), &state("pending")));
     assert_eq!((&answer["accepted"], &answer["seq"]), (&json!(true), &json!(1)));
-    assert_eq!(shown()["configs"]["app"]["state"], "pending");
+    assert_eq!(one(&server, "i")["configs"]["app"]["state"], "pending");
 }
 
 #[test]
@@ -702,7 +706,7 @@ fn the_client_library_reports_and_lists() {
             .build()
             .unwrap();
         let repo = api.in_repo(&"default".parse().unwrap());
-        let instance = "i-1".parse().unwrap();
+        let instance: headwater_wire::InstanceId = "i-1".parse().unwrap();
         let report = InstanceReport {
             incarnation: 1,
             seq: 1,
@@ -720,7 +724,15 @@ fn the_client_library_reports_and_lists() {
             ..InstancesQuery::default()
         };
         let page = repo.instances(&query).await.unwrap();
-        assert_eq!((page.instances, page.next), (vec![view], None));
+        assert_eq!(
+            view.history[&"app".parse().unwrap()][0].state,
+            ReportState::Pending
+        );
+        assert_eq!((page.instances.len(), page.next), (1, None));
+        assert_eq!(
+            (&page.instances[0].instance, &page.instances[0].report),
+            (&instance, &report)
+        );
         let missing = repo.instance(&"i-2".parse().unwrap(), None).await.unwrap_err();
         assert!(missing.to_string().contains("no instance `i-2`"), "{missing}");
     };

@@ -15,7 +15,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use headwater_core::rollout::{Course, Offer, Policy, RollCall, Rollout, Urgency, plan, tally};
-use headwater_core::{ConfigFacts, Content, Fleet, Moment, Target, Uptime, count};
+use headwater_core::{ConfigFacts, Content, Fleet, Moment, Target, Uptime, fleet_counts};
 use headwater_wire::{
     CommitId, ConfigName, ConfigReport, Digest, Generation, InstanceId, InstanceReport, ReportState, Running,
     Timestamp, ValueSource,
@@ -188,7 +188,7 @@ fn members(fleet: &Fleet, seq: u64) {
     let rollout = rollout(fleet, usize::try_from(seq).unwrap(), at);
     let taken = median(|| timed(|| tally(&rollout, fleet.members(&config(), at), RollCall::Over)));
     println!("  tally of a rollout             {:>10.1} ms", ms(taken));
-    let counted = median(|| timed(|| count(fleet.members(&config(), at), |_| None)));
+    let counted = median(|| timed(|| fleet_counts(fleet.members(&config(), at), |_| None)));
     println!("  counts                         {:>10.1} ms", ms(counted));
     let other = "other".parse().unwrap();
     let nobody = median(|| timed(|| fleet.members(&other, at).count()));

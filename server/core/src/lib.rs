@@ -27,7 +27,7 @@ pub use fleet::{
     CLIENT_BYTES_MAX, Fleet, FleetFull, HISTORY_MAX, HISTORY_TOTAL_MAX, Heartbeat, INSTANCES_MAX,
     InstanceFilter, KeptInstance, KeptSeat, LISTING_SCAN_MAX, Left, Listing, MESSAGE_BYTES_MAX, Moment,
     REPORT_CONFIGS_MAX, REPORTS_BYTES_MAX, Reported, SILENCE_MAX_MS, Taken, Uptime, VERSIONS_COUNTED_MAX,
-    count, drift,
+    drift, fleet_counts,
 };
 pub use hold::Withheld;
 pub use rollback::{Decision, Rollback, RollbackState, Sight, StandIns, Undone};

@@ -11,7 +11,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::IntoResponse;
 use headwater_core::rollout::Selector;
-use headwater_core::{Fleet, InstanceFilter, Left, Reported, count};
+use headwater_core::{Fleet, InstanceFilter, Left, Reported, fleet_counts};
 use headwater_wire::{
     Assigned, ConfigName, Drift, FleetView, InstanceId, InstancePage, InstanceView, Liveness, Phase, Problem,
     ProblemCode, StateWanted, Timestamp,
@@ -229,7 +229,7 @@ fn counted(repo: &Arc<Repo>, named: &[ConfigName]) -> FleetView {
     let count_one = |config: ConfigName| {
         let fleet = read(repo);
         let members = fleet.members(&config, repo.moment().uptime);
-        let counts = count(members, |member| {
+        let counts = fleet_counts(members, |member| {
             assigned(&published, &config, (member.instance, member.labels))
         });
         (config, counts)

@@ -163,7 +163,7 @@ impl Loading {
             match &*member.key {
                 "repo" => self.read_repos(member, place),
                 "hook" => self.read_hooks(member, place),
-                "fleet" => self.read_fleet(member, place),
+                "fleet" => self.fleet.read(member, place, mistakes),
                 ForgeDraft::TABLE => named::read(&mut self.forges, member, place, mistakes),
                 WebhookDraft::TABLE => named::read(&mut self.webhooks, member, place, mistakes),
                 SignalDraft::TABLE => named::read(&mut self.signals, member, place, mistakes),
@@ -207,23 +207,6 @@ impl Loading {
                 apply(HOOK_KEYS, &mut draft, member, at, &mut self.mistakes);
             }
             self.hooks.push(draft);
-        }
-    }
-
-    fn read_fleet(&mut self, table: &Member, place: &dyn Fn(Range) -> Place) {
-        if !matches!(table.value.value, Value::Obj(_)) {
-            let mistake = Mistake::new(place(table.key_range), "`fleet` is not a table");
-            self.mistakes.push(mistake.hint("write `[fleet]`"));
-        }
-        for member in members(&table.value) {
-            let at = place(member.key_range);
-            apply(
-                FLEET_KEYS,
-                self.fleet.at(at.clone()),
-                member,
-                at,
-                &mut self.mistakes,
-            );
         }
     }
 

@@ -5,9 +5,11 @@
 use std::time::Duration;
 
 use headwater_core::Heartbeat;
+use headwater_validators::document::{Member, Range, Value};
 
 use super::keys::{Key, duration, put};
 use super::source::{Mistake, Place};
+use super::table::{apply, members};
 
 /// Shortest and longest time between two reports: below, a large fleet does nothing else; above, nobody is known.
 const HEARTBEAT_MIN: Duration = Duration::from_secs(1);
@@ -81,6 +83,23 @@ impl FleetDraft {
     pub(super) fn at(&mut self, place: Place) -> &mut Self {
         self.place = Some(place);
         self
+    }
+
+    /// Reads the table of the file.
+    pub(super) fn read(
+        &mut self,
+        table: &Member,
+        place: &dyn Fn(Range) -> Place,
+        mistakes: &mut Vec<Mistake>,
+    ) {
+        if !matches!(table.value.value, Value::Obj(_)) {
+            let mistake = Mistake::new(place(table.key_range), "`fleet` is not a table");
+            mistakes.push(mistake.hint("write `[fleet]`"));
+        }
+        for member in members(&table.value) {
+            let at = place(member.key_range);
+            apply(FLEET_KEYS, self.at(at.clone()), member, at, mistakes);
+        }
     }
 
     /// The values, and what is wrong with them together.

@@ -7,6 +7,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -323,7 +324,11 @@ pub(crate) fn put(text: &[u8], path: &Path) -> Result<(), BackupError> {
     };
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let new = path.with_file_name(format!("{name}.new"));
-    let mut file = File::create(&new).map_err(at)?;
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true);
+    // It names people, and what they decided.
+    options.mode(0o600);
+    let mut file = options.open(&new).map_err(at)?;
     file.write_all(text).map_err(at)?;
     file.sync_all().map_err(at)?;
     std::fs::rename(&new, path).map_err(at)

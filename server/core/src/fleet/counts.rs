@@ -22,7 +22,7 @@ pub fn drift(report: &ConfigReport, assigned: Option<&Assigned>) -> Option<Drift
 }
 
 /// Counts the members of a config.
-pub fn count<'a>(
+pub fn fleet_counts<'a>(
     members: impl Iterator<Item = Member<'a>>,
     assigned: impl Fn(&Member<'a>) -> Option<Assigned>,
 ) -> ConfigCounts {

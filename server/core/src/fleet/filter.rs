@@ -4,7 +4,8 @@
 //! among those that run something well, whatever it said last.
 
 use headwater_wire::{
-    CommitId, ConfigName, ConfigReport, Drift, InstanceView, Liveness, ReportState, StateWanted,
+    CommitId, ConfigName, ConfigReport, Drift, InstanceReport, InstanceView, Liveness, ReportState,
+    StateWanted,
 };
 
 use super::Reported;
@@ -34,41 +35,35 @@ impl InstanceFilter {
             Some(wanted) => liveness == wanted,
             None => liveness != Liveness::Gone,
         };
-        let configs = &reported.report.configs;
-        let has_config = self
-            .config
-            .as_ref()
-            .is_none_or(|config| configs.contains_key(config));
-        is_here && has_config && self.labels.takes(&reported.report.labels)
+        let report = &reported.report;
+        is_here
+            && self.labels.takes(&report.labels)
+            && self.any_config(report, |_, config| self.fits(liveness, config))
     }
 
     /// Whether one that may be shown is.
     pub(super) fn matches(&self, view: &InstanceView) -> bool {
-        let configs = &view.report.configs;
+        let drift = |name: &ConfigName| view.standings.get(name).and_then(|standing| standing.drift);
+        self.any_config(&view.report, |name, config| {
+            self.fits(view.liveness, config) && self.drift.is_none_or(|wanted| drift(name) == Some(wanted))
+        })
+    }
+
+    /// Whether a config that is asked for fits, if anything is asked of one.
+    fn any_config(&self, report: &InstanceReport, fits: impl Fn(&ConfigName, &ConfigReport) -> bool) -> bool {
+        let is_asked = self.state.is_some() || self.version.is_some() || self.drift.is_some();
         match &self.config {
-            Some(name) => configs
-                .get(name)
-                .is_some_and(|config| self.fits(view, name, config)),
-            None if self.asks_of_a_config() => {
-                let mut configs = configs.iter();
-                configs.any(|(name, config)| self.fits(view, name, config))
-            }
-            None => true,
+            Some(name) => report.configs.get(name).is_some_and(|config| fits(name, config)),
+            None => !is_asked || report.configs.iter().any(|(name, config)| fits(name, config)),
         }
     }
 
-    fn asks_of_a_config(&self) -> bool {
-        self.state.is_some() || self.version.is_some() || self.drift.is_some()
-    }
-
-    fn fits(&self, view: &InstanceView, name: &ConfigName, config: &ConfigReport) -> bool {
+    fn fits(&self, liveness: Liveness, config: &ConfigReport) -> bool {
         let running = config.running.as_ref().map(|running| &running.version);
         let version = self.version.as_ref();
-        let drift = view.standings.get(name).and_then(|standing| standing.drift);
         self.state
-            .is_none_or(|state| is_in(state, view.liveness, config.state))
+            .is_none_or(|state| is_in(state, liveness, config.state))
             && version.is_none_or(|version| running == Some(version))
-            && self.drift.is_none_or(|wanted| drift == Some(wanted))
     }
 }
 

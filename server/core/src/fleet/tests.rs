@@ -514,7 +514,7 @@ fn mixed() -> Fleet {
 fn silence_is_never_counted_as_success() {
     let fleet = mixed();
     let at = later(300_000).uptime;
-    let counts = count(fleet.members(&config(), at), |_| assigned_to_all());
+    let counts = fleet_counts(fleet.members(&config(), at), |_| assigned_to_all());
     assert_eq!(
         (counts.instances, counts.live, counts.stale, counts.lost),
         (4, 3, 0, 1)
@@ -545,7 +545,7 @@ fn of_very_many_versions_the_rest_is_one_count() {
         };
         heard(&mut fleet, number, with(1, &[("app", config)], &[]), NOW);
     }
-    let counts = count(fleet.members(&config(), NOW.uptime), |_| None);
+    let counts = fleet_counts(fleet.members(&config(), NOW.uptime), |_| None);
     assert_eq!(counts.versions.len(), VERSIONS_COUNTED_MAX + 1);
     let rest = counts.versions.last().unwrap();
     assert_eq!((rest.rest, rest.states[&ReportState::Pending]), (true, 20));

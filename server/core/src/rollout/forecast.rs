@@ -34,7 +34,7 @@ pub fn forecast<'a>(policy: &Policy, fleet: impl Iterator<Item = Member<'a>>) ->
     };
     let mut taken = 0;
     for (number, stage) in policy.stages.iter().enumerate() {
-        let selector = Selector::of(stage);
+        let selector = Selector::of(&stage.labels);
         let fits = |member: &Member<'_>| selector.takes(member.labels);
         let candidates: Vec<(InstanceId, u64)> = rest
             .iter()
