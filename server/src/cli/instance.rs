@@ -6,13 +6,14 @@
 use std::io;
 use std::str::FromStr;
 
+use headwater_core::count;
 use headwater_wire::{ConfigName, InstanceId, InstanceView, Ran, Timestamp, ValueSource};
 
 use super::failure::{Exit, Failure};
 use super::instances::{heard, tone};
 use super::options::{Output, Session};
 use super::out::{Out, Tone};
-use super::text::{Cell, clean, columns, count, time_of_day};
+use super::text::{Cell, clean, columns, time_of_day};
 
 const DAY_MS: i64 = 86_400_000;
 

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use headwater_wire::{ConfigName, Generation, InstanceId, InstanceReport, Timestamp};
 
-pub use self::counts::{VERSIONS_COUNTED_MAX, count, drift};
+pub use self::counts::{VERSIONS_COUNTED_MAX, drift, fleet_counts};
 pub use self::filter::InstanceFilter;
 use self::history::{Archive, Heard};
 pub use self::history::{HISTORY_MAX, HISTORY_TOTAL_MAX};

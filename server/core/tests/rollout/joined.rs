@@ -119,6 +119,7 @@ impl Repo {
             rollback,
             facts,
             touched,
+            taken_back: BTreeMap::new(),
         };
         self.state.apply(Command::RollBack(Box::new(decision))).unwrap();
     }
