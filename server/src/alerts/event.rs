@@ -209,13 +209,13 @@ fn counted(counts: &RolloutCounts, view: &RolloutView) -> String {
         .take(NAMED_MAX)
         .map(|name| format!("`{name}`"))
         .collect();
-    let named = if names.is_empty() {
+    let failed = if names.is_empty() {
         String::new()
     } else {
         format!("; failed: {}", names.join(", "))
     };
     let told = count(counts.members, "instance");
-    format!("of {told} that were told, {}{named}", parts.join(", "))
+    format!("of {told} that were told, {}{failed}", parts.join(", "))
 }
 
 /// What is to be said of content that nothing moves any more.

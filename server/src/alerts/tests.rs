@@ -175,11 +175,7 @@ fn each_dialect_says_the_same() {
     let mut text = String::new();
     for message in [&firing, &resolved] {
         let link = Some("https://config.example.test");
-        for body in [
-            webhook(message, now),
-            slack(message),
-            alertmanager(message, now, link),
-        ] {
+        for body in [webhook(message), slack(message), alertmanager(message, now, link)] {
             writeln!(text, "{body:#}").unwrap();
         }
     }

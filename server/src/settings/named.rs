@@ -69,13 +69,12 @@ pub(super) fn read_variables<'a, D: Named>(
             drafts.push(D::at(Place::Whole, "default"));
         }
         let kind = D::TABLE;
-        match drafts.as_mut_slice() {
-            [draft] => set(key, draft, text, place, mistakes),
-            _ => {
-                let message = format!("several {kind}s are set, so it is not clear which one is meant");
-                let hint = format!("set it in that {kind}'s `[{kind}.NAME]` table");
-                mistakes.push(Mistake::new(place, message).hint(hint));
-            }
+        if let [draft] = drafts.as_mut_slice() {
+            set(key, draft, text, place, mistakes);
+        } else {
+            let message = format!("several {kind}s are set, so it is not clear which one is meant");
+            let hint = format!("set it in that {kind}'s `[{kind}.NAME]` table");
+            mistakes.push(Mistake::new(place, message).hint(hint));
         }
     }
 }

@@ -33,13 +33,13 @@ pub(crate) async fn run(repo: Arc<Repo>, signals: Arc<Signals>, stop: Cancellati
         permits: Arc::new(Semaphore::new(ASKING_MAX)),
         heard: repo.rollouts.signals(),
     };
-    let mut asked: BTreeMap<Key, DropGuard> = BTreeMap::new();
+    let mut open: BTreeMap<Key, DropGuard> = BTreeMap::new();
     loop {
         let wanted = questions(&repo.settings().name, &board.borrow_and_update().state);
         // Dropping a guard ends its task.
-        asked.retain(|key, _| wanted.contains_key(key));
+        open.retain(|key, _| wanted.contains_key(key));
         for (key, question) in wanted {
-            asked.entry(key).or_insert_with(|| asker.start(question));
+            open.entry(key).or_insert_with(|| asker.start(question));
         }
         // Cancel-safe: both arms only wait.
         tokio::select! {

@@ -44,7 +44,7 @@ fn are_as_small(after: &[Stage], before: &[Stage]) -> bool {
         let Some((first, _)) = within.next() else {
             return false;
         };
-        let last = within.last().map_or(first, |(last, _)| last);
+        let last = within.next_back().map_or(first, |(last, _)| last);
         first.begins >= before.begins && last.bake_ms() >= before.bake_ms()
     };
     before.is_empty()
