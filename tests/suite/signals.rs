@@ -7,6 +7,7 @@ use std::time::Duration;
 use headwater_server::secret::Secret;
 use headwater_server::settings::{AlertKind, AlertSettings, EventKind, Settings, SignalKind, SignalSettings};
 use headwater_tests::oracle::Oracle;
+use headwater_tests::origin::TestOrigin;
 use headwater_tests::server::TestServer;
 use headwater_tests::wait::wait_for;
 use serde_json::{Value, json};
@@ -53,7 +54,7 @@ fn telling(settings: &mut Settings, pager: &Oracle) {
 }
 
 /// Three instances that run the first value, and a second one that is on its way.
-fn begun(oracle: &Oracle, pager: &Oracle) -> (TestServer, Vec<Program>, [String; 2]) {
+fn begun(oracle: &Oracle, pager: &Oracle) -> (TestOrigin, TestServer, Vec<Program>, [String; 2]) {
     let (origin, first) = origin(&with_signal());
     let server = quick(&origin)
         .with(|settings| {
@@ -64,7 +65,7 @@ fn begun(oracle: &Oracle, pager: &Oracle) -> (TestServer, Vec<Program>, [String;
     let mut programs = three();
     until(server.addr(), &mut programs, "the first value", all_run(1));
     let second = set(&origin, 2);
-    (server, programs, [first.to_string(), second.to_string()])
+    (origin, server, programs, [first.to_string(), second.to_string()])
 }
 
 #[test]
@@ -72,7 +73,7 @@ fn each_stage_ends_with_the_consent_of_its_signal() {
     let (oracle, pager) = (Oracle::start(), Oracle::start());
     oracle.next("200 OK", PASS);
     oracle.next("200 OK", PASS);
-    let (server, mut programs, [first, second]) = begun(&oracle, &pager);
+    let (_origin, server, mut programs, [first, second]) = begun(&oracle, &pager);
     until(server.addr(), &mut programs, "all have it", all_run(2));
     wait_for("the last stage to be asked about", || {
         (oracle.asked().len() == 2).then_some(())
@@ -99,7 +100,7 @@ fn each_stage_ends_with_the_consent_of_its_signal() {
 fn a_no_stops_the_rollout_in_its_stage_and_somebody_is_told() {
     let (oracle, pager) = (Oracle::start(), Oracle::start());
     oracle.next("200 OK", "{\"result\": \"fail\", \"message\": \"orders fell\"}");
-    let (server, mut programs, _) = begun(&oracle, &pager);
+    let (_origin, server, mut programs, _) = begun(&oracle, &pager);
     until(server.addr(), &mut programs, "one has it", one_has(2));
     let told = wait_for("somebody to be told", || {
         programs

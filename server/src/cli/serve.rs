@@ -106,7 +106,7 @@ fn keys(text: &mut String, table: Table) {
             format!("  [default: {default}]")
         };
         // Writing to a string cannot fail.
-        write!(text, "  {name:<19}{variable}{default}\n      {help}\n").ok();
+        write!(text, "  {name:<18} {variable}{default}\n      {help}\n").ok();
     }
 }
 
