@@ -25,11 +25,11 @@ pub(crate) struct Collector {
 
 impl Collector {
     pub(crate) fn push(&mut self, finding: Finding) {
-        if !self.is_full_of(finding.severity) {
+        if self.is_full_of(finding.severity) {
+            self.leave_out();
+        } else {
             self.errors += usize::from(finding.is_error());
             self.findings.push(finding);
-        } else {
-            self.dropped += 1;
         }
     }
 

@@ -65,10 +65,9 @@ mod tests {
 
     #[test]
     fn the_first_hundred_of_a_message_count() {
-        let lines: String = (0..101)
-            .map(|at| format!("Headwater-Allow: r{at} why\n"))
-            .collect();
-        let found = allowances(&format!("s\n\ntext\n{lines}\nmore text"));
+        let lines: Vec<String> = (0..101).map(|at| format!("Headwater-Allow: r{at} why")).collect();
+        let lines = lines.join("\n");
+        let found = allowances(&format!("s\n\ntext\n{lines}\n\nmore text"));
         assert_eq!(found.len(), ALLOWANCES_MAX);
         assert_eq!(found.last().map(|one| one.rule.as_str()), Some("r99"));
     }

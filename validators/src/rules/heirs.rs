@@ -65,8 +65,9 @@ impl<'a> Holders<'a> {
         let mut shared: BTreeMap<&str, usize> = BTreeMap::new();
         for planned in old.configs.values() {
             let own: BTreeSet<&str> = files(planned).map(RepoPath::without_extension).collect();
-            own.into_iter()
-                .for_each(|file| *shared.entry(file).or_default() += 1);
+            for file in own {
+                *shared.entry(file).or_default() += 1;
+            }
         }
         let mut by_file: BTreeMap<&str, Vec<Holder>> = BTreeMap::new();
         for (index, (_, planned)) in gone.iter().enumerate() {
