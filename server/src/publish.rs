@@ -174,14 +174,12 @@ impl Snapshot {
         let expose =
             |name: &ConfigName, target: &Target, (source, old): (&CommitId, Option<&Arc<Exposed>>)| {
                 let old = old.filter(|old| old.target == *target && old.source == *source);
-                match old {
-                    Some(old) => Some((name.clone(), old.clone())),
-                    None => {
-                        let config = find(name, source)?;
-                        let exposed = Exposed::new(target.clone(), source.clone(), config);
-                        Some((name.clone(), Arc::new(exposed)))
-                    }
+                if let Some(old) = old {
+                    return Some((name.clone(), old.clone()));
                 }
+                let config = find(name, source)?;
+                let exposed = Exposed::new(target.clone(), source.clone(), config);
+                Some((name.clone(), Arc::new(exposed)))
             };
         let stable = state.targets.iter().filter_map(|(name, target)| {
             let source = state.source_of(name).unwrap_or(&judged.commit);

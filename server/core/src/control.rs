@@ -263,12 +263,11 @@ impl RepoState {
             return Vec::new();
         };
         let next = self.generation.max(above).next();
-        self.generation = match self.courses.get_mut(&config) {
-            Some(course) => course.reissue(target, next),
-            None => {
-                target.generation = next;
-                next
-            }
+        self.generation = if let Some(course) = self.courses.get_mut(&config) {
+            course.reissue(target, next)
+        } else {
+            target.generation = next;
+            next
         };
         vec![Effect::TargetReissued {
             config,

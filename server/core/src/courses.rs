@@ -55,7 +55,9 @@ impl RepoState {
     pub fn moving_at(&self, now: Uptime) -> Vec<Rollout> {
         let passed = self.passed_until.map_or(0, |before| now.ms_since(before));
         let mut moving: Vec<Rollout> = self.moving().cloned().collect();
-        moving.iter_mut().for_each(|rollout| rollout.pass(passed));
+        for rollout in &mut moving {
+            rollout.pass(passed);
+        }
         moving
     }
 
@@ -426,8 +428,8 @@ impl RepoState {
             && let Some(head) = self.head.clone()
             && self.hold.is_none()
         {
-            let state = self.state_of_tip();
-            effects.extend(self.set_head(head, state));
+            let head_state = self.state_of_tip();
+            effects.extend(self.set_head(head, head_state));
         }
         Some(effects)
     }
@@ -450,7 +452,9 @@ impl RepoState {
         {
             self.courses.remove(config);
         }
-        over.into_iter().for_each(|rollout| self.remember(rollout));
+        for rollout in over {
+            self.remember(rollout);
+        }
     }
 
     /// A rollout that has just begun is said to have; one that had only waited for another, and moves everybody at once,
