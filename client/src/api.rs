@@ -8,8 +8,8 @@ use bytes::Bytes;
 use headwater_wire::{
     AcceptRequest, CheckRequest, CheckView, CommitId, CommitPage, CommitView, ConfigList, ConfigName,
     DiffView, ExplainView, FleetView, HoldList, InstanceId, InstancePage, InstanceReport, InstanceView,
-    ReleaseRequest, RepoList, RepoName, RepoPath, RepoView, ReportAnswer, RollbackList, RollbackRequest,
-    RollbackView, Timestamp,
+    PlanView, ReleaseRequest, RepoList, RepoName, RepoPath, RepoView, ReportAnswer, RollbackList,
+    RollbackRequest, RollbackView, RolloutList, RolloutOrder, RolloutOrderRequest, RolloutView, Timestamp,
 };
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName, IF_NONE_MATCH};
 use http::{HeaderValue, StatusCode};
@@ -22,7 +22,9 @@ use crate::builder::ApiBuilder;
 use crate::error::ApiError;
 use crate::events::EventStream;
 use crate::http::{Call, Connection};
-use crate::query::{CommitsQuery, ConfigQuery, DiffQuery, EventsQuery, ExplainQuery, InstancesQuery};
+use crate::query::{
+    CommitsQuery, ConfigQuery, DiffQuery, EventsQuery, ExplainQuery, InstancesQuery, RolloutsQuery,
+};
 use crate::socket::EventSocket;
 
 /// One server. Clones share its connections.
@@ -233,6 +235,40 @@ impl RepoApi {
     pub async fn rollback(&self, id: &str) -> Result<RollbackView, ApiError> {
         let path = self.root().literal("rollbacks").segment(id);
         self.api.json(Call::get(path), "a rollback").await
+    }
+
+    /// `GET …/rollouts`
+    pub async fn rollouts(&self, query: &RolloutsQuery) -> Result<RolloutList, ApiError> {
+        let path = query.all(self.root().literal("rollouts"));
+        self.api.json(Call::get(path), "a list of rollouts").await
+    }
+
+    /// `GET …/rollouts/{id}`: one rollout with what was decided.
+    pub async fn rollout(&self, id: &str) -> Result<RolloutView, ApiError> {
+        let path = self.root().literal("rollouts").segment(id);
+        self.api.json(Call::get(path), "a rollout").await
+    }
+
+    /// `POST …/rollouts/{id}/{promote,pause,resume,abort}`: gives the rollout as it is then.
+    pub async fn order(
+        &self,
+        id: &str,
+        order: RolloutOrder,
+        request: &RolloutOrderRequest,
+    ) -> Result<RolloutView, ApiError> {
+        let path = self
+            .root()
+            .literal("rollouts")
+            .segment(id)
+            .literal(order.as_str());
+        let call = Call::post(path, self.written(request)?);
+        self.api.json(call, "a rollout").await
+    }
+
+    /// `GET …/plan`: what a commit would touch if it were exposed now.
+    pub async fn plan(&self, rev: &str) -> Result<PlanView, ApiError> {
+        let path = self.root().literal("plan").query("rev", rev);
+        self.api.json(Call::get(path), "a plan").await
     }
 
     /// `PUT …/instances/{instance}`: what an instance runs; gives what it should. May be repeated: the same report

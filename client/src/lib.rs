@@ -80,6 +80,7 @@ pub use headwater_render::Format;
 pub use open::{ConfigBuilder, OpenError};
 pub use query::{
     CommitsQuery, ConfigQuery, DiffQuery, EventsQuery, ExplainQuery, Inline, InstancesQuery, Labels,
+    RolloutsQuery,
 };
 pub use secret::{BearerToken, TokenError};
 pub use servers::Servers;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use headwater_render::Format;
-use headwater_wire::{CommitId, ConfigName, Drift, InstanceId, Liveness, StateWanted};
+use headwater_wire::{CommitId, ConfigName, Drift, InstanceId, Liveness, RolloutState, StateWanted};
 
 use crate::address::PathBuilder;
 use crate::answer::Token;
@@ -148,6 +148,22 @@ impl InstancesQuery {
         with_labels(path, &self.labels)
             .query_opt("limit", self.limit)
             .query_opt("after", self.after.as_ref())
+    }
+}
+
+/// Which rollouts.
+#[derive(Debug, Clone, Default)]
+pub struct RolloutsQuery {
+    /// Only those of this config.
+    pub config: Option<ConfigName>,
+    /// Only those in this state.
+    pub state: Option<RolloutState>,
+}
+
+impl RolloutsQuery {
+    pub(crate) fn all(&self, path: PathBuilder) -> PathBuilder {
+        path.query_opt("config", self.config.as_ref())
+            .query_opt("state", self.state.map(RolloutState::as_str))
     }
 }
 

@@ -21,6 +21,7 @@ mod notes;
 mod outcall;
 mod outward;
 mod pipeline;
+mod plan;
 pub mod process;
 mod proposals;
 mod publish;

@@ -68,6 +68,11 @@ impl Notes {
         }
     }
 
+    /// What was decided about a rollout that brings a commit, as one line.
+    pub(crate) fn rollout(&self, commit: &CommitId, line: String) {
+        self.add(commit, line);
+    }
+
     /// When a commit was shown to clients, which is a verdict, too: that of a rollback was worked out before it came to
     /// the branch.
     pub(crate) fn published(&self, commit: &CommitId, at: Timestamp) {

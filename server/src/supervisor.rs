@@ -28,7 +28,7 @@ use crate::pipeline::Pipeline;
 use crate::pipeline::lane::{Lane, Place};
 use crate::publish::{Board, Published};
 use crate::repo::{REQUESTS_MAX, Repo};
-use crate::rollouts::driver;
+use crate::rollouts::{driver, noted};
 use crate::sandbox::{self, FilterNeed, Program, Queue, Turn};
 use crate::settings::{RepoSettings, Settings};
 use crate::signals::{Signals, poll};
@@ -257,6 +257,8 @@ impl House {
                 self.pipelines.spawn(pipeline.run(running.stop.clone()));
                 self.pipelines
                     .spawn(notes::write(running.repo.clone(), running.stop.clone()));
+                self.pipelines
+                    .spawn(noted::follow(running.repo.clone(), running.stop.clone()));
                 self.pipelines
                     .spawn(driver::drive(running.repo.clone(), running.stop.clone()));
                 self.pipelines.spawn(poll::run(

@@ -452,8 +452,14 @@ fn a_page_of_another_site_changes_nothing_through_a_browser() {
             .body("text/plain", body);
         server.ask(&ask).code()
     };
-    let calls =
-        ["rollbacks", "accept", "holds/1/release", "checks"].map(|call| format!("/v1/repos/default/{call}"));
+    let calls = [
+        "rollbacks",
+        "rollouts/r-1/abort",
+        "accept",
+        "holds/1/release",
+        "checks",
+    ]
+    .map(|call| format!("/v1/repos/default/{call}"));
     for call in calls.iter().map(String::as_str).chain(["/hooks/any"]) {
         assert_eq!(
             form(call, "origin", "http://evil.example"),

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::finding::Finding;
 use crate::id::{BranchName, CommitId, ConfigName};
+use crate::plan::PlanView;
 use crate::time::Timestamp;
 
 /// Author or committer, as Git records them.
@@ -84,6 +85,9 @@ pub struct ProposalView {
     pub conflicts: Vec<String>,
     /// Verdict on the merge; `unjudged` where there is none.
     pub verdict: VerdictView,
+    /// What it would touch; absent where it would not be admitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanView>,
     /// Webhooks that rules name for it. They are asked once it is on the branch, and may refuse it then.
     #[serde(default)]
     pub webhooks: Vec<String>,

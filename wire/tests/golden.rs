@@ -89,6 +89,7 @@ messages! {
     "problem": Problem,
     "problem_with_paths": Problem,
     "proposal_view": ProposalView,
+    "proposal_view_with_plan": ProposalView,
     "rollback_list": RollbackList,
     "rollback_list_as_of": RollbackList,
     "rollout_list": RolloutList,

@@ -3,6 +3,7 @@
 //! Invariant: two contents are the same if their inputs are equal or their documents are. Inputs are known without
 //! judging; documents tell that a comment, a space or another spelling of a layer has changed nothing.
 
+use headwater_validators::Config;
 use headwater_wire::Digest;
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +42,14 @@ impl From<Kept> for Content {
 }
 
 impl Content {
+    /// What a commit has of a config.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            inputs: config.inputs().digest().clone(),
+            documents: Some(config.documents()),
+        }
+    }
+
     /// Whether instances get the same.
     pub fn is_same(&self, other: &Self) -> bool {
         self.inputs == other.inputs || (self.documents.is_some() && self.documents == other.documents)

@@ -11,6 +11,7 @@ mod control;
 mod courses;
 mod fleet;
 mod hold;
+mod outcome;
 mod rollback;
 pub mod rollout;
 mod taken_back;
@@ -30,6 +31,7 @@ pub use fleet::{
     drift, fleet_counts,
 };
 pub use hold::Withheld;
+pub use outcome::{Fate, Outcome};
 pub use rollback::{Decision, Rollback, RollbackState, Sight, StandIns, Undone};
 pub use taken_back::TakenBack;
 pub use token::{RENDERER_EPOCH, Token};

@@ -58,7 +58,7 @@ impl Accept {
             Output::Json => out.json(&view)?,
             Output::Text => {
                 out.line(format!("accepted {}", head.short()))?;
-                status::print(&[view], (session.now)(), out)?;
+                status::print_repo(&view, (session.now)(), out)?;
             }
         }
         Ok(Exit::Fine)

@@ -25,6 +25,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("GET …/instances", "`headwater instances`"),
     ("GET /v1/repos/{repo}/holds", "`headwater holds`"),
     ("GET /v1/repos/{repo}/rollbacks", "`headwater holds`"),
+    ("GET /v1/repos/{repo}/rollouts", "`headwater rollouts`"),
     ("GET /v1/repos/{repo} ", "`headwater status` "),
     ("GET /v1/repos ", "`headwater status` "),
     ("`config`", "`--config`"),

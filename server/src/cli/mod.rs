@@ -23,9 +23,13 @@ mod instance;
 mod instances;
 mod log;
 mod options;
+mod order;
 mod out;
+mod plan;
+mod progress;
 mod reader;
 mod rollback;
+mod rollouts;
 mod sample;
 mod schema;
 mod serve;
@@ -41,7 +45,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use headwater_wire::Timestamp;
+use headwater_wire::{RolloutOrder, Timestamp};
 
 use failure::{Exit, Failure};
 use options::{ServerOptions, Session};
@@ -103,6 +107,26 @@ enum Ask {
     Diff(diff::Diff),
     Explain(explain::Explain),
     Instances(instances::Instances),
+    Plan(plan::Plan),
+    Rollouts(rollouts::Rollouts),
+    /// Let the next stage of a rollout begin
+    ///
+    /// The stage that waits for a person begins, or the open one is not waited for. A rollout that has stopped is
+    /// resumed first; instances that get ready cannot be skipped.
+    Promote(order::Order),
+    /// Stop a rollout, and let it stay as it is
+    ///
+    /// Nobody new gets the content, and those who have it keep it.
+    Pause(order::Order),
+    /// Let a rollout go on that was paused, or has halted
+    ///
+    /// Its deadlines and quiet times begin anew.
+    Resume(order::Order),
+    /// Turn everybody back to what they held before a rollout
+    ///
+    /// At once, and without Git. What it brought is held back until the branch has other content, or a person releases
+    /// it. Where the server may write, a revert commit follows.
+    Abort(order::Order),
     Accept(accept::Accept),
     Rollback(rollback::Rollback),
     Holds(holds::Holds),
@@ -296,6 +320,12 @@ impl Ask {
             Self::Diff(diff) => diff.run(&open(&diff.server)?, out).await,
             Self::Explain(explain) => explain.run(&open(&explain.server)?, out).await,
             Self::Instances(instances) => instances.run(&open(&instances.server)?, out).await,
+            Self::Plan(plan) => plan.run(&open(&plan.server)?, out).await,
+            Self::Rollouts(rollouts) => rollouts.run(&open(&rollouts.server)?, out).await,
+            Self::Promote(order) => order.run(RolloutOrder::Promote, &open(&order.server)?, out).await,
+            Self::Pause(order) => order.run(RolloutOrder::Pause, &open(&order.server)?, out).await,
+            Self::Resume(order) => order.run(RolloutOrder::Resume, &open(&order.server)?, out).await,
+            Self::Abort(order) => order.run(RolloutOrder::Abort, &open(&order.server)?, out).await,
             Self::Accept(accept) => accept.run(&open(&accept.server)?, out).await,
             Self::Rollback(rollback) => rollback.run(&open(&rollback.server)?, out).await,
             Self::Holds(holds) => holds.run(&open(&holds.server)?, out).await,

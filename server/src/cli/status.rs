@@ -3,13 +3,19 @@
 use std::io;
 
 use clap::Args;
-use headwater_wire::{HeadState, RepoList, RepoView, SourceState, Timestamp};
+use headwater_client::RolloutsQuery;
+use headwater_wire::{HeadState, RepoView, RolloutView, SourceState, Timestamp};
+use serde::Serialize;
 
 use super::failure::{Exit, Failure};
 use super::findings;
 use super::options::{Output, ServerOptions, Session};
 use super::out::{Out, Tone};
+use super::progress::{counts, needs_a_person, progress, tone};
 use super::text::{Cell, age, clean, columns};
+
+/// Rollouts of one repository that are shown, so that all of it is on one screen.
+const ROLLOUTS_SHOWN: usize = 8;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,32 +26,52 @@ Examples:
 /// Show where each repository stands
 ///
 /// The newest admitted commit (tip), the newest commit of the branch (head) and what became of it, whether the
-/// upstream answers, and what to do where something is wrong.
+/// upstream answers, what is rolled out and how far it is, and what to do where something is wrong or a person is needed.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Status {
-    /// Exit with 1 if a head is not published, or an upstream does not answer
+    /// Exit with 1 if a head is not published, an upstream does not answer, or a rollout needs a person
     #[arg(long)]
     exit_code: bool,
     #[command(flatten)]
     pub(super) server: ServerOptions,
 }
 
+/// A repository with what moves in it.
+#[derive(Debug, Serialize)]
+struct Standing {
+    #[serde(flatten)]
+    repo: RepoView,
+    rollouts: Vec<RolloutView>,
+}
+
+/// All repositories, as the API lists them.
+#[derive(Debug, Serialize)]
+struct Standings {
+    repos: Vec<Standing>,
+}
+
 impl Status {
     pub(super) async fn run(&self, session: &Session, out: &mut Out<'_>) -> Result<Exit, Failure> {
-        let list = match session.named_repo() {
-            Some(repo) => RepoList {
-                repos: vec![repo.view().await?],
-            },
-            None => session.api.repos().await?,
+        let repos = match session.named_repo() {
+            Some(repo) => vec![repo.view().await?],
+            None => session.api.repos().await?.repos,
         };
+        let mut list = Standings { repos: Vec::new() };
+        for repo in repos {
+            let rollouts = rollouts(session, &repo).await;
+            list.repos.push(Standing { repo, rollouts });
+        }
         match (session.output, session.named_repo(), list.repos.as_slice()) {
             (Output::Json, Some(_), [repo]) => out.json(repo)?,
             (Output::Json, _, _) => out.json(&list)?,
             (Output::Text, _, []) => out.line("the server follows no repository")?,
-            (Output::Text, _, repos) => print(repos, (session.now)(), out)?,
+            (Output::Text, _, repos) => print_all(repos, (session.now)(), out)?,
         }
-        let all_well = list.repos.iter().all(is_well);
+        let all_well = list
+            .repos
+            .iter()
+            .all(|standing| is_well(&standing.repo) && !standing.rollouts.iter().any(needs_a_person));
         Ok(if self.exit_code && !all_well {
             Exit::Findings
         } else {
@@ -54,22 +80,72 @@ impl Status {
     }
 }
 
+/// What moves in a repository, or needs a person. A server that is older knows of none, and what else is known is worth
+/// more than an error.
+async fn rollouts(session: &Session, repo: &RepoView) -> Vec<RolloutView> {
+    let asked = session
+        .api
+        .in_repo(&repo.name)
+        .rollouts(&RolloutsQuery::default())
+        .await;
+    let all = asked.unwrap_or_default().rollouts.into_iter();
+    all.filter(|view| !view.state.is_final() || needs_a_person(view))
+        .collect()
+}
+
 fn is_well(repo: &RepoView) -> bool {
     repo.head_state == HeadState::Published && repo.source_state == SourceState::Ok && !repo.stale
 }
 
-/// Prints repositories, with a blank line between two.
-pub(super) fn print(repos: &[RepoView], now: Timestamp, out: &mut Out<'_>) -> io::Result<()> {
-    for (index, repo) in repos.iter().enumerate() {
+fn print_all(repos: &[Standing], now: Timestamp, out: &mut Out<'_>) -> io::Result<()> {
+    for (index, standing) in repos.iter().enumerate() {
         if index > 0 {
             out.line("")?;
         }
-        print_repo(repo, now, out)?;
+        print_repo(&standing.repo, now, out)?;
+        print_rollouts(&standing.rollouts, out)?;
     }
     Ok(())
 }
 
-fn print_repo(repo: &RepoView, now: Timestamp, out: &mut Out<'_>) -> io::Result<()> {
+/// What moves, on two lines each: how far it is, and what comes next.
+fn print_rollouts(rollouts: &[RolloutView], out: &mut Out<'_>) -> io::Result<()> {
+    let shown = rollouts.iter().take(ROLLOUTS_SHOWN);
+    let rows: Vec<Vec<Cell>> = shown.clone().map(rollout_row).collect();
+    for (line, view) in columns(&rows, out.paint()).iter().zip(shown) {
+        out.line(format!("  {line}"))?;
+        let why = view
+            .why
+            .as_ref()
+            .map(|why| format!("{}; ", clean(why)))
+            .unwrap_or_default();
+        let next = format!("{why}{}", clean(&view.next));
+        let tone = if needs_a_person(view) {
+            Tone::Hint
+        } else {
+            Tone::Dim
+        };
+        out.line(format!("    {}", out.paint().apply(tone, &next)))?;
+    }
+    match rollouts.len().saturating_sub(ROLLOUTS_SHOWN) {
+        0 => Ok(()),
+        more => out.line(format!("  and {more} more: `headwater rollouts`")),
+    }
+}
+
+fn rollout_row(view: &RolloutView) -> Vec<Cell> {
+    vec![
+        (Tone::Strong, clean(&view.id)),
+        (Tone::Normal, clean(view.config.as_str())),
+        (Tone::Normal, view.target.short().to_owned()),
+        (tone(view), view.state.as_str().replace('_', " ")),
+        (Tone::Normal, progress(view)),
+        (Tone::Normal, counts(view)),
+    ]
+}
+
+/// Prints one repository.
+pub(super) fn print_repo(repo: &RepoView, now: Timestamp, out: &mut Out<'_>) -> io::Result<()> {
     let branch = repo.branch.as_ref().map_or_else(
         || "branch not known yet".to_owned(),
         |branch| clean(branch.as_str()),

@@ -18,6 +18,7 @@ mod gitlab;
 mod identity;
 pub(crate) mod outbound;
 mod payload;
+mod rollout;
 mod signature;
 
 use std::borrow::Cow;

@@ -12,6 +12,7 @@ use tracing::warn;
 
 use super::api::ForgeApi;
 use super::desk::{Desk, Words, follow, tell};
+use super::rollout;
 use crate::proposals::Proposals;
 use crate::proposals::work::Work;
 use crate::repo::Repo;
@@ -85,6 +86,12 @@ fn start(settings: &ForgeSettings, words: Words, repo: &Arc<Repo>, api: Arc<Forg
     repo.outward.set_forge(Some(api.clone()), proposals.clone());
     tokio::spawn(tell(api.clone(), desk.clone(), stop.clone()));
     tokio::spawn(follow(repo.clone(), desk.clone(), words.clone(), stop.clone()));
+    tokio::spawn(rollout::follow(
+        repo.clone(),
+        desk.clone(),
+        words.clone(),
+        stop.clone(),
+    ));
     if let Some(proposals) = proposals {
         let work = Work {
             repo: repo.clone(),

@@ -1,6 +1,9 @@
 //! History: pages of commits of the followed branch, and one commit with its findings.
 
+use std::sync::Arc;
+
 use axum::extract::{Path, RawQuery, State};
+use headwater_core::Outcome;
 use headwater_wire::{BranchName, CommitId, CommitPage, CommitView, ConfigName, Problem, ProblemCode};
 
 use super::extract::{self, Pairs};
@@ -41,7 +44,7 @@ pub(super) async fn page(
 }
 
 async fn read_page(
-    repo: &Repo,
+    repo: &Arc<Repo>,
     config: Option<ConfigName>,
     before: Option<CommitId>,
     limit: usize,
@@ -90,11 +93,15 @@ pub(super) async fn one(State(app): State<App>, Path((repo, rev)): Path<(String,
 }
 
 /// A commit with its verdict, judging it now if nobody asked before.
-async fn view(repo: &Repo, commit: &CommitId) -> Result<CommitView> {
+async fn view(repo: &Arc<Repo>, commit: &CommitId) -> Result<CommitView> {
     let wanted = commit.clone();
     let info = repo.read(move |reader| Ok(reader.commit(&wanted)?)).await?;
     let changed = history::configs_changed(repo, &info).await?;
-    Ok(views::commit(info, history::verdict(repo, commit).await, changed))
+    let mut view = views::commit(info, history::verdict(repo, commit).await, changed);
+    let brought = repo.brought_by([commit.clone()].into()).await?;
+    let outcome = brought.get(commit).and_then(|rollouts| Outcome::of(rollouts));
+    view.outcome = outcome.map(|outcome| outcome.words);
+    Ok(view)
 }
 
 async fn first_parent(repo: &Repo, commit: &CommitId) -> Result<Option<CommitId>> {

@@ -19,11 +19,13 @@ mod hooks;
 mod instances;
 mod layers;
 mod origin;
+mod plan;
 mod problem;
 mod proposals;
 mod reports;
 mod repos;
 mod rollbacks;
+mod rollouts;
 pub(crate) mod serve;
 mod socket;
 mod state;
@@ -85,6 +87,10 @@ pub(crate) fn router(app: App) -> Router {
             get(rollbacks::list).post(rollbacks::create),
         )
         .route("/v1/repos/{repo}/rollbacks/{id}", get(rollbacks::one))
+        .route("/v1/repos/{repo}/plan", get(plan::plan))
+        .route("/v1/repos/{repo}/rollouts", get(rollouts::list))
+        .route("/v1/repos/{repo}/rollouts/{id}", get(rollouts::one))
+        .route("/v1/repos/{repo}/rollouts/{id}/{order}", post(rollouts::order))
         .route("/hooks/{hook}", post(hooks::deliver))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed);

@@ -32,7 +32,10 @@ enum What<'a> {
 
 /// Looks up everything that a request names.
 pub(super) async fn look_up(repo: &Arc<Repo>, request: &RollbackRequest) -> Result<Wish> {
-    let (reason, requested_by) = (reason(&request.reason)?, requested_by(request)?);
+    let (reason, requested_by) = (
+        reason(&request.reason)?,
+        requested_by(request.requested_by.as_deref())?,
+    );
     if request.mode == RollbackMode::Other {
         return Err(bad_request("no such mode", "`push` or `propose`"));
     }
@@ -104,8 +107,8 @@ fn what(request: &RollbackRequest) -> Result<What<'_>> {
 }
 
 /// `Name <address>`, an address or a name, as the author of a commit can be written.
-fn requested_by(request: &RollbackRequest) -> Result<Option<String>> {
-    let Some(text) = request.requested_by.as_deref().map(str::trim) else {
+pub(super) fn requested_by(text: Option<&str>) -> Result<Option<String>> {
+    let Some(text) = text.map(str::trim) else {
         return Ok(None);
     };
     let (name, address) = match text.split_once('<') {

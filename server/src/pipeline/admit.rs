@@ -378,13 +378,7 @@ impl Pipeline {
 /// What a commit has of every config that it gives a document.
 pub(super) fn contents(judged: &Judged) -> impl Iterator<Item = (ConfigName, Content)> {
     let configs = judged.valid.iter().flat_map(ValidTree::configs);
-    configs.map(|(name, config)| {
-        let content = Content {
-            inputs: config.inputs().digest().clone(),
-            documents: Some(config.documents()),
-        };
-        (name.clone(), content)
-    })
+    configs.map(|(name, config)| (name.clone(), Content::of(config)))
 }
 
 /// Contents of a commit that still have what a rollback took back, as far as it holds something back.

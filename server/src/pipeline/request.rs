@@ -55,7 +55,6 @@ pub(crate) enum Request {
         reply: oneshot::Sender<bool>,
     },
     /// Do what a person orders of a rollout. Urgent, too.
-    #[expect(dead_code, reason = "the doors for it are still to come")]
     Order {
         /// The rollout.
         id: String,

@@ -65,12 +65,14 @@ pub(super) fn sentence(view: &ProposalView) -> String {
             format!("cannot be merged into {branch}, with which it has no commit in common")
         }
         (MergeState::Contained, VerdictState::Admitted) => format!("is part of {branch}"),
-        (_, VerdictState::Admitted) => match view.webhooks.first() {
-            None => format!("would be admitted to {branch}"),
-            Some(webhook) => {
-                format!("would be admitted to {branch}, unless `{webhook}` refuses, which is asked then")
-            }
-        },
+        (_, VerdictState::Admitted) => {
+            let unless = view.webhooks.first().map_or_else(String::new, |webhook| {
+                format!(", unless `{webhook}` refuses, which is asked then")
+            });
+            let plan = view.plan.as_ref();
+            let plan = plan.map_or_else(String::new, |plan| format!("; {}", plan.summary));
+            format!("would be admitted to {branch}{unless}{plan}")
+        }
         (merge, _) => {
             let errors = errors(&view.verdict.findings).unwrap_or_else(|| "no reason is known".to_owned());
             if merge == MergeState::Contained {
@@ -84,7 +86,7 @@ pub(super) fn sentence(view: &ProposalView) -> String {
 
 #[cfg(test)]
 mod tests {
-    use headwater_wire::{Finding, Severity, Span, VerdictView};
+    use headwater_wire::{Finding, PlanView, Severity, Span, VerdictView};
 
     use super::*;
 
@@ -106,6 +108,7 @@ mod tests {
                     Finding::new("parse/toml", Severity::Error, at, "bad"),
                 ],
             },
+            plan: None,
             webhooks: Vec::new(),
         }
     }
@@ -126,6 +129,20 @@ mod tests {
             ..view(MergeState::Clean, VerdictState::Admitted)
         };
         insta::assert_snapshot!(sentence(&asked), @"would be admitted to main, unless `change-calendar` refuses, which is asked then");
+        let plan = PlanView {
+            commit: asked.head.clone(),
+            base: None,
+            verdict: VerdictState::Admitted,
+            summary: "changes 3 configs, 41 instances; staged in 3 steps, at least 25 min".to_owned(),
+            configs: Vec::new(),
+            instances: 41,
+            shortest_ms: 1_500_000,
+        };
+        let planned = ProposalView {
+            plan: Some(plan),
+            ..view(MergeState::Clean, VerdictState::Admitted)
+        };
+        insta::assert_snapshot!(sentence(&planned), @"would be admitted to main; changes 3 configs, 41 instances; staged in 3 steps, at least 25 min");
         insta::assert_snapshot!(said.join("\n"), @"
         would be admitted to main
         would be rejected from main: 1 error; parse/toml at a.toml:1

@@ -7,7 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_wire::{BranchName, CommitId, HeadState, MergeState, ProposalView, VerdictState, VerdictView};
+use headwater_wire::{
+    BranchName, CommitId, HeadState, MergeState, PlanView, ProposalView, VerdictState, VerdictView,
+};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -62,6 +64,27 @@ struct Base {
     commit: CommitId,
     /// What instances may hold now.
     snapshot: Option<Arc<Snapshot>>,
+}
+
+/// What was found out about a merge.
+struct Looked {
+    verdict: VerdictView,
+    plan: Option<PlanView>,
+    webhooks: Vec<String>,
+}
+
+impl Looked {
+    /// There is nothing to judge.
+    fn unjudged() -> Self {
+        Self {
+            verdict: VerdictView {
+                state: VerdictState::Unjudged,
+                findings: Vec::new(),
+            },
+            plan: None,
+            webhooks: Vec::new(),
+        }
+    }
 }
 
 /// What was fetched of a proposal.
@@ -255,8 +278,12 @@ impl Work {
             Merge::Conflict(paths) => (MergeState::Conflict, None, paths),
             Merge::Unrelated => (MergeState::Unrelated, None, Vec::new()),
         };
-        let (verdict, webhooks) = match result {
-            None => (unjudged(), Vec::new()),
+        let Looked {
+            verdict,
+            plan,
+            webhooks,
+        } = match result {
+            None => Looked::unjudged(),
             Some(commit) => self.verdict(reader, &commit, head, base).await?,
         };
         Ok(ProposalView {
@@ -270,19 +297,20 @@ impl Work {
             merge,
             conflicts,
             verdict,
+            plan,
             webhooks,
         })
     }
 
-    /// The verdict on a commit that is nowhere but in the annex, and the webhooks that will be asked about it once it is
-    /// on the branch. What is allowed to one of the commits that are proposed counts.
+    /// The verdict on a commit that is nowhere but in the annex, what it would touch, and the webhooks that will be asked
+    /// about it once it is on the branch. What is allowed to one of the commits that are proposed counts.
     async fn verdict(
         &self,
         reader: &Reader,
         commit: &CommitId,
         head: &CommitId,
         base: &Base,
-    ) -> Result<(VerdictView, Vec<String>), RepoError> {
+    ) -> Result<Looked, RepoError> {
         let (newest, known) = (head.clone(), base.commit.clone());
         let new = read_in(reader, move |reader| {
             Ok(reader.first_parents_beyond(&newest, &known, COMMITS_MAX)?)
@@ -308,9 +336,21 @@ impl Work {
         webhooks.dedup();
         let verdict = VerdictView {
             state: judged.state(),
-            findings: judged.findings,
+            findings: judged.findings.clone(),
         };
-        Ok((verdict, webhooks))
+        let plan = match judged.valid {
+            Some(_) => Some(self.repo.plan(Arc::new(judged)).await?),
+            None => None,
+        };
+        Ok(Looked {
+            verdict,
+            // It is known by the commit that is proposed, and not by the merge that nobody will ever see.
+            plan: plan.map(|plan| PlanView {
+                commit: head.clone(),
+                ..plan
+            }),
+            webhooks,
+        })
     }
 }
 
@@ -330,14 +370,6 @@ async fn base(board: &mut watch::Receiver<Arc<Published>>) -> Option<Base> {
         commit: published.state.head.clone()?,
         snapshot: published.snapshot.clone(),
     })
-}
-
-/// There is nothing to judge.
-fn unjudged() -> VerdictView {
-    VerdictView {
-        state: VerdictState::Unjudged,
-        findings: Vec::new(),
-    }
 }
 
 /// Completes at an instant; never, if there is none.

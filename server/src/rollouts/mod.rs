@@ -5,6 +5,8 @@
 //! asked anew.
 
 pub(crate) mod driver;
+pub(crate) mod noted;
+pub(crate) mod views;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -90,7 +92,7 @@ impl Rollouts {
     }
 
     /// The rollout with what signals have said of it.
-    fn with_signals(&self, rollout: &Rollout) -> Rollout {
+    pub(crate) fn with_signals(&self, rollout: &Rollout) -> Rollout {
         let mut rollout = rollout.clone();
         let signals = self.signals.lock().unwrap_or_else(PoisonError::into_inner);
         if let (State::Baking { signals, .. }, Some(said)) =

@@ -6,6 +6,7 @@
 mod back;
 mod clients;
 mod killed;
+mod people;
 mod stages;
 mod two_phase;
 

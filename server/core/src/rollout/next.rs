@@ -17,6 +17,9 @@ use super::step::Why;
 use super::view::needs_approval;
 use crate::words::{count, span};
 
+/// When those are known who may be chosen.
+const AFTER_ROLL_CALL: &str = "once all instances have had time to report";
+
 /// What happens next, or who must do what.
 pub(super) fn next(rollout: &Rollout, tally: &Tally, now: Timestamp) -> String {
     let deadlines = &rollout.policy.deadlines;
@@ -69,8 +72,6 @@ pub(super) fn next(rollout: &Rollout, tally: &Tally, now: Timestamp) -> String {
         State::Superseded => "nothing: newer content took its place".to_owned(),
     }
 }
-
-const AFTER_ROLL_CALL: &str = "once all instances have had time to report";
 
 /// What is left of a time, in words.
 fn left(passed_ms: u64, limit_ms: u64) -> String {

@@ -825,3 +825,18 @@ fn schema_explains_itself() {
       headwater schema manifest > .headwater.schema.json
     ");
 }
+
+#[test]
+fn rollouts_explains_itself() {
+    insta::assert_snapshot!(help_of("rollouts"), @"");
+}
+
+#[test]
+fn promote_explains_itself() {
+    insta::assert_snapshot!(help_of("promote"), @"");
+}
+
+#[test]
+fn plan_explains_itself() {
+    insta::assert_snapshot!(help_of("plan"), @"");
+}

@@ -12,6 +12,7 @@ mod help;
 mod instances;
 mod log;
 mod rollback;
+mod rollouts;
 mod status;
 mod watch;
 

@@ -1,0 +1,192 @@
+//! What is told of the rollouts of a repository, as they stand at the moment of asking.
+//!
+//! Invariant: counted anew for each question, so that an order is seen at once, and bounded: more than a list holds is
+//! said and left out. A config that is moved at once is told of while somebody does not run it yet, or when it is
+//! asked for. What is deliberately absent: words, which are those of the rollout itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use headwater_core::rollout::{Rollout, State, immediate, immediate_id, tally};
+use headwater_core::{Target, Uptime};
+use headwater_wire::{CommitId, ConfigName, RolloutList, RolloutState, RolloutView, Timestamp};
+
+use super::roll_call;
+use crate::clock;
+use crate::publish::Published;
+use crate::repo::{Repo, RepoError};
+use crate::task;
+
+/// Rollouts of one list.
+const LIST_MAX: usize = 1_000;
+/// Longest time for a list.
+const LIST_DEADLINE: Duration = Duration::from_secs(20);
+
+/// Which rollouts are wanted.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wanted {
+    /// Those of this config.
+    pub config: Option<ConfigName>,
+    /// Those in this state.
+    pub state: Option<RolloutState>,
+}
+
+/// A repository at one moment.
+struct Moment<'a> {
+    repo: &'a Repo,
+    published: Arc<Published>,
+    now: Timestamp,
+    uptime: Uptime,
+}
+
+impl Repo {
+    /// The rollouts that are wanted.
+    pub(crate) async fn rollout_list(self: &Arc<Self>, wanted: Wanted) -> Result<RolloutList, RepoError> {
+        let repo = self.clone();
+        let work = move || Moment::of(&repo).list(&wanted);
+        Ok(task::blocking(LIST_DEADLINE, work).await?)
+    }
+
+    /// One rollout, whole.
+    pub(crate) async fn rollout_view(self: &Arc<Self>, id: String) -> Result<Option<RolloutView>, RepoError> {
+        let repo = self.clone();
+        let work = move || Moment::of(&repo).one(&id);
+        Ok(task::blocking(LIST_DEADLINE, work).await?)
+    }
+
+    /// What brought these commits to instances, newest last; of each config the newest rollout.
+    pub(crate) async fn brought_by(
+        self: &Arc<Self>,
+        commits: BTreeSet<CommitId>,
+    ) -> Result<BTreeMap<CommitId, Vec<RolloutView>>, RepoError> {
+        // Most commits were brought by none, and pages of history ask for many.
+        let published = self.board.read();
+        let state = &published.state;
+        if state
+            .ended
+            .iter()
+            .chain(state.moving())
+            .all(|rollout| !commits.contains(&rollout.source))
+        {
+            return Ok(BTreeMap::new());
+        }
+        let repo = self.clone();
+        let work = move || Moment::of(&repo).brought_by(&commits);
+        Ok(task::blocking(LIST_DEADLINE, work).await?)
+    }
+}
+
+impl<'a> Moment<'a> {
+    fn of(repo: &'a Repo) -> Self {
+        Self {
+            repo,
+            published: repo.board.read(),
+            now: clock::now(),
+            uptime: repo.moment().uptime,
+        }
+    }
+
+    fn list(&self, wanted: &Wanted) -> RolloutList {
+        let state = &self.published.state;
+        let is_wanted = |config: &ConfigName| wanted.config.as_ref().is_none_or(|wanted| wanted == config);
+        let stored = state.moving().chain(state.ended.iter().rev());
+        let stored = stored
+            .filter(|rollout| is_wanted(&rollout.config))
+            .map(|rollout| self.stored(rollout));
+        let at_once = state.targets.iter().filter(|(config, _)| is_wanted(config));
+        let at_once = at_once.filter_map(|(config, stable)| self.at_once(config, stable));
+        let outstanding = at_once.filter(|view| wanted.config.is_some() || view.state != RolloutState::Done);
+        let mut rollouts: Vec<RolloutView> = stored
+            .chain(outstanding)
+            .filter(|view| wanted.state.is_none_or(|state| view.state == state))
+            .collect();
+        // Stable: those that are over stay in their order.
+        rollouts.sort_by_key(|view| (!view.state.needs_a_person(), view.state.is_final()));
+        let left_out = rollouts.len().saturating_sub(LIST_MAX) as u64;
+        rollouts.truncate(LIST_MAX);
+        rollouts.iter_mut().for_each(|view| view.timeline.clear());
+        RolloutList { rollouts, left_out }
+    }
+
+    fn one(&self, id: &str) -> Option<RolloutView> {
+        let state = &self.published.state;
+        if let Some(rollout) = state.rollout(id) {
+            return Some(self.stored(rollout));
+        }
+        let mut stable = state.targets.iter();
+        let (config, stable) = stable.find(|(config, stable)| immediate_id(config, &stable.version) == id)?;
+        Some(self.immediate(config, stable))
+    }
+
+    fn brought_by(&self, commits: &BTreeSet<CommitId>) -> BTreeMap<CommitId, Vec<RolloutView>> {
+        let state = &self.published.state;
+        let mut newest: BTreeMap<(&CommitId, &ConfigName), &Rollout> = BTreeMap::new();
+        for rollout in state.ended.iter().chain(state.moving()) {
+            if commits.contains(&rollout.source) {
+                newest.insert((&rollout.source, &rollout.config), rollout);
+            }
+        }
+        let mut brought: BTreeMap<CommitId, Vec<RolloutView>> = BTreeMap::new();
+        for ((commit, _), rollout) in newest {
+            brought
+                .entry(commit.clone())
+                .or_default()
+                .push(self.stored(rollout));
+        }
+        brought
+    }
+
+    /// One that was stored, whether or not it is over.
+    fn stored(&self, rollout: &Rollout) -> RolloutView {
+        if !rollout.state.is_final() {
+            return self.moving(rollout);
+        }
+        let mut view = rollout.view(None, self.now);
+        if let Some(stable) = self.brought(rollout) {
+            let standing = self.immediate(&rollout.config, stable);
+            (view.counts, view.failed_names) = (standing.counts, standing.failed_names);
+        }
+        view
+    }
+
+    fn moving(&self, rollout: &Rollout) -> RolloutView {
+        let mut rollout = self.repo.rollouts.with_signals(rollout);
+        let state = &self.published.state;
+        let since = state.passed_until.map_or(0, |until| self.uptime.ms_since(until));
+        rollout.pass(since);
+        let tally = {
+            let fleet = self.repo.fleet.read().unwrap_or_else(PoisonError::into_inner);
+            let roll_call = roll_call(self.uptime, fleet.heartbeat().live_ms());
+            tally(&rollout, fleet.members(&rollout.config, self.uptime), roll_call)
+        };
+        let mut view = rollout.view(Some(&tally), self.now);
+        let course = state.courses.get(&rollout.config);
+        let queued = course.and_then(|course| course.queued.as_ref());
+        view.queued = queued.map(|offer| offer.facts.version.clone());
+        view
+    }
+
+    /// A config that is moved at once, unless a rollout moves it, or has brought what it holds and tells of it.
+    fn at_once(&self, config: &ConfigName, stable: &Target) -> Option<RolloutView> {
+        let state = &self.published.state;
+        let mut ended = state.ended.iter();
+        let is_told = state.moving_of(config).is_some()
+            || ended.any(|rollout| rollout.config == *config && self.brought(rollout).is_some());
+        (!is_told).then(|| self.immediate(config, stable))
+    }
+
+    fn immediate(&self, config: &ConfigName, stable: &Target) -> RolloutView {
+        let fleet = self.repo.fleet.read().unwrap_or_else(PoisonError::into_inner);
+        immediate(config, stable, fleet.members(config, self.uptime), self.now)
+    }
+
+    /// What is stable of its config, if this is the rollout that brought it.
+    fn brought(&self, rollout: &Rollout) -> Option<&Target> {
+        let state = &self.published.state;
+        let stable = state.targets.get(&rollout.config)?;
+        let newest = state.ended.iter().rfind(|ended| ended.config == rollout.config)?;
+        let is_it = newest.id == rollout.id && rollout.state == State::Done;
+        (is_it && stable.version == rollout.target.version).then_some(stable)
+    }
+}
