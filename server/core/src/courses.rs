@@ -4,17 +4,13 @@
 //! them cost nothing. What the first content of a config is compared with is not there yet, so it is moved at once
 //! whatever the policy says. A rollout that is over is remembered, and no step of it is taken twice.
 
-use std::collections::BTreeMap;
-
-use headwater_wire::{CommitId, ConfigName, Generation, InstanceId, Timestamp};
+use headwater_wire::{CommitId, ConfigName, Generation, Timestamp};
 
 use crate::command::{Due, Effect, Ordered, Refusal};
 use crate::content::{Content, is_same};
-use crate::control::{ConfigFacts, Found, RepoState, Target, next_target};
+use crate::control::{ConfigFacts, Found, RepoState, Target};
 use crate::fleet::Uptime;
-use crate::rollout::{
-    Course, Directive, Happening, Offer, Offered, OrderRefused, Policy, Rollout, State, Step, Why,
-};
+use crate::rollout::{Course, Happening, Offer, Offered, OrderRefused, Policy, Rollout, State, Step, Why};
 
 /// Rollouts of a repository that are remembered when they are over.
 const ENDED_MAX: usize = 100;
@@ -35,83 +31,6 @@ impl RepoState {
         let passed = before.map_or(0, |before| now.ms_since(before));
         let moving = self.courses.values_mut().filter_map(Course::moving_mut);
         moving.for_each(|rollout| rollout.pass(passed));
-    }
-
-    /// What an instance with these labels should hold of a config, or somebody who does not say who he is.
-    pub fn directive(
-        &self,
-        config: &ConfigName,
-        asker: Option<(&InstanceId, &BTreeMap<String, String>)>,
-    ) -> Option<Directive> {
-        let stable = self.targets.get(config)?;
-        Some(match (self.courses.get(config), asker) {
-            (None, _) => Directive::Baseline(stable.generation),
-            (Some(course), None) => course.anonymous(stable),
-            (Some(course), Some((instance, labels))) => course.directive(stable, instance, labels),
-        })
-    }
-
-    /// The rollouts that move, as they are now, without anything being changed.
-    pub fn moving_at(&self, now: Uptime) -> Vec<Rollout> {
-        let passed = self.passed_until.map_or(0, |before| now.ms_since(before));
-        let mut moving: Vec<Rollout> = self.moving().cloned().collect();
-        for rollout in &mut moving {
-            rollout.pass(passed);
-        }
-        moving
-    }
-
-    /// The rollouts that move, by config.
-    pub fn moving(&self) -> impl Iterator<Item = &Rollout> {
-        self.courses.values().filter_map(Course::moving)
-    }
-
-    /// The rollout that moves a config.
-    pub fn moving_of(&self, config: &ConfigName) -> Option<&Rollout> {
-        self.courses.get(config)?.moving()
-    }
-
-    /// A rollout by its id, whether or not it is over.
-    pub fn rollout(&self, id: &str) -> Option<&Rollout> {
-        self.moving().chain(&self.ended).find(|rollout| rollout.id == id)
-    }
-
-    /// What the stable target becomes if a rollout ends well.
-    pub fn target_of(&self, rollout: &Rollout) -> Option<Target> {
-        let stable = self.targets.get(&rollout.config)?.clone();
-        let generation = rollout
-            .opened
-            .last()
-            .map_or(stable.generation, |opened| opened.generation);
-        let mut target = next_target(Some(stable), rollout.target.clone(), generation);
-        target.source = Some(rollout.source.clone());
-        Some(target)
-    }
-
-    /// Whether somebody may hold `held` of a config because a rollout told him so that has gone back since, or that he
-    /// is no longer in.
-    pub fn went_back_from(&self, config: &ConfigName, held: &CommitId) -> bool {
-        let ended = self.ended.iter().filter(|rollout| rollout.config == *config);
-        let left = ended.filter(|rollout| rollout.state.is_back() && rollout.is_exposed());
-        let mut all = left.chain(self.moving_of(config));
-        all.any(|rollout| rollout.target.version == *held)
-    }
-
-    /// Commits that something is handed out of, beside the tip.
-    pub fn sources(&self) -> impl Iterator<Item = (&ConfigName, &CommitId)> {
-        let stable = self
-            .targets
-            .keys()
-            .filter_map(|config| Some((config, self.source_of(config)?)));
-        stable.chain(self.moving().map(|rollout| (&rollout.config, &rollout.source)))
-    }
-
-    /// The commit that the stable content of a config is handed out of, where that is not the tip.
-    pub fn source_of(&self, config: &ConfigName) -> Option<&CommitId> {
-        match self.withheld.get(config) {
-            Some(held) => Some(&held.source),
-            None => self.targets.get(config)?.source.as_ref(),
-        }
     }
 
     /// Before holds may end: what they expose instead of the tip goes on being handed out of where it is.

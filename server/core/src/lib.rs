@@ -16,6 +16,7 @@ mod rollback;
 pub mod rollout;
 mod taken_back;
 mod token;
+mod told;
 mod version;
 mod words;
 
