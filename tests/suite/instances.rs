@@ -11,7 +11,8 @@ use headwater_tests::origin::TestOrigin;
 use headwater_tests::server::{Stopped, TestServer};
 use headwater_tests::wait::wait_for;
 use headwater_wire::{
-    CommitId, ConfigReport, InstanceReport, ReportAnswerWith, ReportState, StateWanted, VersionEventWith,
+    CommitId, ConfigName, ConfigReport, InstanceReport, ReportAnswerWith, ReportState, StateWanted,
+    VersionEventWith,
 };
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -725,7 +726,7 @@ fn the_client_library_reports_and_lists() {
         };
         let page = repo.instances(&query).await.unwrap();
         assert_eq!(
-            view.history[&"app".parse().unwrap()][0].state,
+            view.history[&"app".parse::<ConfigName>().unwrap()][0].state,
             ReportState::Pending
         );
         assert_eq!((page.instances.len(), page.next), (1, None));
