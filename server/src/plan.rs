@@ -136,7 +136,11 @@ fn how(watched: &[&RolloutPolicyView], shortest_ms: u64) -> String {
         return "all at once".to_owned();
     };
     let is_two_phase = watched.iter().all(|policy| policy.kind == "two-phase");
-    let word = if is_two_phase { "in two phases" } else { "staged" };
+    let word = if is_two_phase {
+        "in two phases,"
+    } else {
+        "staged in"
+    };
     let mut stages = watched.iter().flat_map(|policy| &policy.stages);
     let waits = if stages.any(|stage| stage.approval) {
         ", with approval"
@@ -144,7 +148,7 @@ fn how(watched: &[&RolloutPolicyView], shortest_ms: u64) -> String {
         ""
     };
     let (steps, time) = (count(steps, "step"), span(shortest_ms));
-    format!("{word} in {steps}, at least {time}{waits}")
+    format!("{word} {steps}, at least {time}{waits}")
 }
 
 #[cfg(test)]
@@ -209,6 +213,13 @@ mod tests {
                 Some("stage 1 would take nobody"),
             ),
         ];
-        insta::assert_snapshot!(said.join("\n"), @"");
+        insta::assert_snapshot!(said.join("\n"), @"
+    changes no config
+    changes 1 config, 41 instances; all at once
+    changes 3 configs, 41 instances; staged in 3 steps, at least 25 min
+    changes 1 config, 41 instances; in two phases, 1 step, at least 25 min
+    changes 1 config, 41 instances; staged in 2 steps, at least 25 min, with approval
+    changes 1 config, 41 instances; staged in 3 steps, at least 25 min; `c0` would halt for want of instances
+    ");
     }
 }

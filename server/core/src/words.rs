@@ -5,7 +5,7 @@
 use std::fmt::Display;
 
 /// `1 config`, `2 configs`.
-pub fn count<N: Display + PartialEq + From<u8>>(number: N, one: &str) -> String {
+pub fn count<N: Copy + Display + PartialEq + From<u8>>(number: N, one: &str) -> String {
     if number == N::from(1) {
         format!("1 {one}")
     } else {

@@ -59,7 +59,7 @@ fn the_worst_rollout_of_a_commit_is_told() {
     insta::assert_snapshot!(said.join("\n"), @"
     Well: web done, 10 of 12 instances run it, 1 failed, 1 unknown
     Moving: payments/prod baking, stage 2 of 3, 10 of 12 instances run it, 1 failed, 1 unknown
-    Well: 2 configs done, such as web done, 10 of 12 instances run it, 1 failed, 1 unknown
+    Well: 2 configs done
     Moving: 1 of 2 configs done; payments/prod baking, stage 2 of 3, 10 of 12 instances run it, 1 failed, 1 unknown
     Ill: 1 of 3 configs done; payments/dev halted, stage 2 of 3, 10 of 12 instances run it, 1 failed, 1 unknown: 1 of 12 instances failed; it stops at 1
     ");

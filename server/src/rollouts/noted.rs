@@ -155,7 +155,11 @@ mod tests {
         );
         let (seen, then) = news(&over, &seen);
         let lines: Vec<String> = first.into_iter().chain(then).map(|(_, line)| line).collect();
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r"
+    Headwater-Rollout: payments/prod r-7 begin stage 1, 2026-01-31T12:00:00.000Z: commit c
+    Headwater-Rollout: payments/prod r-7 roll back stage 1, 2026-01-31T12:00:00.000Z by Ada <ada@example.test>: errors\nsince noon
+    Headwater-Outcome: payments/prod r-7 aborted: on request: errors since noon
+    ");
         assert_eq!(news(&over, &seen).1, []);
     }
 }

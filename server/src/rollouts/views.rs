@@ -105,7 +105,9 @@ impl<'a> Moment<'a> {
         rollouts.sort_by_key(|view| (!view.state.needs_a_person(), view.state.is_final()));
         let left_out = rollouts.len().saturating_sub(LIST_MAX) as u64;
         rollouts.truncate(LIST_MAX);
-        rollouts.iter_mut().for_each(|view| view.timeline.clear());
+        for view in &mut rollouts {
+            view.timeline.clear();
+        }
         RolloutList { rollouts, left_out }
     }
 

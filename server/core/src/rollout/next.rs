@@ -30,7 +30,7 @@ pub(super) fn next(rollout: &Rollout, tally: &Tally, now: Timestamp) -> String {
         } => preparing(
             rollout,
             required.len() as u64,
-            left(*waited_ms, deadlines.prepare_ms),
+            &left(*waited_ms, deadlines.prepare_ms),
             tally,
         ),
         State::Exposing { waited_ms, .. } => {
@@ -111,7 +111,7 @@ fn due(rollout: &Rollout, (stage, approval): (usize, Approval), tally: &Tally, n
     }
 }
 
-fn preparing(rollout: &Rollout, required: u64, left: String, tally: &Tally) -> String {
+fn preparing(rollout: &Rollout, required: u64, left: &str, tally: &Tally) -> String {
     let ready = tally.required_ready;
     let end = match rollout.policy.quorum {
         Quorum::All => format!("nobody switches if not all are ready {left}"),

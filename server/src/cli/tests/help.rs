@@ -16,7 +16,7 @@ fn help_of(name: &str) -> String {
 
 #[test]
 fn the_program_explains_itself() {
-    insta::assert_snapshot!(help_of(""), @r"
+    insta::assert_snapshot!(help_of(""), @"
     Configuration from Git: judged, published, watched
 
     A config version is a commit, a change is a pull request, a rollback is a revert commit. The first
@@ -40,6 +40,12 @@ fn the_program_explains_itself() {
       diff          Show what changes between two revisions
       explain       Show which file and line set each value
       instances     Show what each instance says it runs
+      plan          Show what a commit would touch
+      rollouts      Show rollouts: what moves, what needs a person, what became of it
+      promote       Let the next stage of a rollout begin
+      pause         Stop a rollout, and let it stay as it is
+      resume        Let a rollout go on that was paused, or has halted
+      abort         Turn everybody back to what they held before a rollout
       accept        Take a rewritten history
       rollback      Go back to good content, now
       holds         Show what is held back
@@ -87,17 +93,19 @@ fn the_program_explains_itself() {
 
 #[test]
 fn status_explains_itself() {
-    insta::assert_snapshot!(help_of("status"), @r"
+    insta::assert_snapshot!(help_of("status"), @"
     Show where each repository stands
 
     The newest admitted commit (tip), the newest commit of the branch (head) and what became of it,
-    whether the upstream answers, and what to do where something is wrong.
+    whether the upstream answers, what is rolled out and how far it is, and what to do where something
+    is wrong or a person is needed.
 
     Usage: headwater status [OPTIONS]
 
     Options:
           --exit-code
-              Exit with 1 if a head is not published, or an upstream does not answer
+              Exit with 1 if a head is not published, an upstream does not answer, or a rollout needs a
+              person
 
       -h, --help
               Print help (see a summary with '-h')
@@ -828,15 +836,137 @@ fn schema_explains_itself() {
 
 #[test]
 fn rollouts_explains_itself() {
-    insta::assert_snapshot!(help_of("rollouts"), @"");
+    insta::assert_snapshot!(help_of("rollouts"), @"
+    Show rollouts: what moves, what needs a person, what became of it
+
+    What needs a person comes first, then what moves, then what is over, newest first. Of a rollout that
+    is named by its id everything is told that was decided. A config that is moved at once is told of
+    while an instance does not run it.
+
+    Usage: headwater rollouts [OPTIONS] [CONFIG|ID]
+
+    Arguments:
+      [CONFIG|ID]
+              Only rollouts of this config; or the id of one rollout
+
+    Options:
+          --state <STATE>
+              Only rollouts in this state, such as halted
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Server:
+          --server <URL>
+              Address of the server [env: HEADWATER_SERVER] [default: http://127.0.0.1:7171]
+
+          --repo <NAME>
+              Repository [default: the only one of the server, or `default`]
+
+          --token-file <FILE>
+              File that holds the token, instead of HEADWATER_TOKEN
+
+          --ca-file <FILE>
+              PEM file of the authorities to trust, instead of those of the system
+
+          --output <FORMAT>
+              How to print the answer [default: text]
+
+    Examples:
+      headwater rollouts
+      headwater rollouts payments/prod
+      headwater rollouts r-57
+      headwater rollouts --state halted --output json
+    ");
 }
 
 #[test]
 fn promote_explains_itself() {
-    insta::assert_snapshot!(help_of("promote"), @"");
+    insta::assert_snapshot!(help_of("promote"), @r#"
+    Let the next stage of a rollout begin
+
+    The stage that waits for a person begins, or the open one is not waited for. A rollout that has
+    stopped is resumed first; instances that get ready cannot be skipped.
+
+    Usage: headwater promote [OPTIONS] --reason <TEXT> <ID|CONFIG>
+
+    Arguments:
+      <ID|CONFIG>
+              The rollout, as `headwater rollouts` names it, or the config that it moves
+
+    Options:
+          --reason <TEXT>
+              Why; kept with the decision
+
+          --requested-by <PERSON>
+              Who asks, as `Name <address>` or a name; kept with the decision
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Server:
+          --server <URL>
+              Address of the server [env: HEADWATER_SERVER] [default: http://127.0.0.1:7171]
+
+          --repo <NAME>
+              Repository [default: the only one of the server, or `default`]
+
+          --token-file <FILE>
+              File that holds the token, instead of HEADWATER_TOKEN
+
+          --ca-file <FILE>
+              PEM file of the authorities to trust, instead of those of the system
+
+          --output <FORMAT>
+              How to print the answer [default: text]
+
+    Examples:
+      headwater promote r-57 --reason "the canary is well"
+      headwater pause payments/prod --reason "have a look first"
+      headwater resume r-57 --reason "the instance was at fault"
+      headwater abort r-57 --reason "errors since noon" --requested-by "Ada <ada@example.test>"
+    "#);
 }
 
 #[test]
 fn plan_explains_itself() {
-    insta::assert_snapshot!(help_of("plan"), @"");
+    insta::assert_snapshot!(help_of("plan"), @"
+    Show what a commit would touch
+
+    Which configs get other content than they have now, how many of the instances that report have them,
+    in which stages these would get it, and how long that takes at least. Nothing is exposed. The newest
+    commit of a pull request can be named by its hash, where the server judges pull requests.
+
+    Usage: headwater plan [OPTIONS] [REV]
+
+    Arguments:
+      [REV]
+              The commit: a hash or a unique beginning of one, the followed branch, a tag, or HEAD
+
+              [default: HEAD]
+
+    Options:
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Server:
+          --server <URL>
+              Address of the server [env: HEADWATER_SERVER] [default: http://127.0.0.1:7171]
+
+          --repo <NAME>
+              Repository [default: the only one of the server, or `default`]
+
+          --token-file <FILE>
+              File that holds the token, instead of HEADWATER_TOKEN
+
+          --ca-file <FILE>
+              PEM file of the authorities to trust, instead of those of the system
+
+          --output <FORMAT>
+              How to print the answer [default: text]
+
+    Examples:
+      headwater plan HEAD
+      headwater plan 9f8e7d6c5b --output json
+    ");
 }

@@ -109,12 +109,32 @@ fn server() -> String {
 
 #[test]
 fn rollouts_are_a_line_each_with_a_bar_and_counts() {
-    insta::assert_snapshot!(headwater(&server(), &["rollouts"]), @"");
+    insta::assert_snapshot!(headwater(&server(), &["rollouts"]), @"
+    exit 0
+    ROLLOUT  CONFIG         VERSION     STATE                                         SINCE      INSTANCES
+    r-57     web            bbbbbbbbbb  halted       [........] 1/3, 4 min of 10 min  4 min ago  3 of 40 instances: 2 confirmed, 1 failed
+    r-60     payments/prod  bbbbbbbbbb  baking       [###.....] 2/3, 4 min of 15 min  4 min ago  12 of 40 instances: 10 confirmed, 1 applied; 1 unknown
+    r-12     payments/prod  bbbbbbbbbb  rolled back  [##......] 2/3
+    and 2 more; name a config or a state
+    ");
 }
 
 #[test]
 fn one_rollout_is_told_with_all_that_was_decided() {
-    insta::assert_snapshot!(headwater(&server(), &["rollouts", "r-57"]), @"");
+    insta::assert_snapshot!(headwater(&server(), &["rollouts", "r-57"]), @r"
+    exit 0
+    r-57  web
+      version    bbbbbbbbbb, from aaaaaaaaaa
+      policy     staged
+      state      halted  [........] 1/3, 4 min of 10 min
+      why        1 of 3 instances failed; it stops at 1
+      instances  3 of 40 instances: 2 confirmed, 1 failed
+      failed     web-7
+      next       goes back by itself in 6 min; `resume` goes on, `abort` goes back now
+      queued     cccccccccc comes after it
+        10 min ago  expose stage 1
+        4 min ago   halt stage 1    by Ada \u{1b}[2J: 1 of 3 instances failed; it stops at 1
+    ");
 }
 
 #[test]
@@ -126,7 +146,18 @@ fn a_word_that_is_no_state_is_wrong_usage_and_the_states_are_named() {
 
 #[test]
 fn status_shows_on_one_screen_what_moves_and_what_needs_a_person() {
-    insta::assert_snapshot!(headwater(&server(), &["status"]), @"");
+    insta::assert_snapshot!(headwater(&server(), &["status"]), @"
+    exit 0
+    default  https://forge.example/acme/config.git (main)
+      tip      aaaaaaaaaa
+      head     aaaaaaaaaa  published
+      source   ok, synced 3 s ago
+      configs  12
+      r-57  web            bbbbbbbbbb  halted  [........] 1/3, 4 min of 10 min  3 of 40 instances: 2 confirmed, 1 failed
+        1 of 3 instances failed; it stops at 1; goes back by itself in 6 min; `resume` goes on, `abort` goes back now
+      r-60  payments/prod  bbbbbbbbbb  baking  [###.....] 2/3, 4 min of 15 min  12 of 40 instances: 10 confirmed, 1 applied; 1 unknown
+        stage 3 comes in 11 min, if all stays well
+    ");
     let told = headwater(&server(), &["status", "--exit-code"]);
     assert!(told.starts_with("exit 1"), "{told}");
 }
@@ -184,7 +215,12 @@ fn an_order_that_does_not_fit_says_what_does() {
         refusing("/v1/repos/default/rollouts/r-57/promote", &problem)
             .merge(answering("/v1/repos/default/rollouts/r-57", &halted())),
     );
-    insta::assert_snapshot!(headwater(&server, &["promote", "r-57", "--reason", "go"]), @"");
+    insta::assert_snapshot!(headwater(&server, &["promote", "r-57", "--reason", "go"]), @"
+    exit 1
+    --- standard error
+    error: cannot promote rollout r-57: the rollout is stopped already
+    hint: it takes `resume`, `abort` now
+    ");
 }
 
 #[test]
@@ -193,7 +229,12 @@ fn a_rollout_that_is_not_there_is_refused_with_where_to_look() {
         refusing("/v1/repos/default/rollouts/r-5", &not_found("r-5"))
             .merge(answering("/v1/repos/default/rollouts", &RolloutList::default())),
     );
-    insta::assert_snapshot!(headwater(&server, &["abort", "r-5", "--reason", "x"]), @"");
+    insta::assert_snapshot!(headwater(&server, &["abort", "r-5", "--reason", "x"]), @"
+    exit 1
+    --- standard error
+    error: there is no rollout `r-5`
+    hint: `headwater rollouts` lists them
+    ");
 }
 
 #[test]
@@ -237,5 +278,13 @@ fn a_plan_shows_each_config_and_its_stages() {
         shortest_ms: 1_500_000,
     };
     let server = one_repo(answering("/v1/repos/default/plan", &plan));
-    insta::assert_snapshot!(headwater(&server, &["plan", "HEAD"]), @"");
+    insta::assert_snapshot!(headwater(&server, &["plan", "HEAD"]), @"
+    exit 0
+    bbbbbbbbbb  changes 2 configs, 41 instances; staged in 2 steps, at least 25 min
+      payments/prod  modified  41 instances  staged
+        stage 1      25 %      11 instances  quiet for 15 min
+        stage 2      all       30 instances  quiet for 10 min, once promoted
+        warning: stage 1 would take nobody
+      web            removed   0 instances
+    ");
 }

@@ -100,7 +100,8 @@ fn json_is_what_the_api_answered() {
       "source_state": "ok",
       "synced_at": "2027-01-15T07:59:57.000Z",
       "stale": false,
-      "configs": 12
+      "configs": 12,
+      "rollouts": []
     }
     "#);
 }
