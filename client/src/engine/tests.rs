@@ -396,6 +396,46 @@ fn what_is_prepared_waits_for_the_word_and_is_dropped_by_another() {
 }
 
 #[test]
+fn who_runs_a_content_or_is_ready_for_it_under_another_name_is_ready_for_it_under_the_newest() {
+    let renamed = |generation: u64, content: &str| Target {
+        version: commit("d"),
+        ..target(generation, content)
+    };
+    let mut bench = Bench::fresh();
+    bench.told(active(1, "a"));
+    bench.told(Directive {
+        target: renamed(2, "a"),
+        ..prepare(2, "a")
+    });
+    assert_eq!(bench.state().0, ReportState::Prepared, "it runs it");
+    assert_eq!(bench.report().prepared, Some(commit("d")));
+
+    bench.told(prepare(3, "b"));
+    bench.told(Directive {
+        target: renamed(4, "b"),
+        ..prepare(4, "b")
+    });
+    assert_eq!(bench.state().0, ReportState::Prepared, "it is ready for it");
+    assert_eq!(bench.report().prepared, Some(commit("d")));
+    bench.hold_saves = true;
+    bench.told(Directive {
+        target: renamed(5, "a"),
+        ..prepare(5, "a")
+    });
+    assert_eq!(
+        bench.state().0,
+        ReportState::Pending,
+        "that it was asked is not on disk"
+    );
+    bench.hold_saves = false;
+    while let Some(action) = bench.held.pop() {
+        let event = bench.perform(action).unwrap();
+        bench.send(event);
+    }
+    assert_eq!(bench.state().0, ReportState::Prepared);
+}
+
+#[test]
 fn an_abort_brings_back_who_had_missed_the_decision() {
     // The hole of the obvious design: told of e2 first, so the late word to activate e1 is refused; e2 is aborted.
     let mut bench = Bench::fresh();

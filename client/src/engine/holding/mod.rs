@@ -101,6 +101,8 @@ pub(in crate::engine) struct Holding {
     rules: Rules,
     spare: Spare,
     fence: Option<Fence>,
+    /// The state that has the newest word.
+    word: SaveId,
     wanted: Option<Directive>,
     running: Option<Running>,
     confirmed: Option<Target>,
@@ -140,6 +142,7 @@ impl Holding {
             rules,
             spare,
             fence: saved.fence,
+            word: 0,
             wanted: None,
             running: None,
             confirmed: saved.confirmed,
@@ -204,7 +207,7 @@ impl Holding {
             Passage::New => {
                 self.stale = None;
                 self.fence = Some(Fence::of(&directive));
-                self.durable.want();
+                self.word = self.durable.want();
                 self.wanted = Some(directive);
             }
         }

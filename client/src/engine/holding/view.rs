@@ -43,9 +43,22 @@ impl Holding {
             generation: self.generation(),
             state,
             error: error.or_else(|| self.stale.clone()),
-            prepared: self.prepared.as_ref().map(|prepared| prepared.version.clone()),
+            prepared: self.ready_for().map(|target| target.version.clone()),
             source: self.source(),
         }
+    }
+
+    /// What could be run at once. One content has many names: what is ready, or runs, under another is ready under the
+    /// newest.
+    fn ready_for(&self) -> Option<&Target> {
+        let asked = self
+            .wanted
+            .as_ref()
+            .filter(|wanted| wanted.phase == Phase::Prepare);
+        let asked = asked.map(|wanted| &wanted.target);
+        asked
+            .filter(|target| self.holds_prepared(&target.digest) || self.runs(&target.digest))
+            .or(self.prepared.as_ref())
     }
 
     /// How far the newest word is; where there was none yet, how the running content stands.
@@ -68,7 +81,12 @@ impl Holding {
             .wanted
             .as_ref()
             .is_some_and(|wanted| wanted.phase == Phase::Prepare);
-        if waits && wanted.is_some_and(|digest| self.holds_prepared(digest)) {
+        let is_ready = wanted.is_some_and(|digest| self.holds_prepared(digest) || self.runs(digest));
+        if waits && is_ready {
+            // That it was asked must outlast a crash, like what it is ready for.
+            if !self.durable.has(self.word) {
+                return (ReportState::Pending, None);
+            }
             return (ReportState::Prepared, None);
         }
         match &self.running {
