@@ -10,7 +10,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use headwater_core::{Answer, Comparison, Fleet, Freshness, Known, Moment, Relation, Token, Uptime, compare};
+use headwater_core::{
+    Answer, Comparison, Fleet, Freshness, Held, Known, Moment, Relation, Token, Uptime, compare,
+};
 use headwater_validators::Inputs;
 use headwater_wire::{
     BranchName, CommitId, ConfigName, Generation, InstanceId, RepoName, Timestamp, VerdictState,
@@ -298,18 +300,20 @@ impl Repo {
         };
         if let Some(held) = held.filter(|held| held.version != token.version) {
             // What was decided after a commit of ours that has not come to the branch replaces it.
-            comparison.relation = if published.state.is_unborn(&held.version) {
+            let relation = if published.state.is_unborn(&held.version) {
                 Relation::Ancestor
             } else {
                 self.relation(&held.version, &token.version).await?
             };
-            let went_back = published.state.went_back_from(config, &held.version);
-            // What a rollout of ours brought is known here to be newer than what is gone back to.
-            if went_back && comparison.relation == Relation::Descendant {
-                comparison.relation = Relation::Ancestor;
-            }
-            comparison.restores = went_back || told.exposed.target.restores(&held.version);
-            comparison.held_is_on_branch = self.head_contains(&held.version).await?;
+            let version = &held.version;
+            let held = Held {
+                version,
+                relation,
+                is_in_tip: relation == Relation::Descendant && self.tip_contains(version).await?,
+            };
+            let target = &told.exposed.target;
+            (comparison.relation, comparison.restores) = published.state.relate(config, held, target);
+            comparison.held_is_on_branch = self.head_contains(version).await?;
         }
         Ok(compare(&comparison))
     }

@@ -4,8 +4,9 @@
 //! Invariant: older or unrelated content is never handed out on a guess. It takes a listing of the upstream that
 //! started after the request to say that history was rewritten.
 
-use headwater_wire::ChangeKind;
+use headwater_wire::{ChangeKind, CommitId, ConfigName};
 
+use crate::control::{RepoState, Target};
 use crate::token::Token;
 
 /// How the client's version relates to the target in the commit graph of this replica.
@@ -85,6 +86,45 @@ pub fn compare(comparison: &Comparison<'_>) -> Answer {
             Answer::Hold
         }
         (Relation::Descendant | Relation::Unrelated, Freshness::Fresh) => Answer::Target(ChangeKind::Forced),
+    }
+}
+
+/// A version that somebody holds, as it stands in the history that this replica has.
+#[derive(Debug, Clone, Copy)]
+pub struct Held<'a> {
+    /// The version.
+    pub version: &'a CommitId,
+    /// How it stands to the version that he is told.
+    pub relation: Relation,
+    /// Whether the tip is it, or descends from it.
+    pub is_in_tip: bool,
+}
+
+impl RepoState {
+    /// How a version that somebody holds stands to what he is told when everything is counted that was decided beside the
+    /// history, and whether that restores what was before it. What is told may be older than the tip because a rollout
+    /// has not brought it further, or has gone back; then who holds something in between is not ahead of us.
+    pub fn relate(&self, config: &ConfigName, held: Held<'_>, target: &Target) -> (Relation, bool) {
+        let went_back = self.went_back_from(config, held.version);
+        let is_seen = held.is_in_tip && self.courses.contains_key(config);
+        let relation = match held.relation {
+            Relation::Descendant if went_back || is_seen => return (Relation::Ancestor, true),
+            relation @ (Relation::Ancestor
+            | Relation::Descendant
+            | Relation::Unrelated
+            | Relation::Unknown) => relation,
+        };
+        (relation, went_back || target.restores(held.version))
+    }
+
+    /// Whether somebody may hold `held` of a config, or be ready for it, because a rollout told him so that has gone back
+    /// since, or that he is no longer in.
+    pub fn went_back_from(&self, config: &ConfigName, held: &CommitId) -> bool {
+        let undone = self.targets.get(config).and_then(|target| target.undoes.as_ref());
+        let ended = self.ended.iter().filter(|rollout| rollout.config == *config);
+        let left = ended.filter(|rollout| rollout.state.is_back());
+        let mut all = left.chain(self.moving_of(config));
+        undone == Some(held) || all.any(|rollout| rollout.target.version == *held)
     }
 }
 

@@ -21,7 +21,7 @@ mod version;
 mod words;
 
 pub use admission::{Admission, AdmissionPolicy, Candidate, Descent, RewrittenHistory, VerdictKind, decide};
-pub use change::{Answer, Comparison, Freshness, Relation, compare};
+pub use change::{Answer, Comparison, Freshness, Held, Relation, compare};
 pub use command::{Arrival, Command, Due, Effect, Ordered, Refusal};
 pub use content::Content;
 pub use control::{Accepted, ConfigFacts, FenceCheck, GENERATION_GAP_MAX, Hold, RepoState, Target};

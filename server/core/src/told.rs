@@ -62,15 +62,6 @@ impl RepoState {
         Some(target)
     }
 
-    /// Whether somebody may hold `held` of a config because a rollout told him so that has gone back since, or that he
-    /// is no longer in.
-    pub fn went_back_from(&self, config: &ConfigName, held: &CommitId) -> bool {
-        let ended = self.ended.iter().filter(|rollout| rollout.config == *config);
-        let left = ended.filter(|rollout| rollout.state.is_back() && rollout.is_exposed());
-        let mut all = left.chain(self.moving_of(config));
-        all.any(|rollout| rollout.target.version == *held)
-    }
-
     /// Commits that something is handed out of, beside the tip.
     pub fn sources(&self) -> impl Iterator<Item = (&ConfigName, &CommitId)> {
         let stable = self

@@ -137,9 +137,8 @@ impl Course {
         stable.generation = rollout.baseline_generation;
         if rollout.state.is_back() {
             self.left = left_by(rollout);
-            if rollout.is_exposed() {
-                stable.undoes = Some(rollout.target.version.clone());
-            }
+            // Also who was only asked to get ready holds it until he is told otherwise.
+            stable.undoes = Some(rollout.target.version.clone());
         }
         if let (State::Done, Some(last)) = (&rollout.state, rollout.opened.last()) {
             *stable = next_target(Some(stable.clone()), rollout.target.clone(), last.generation);

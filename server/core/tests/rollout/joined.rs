@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use headwater_core::rollout::{
-    Directive, Order, OrderRefused, Policy, Share, State, Step, Threshold, Urgency, Why,
+    Activation, Directive, Order, OrderRefused, Policy, Share, State, Step, Threshold, Urgency, Why,
 };
 use headwater_core::{
-    Arrival, Command, ConfigFacts, Decision, Due, Effect, Ordered, Refusal, RepoState, Rollback,
-    RollbackState, Sight, Undone, Uptime,
+    Arrival, Command, ConfigFacts, Decision, Due, Effect, Held, Ordered, Refusal, Relation, RepoState,
+    Rollback, RollbackState, Sight, Undone, Uptime,
 };
 use headwater_wire::{CommitId, ConfigName, Generation, HeadState, InstanceId, RollbackMode, Timestamp};
 use proptest::prelude::*;
@@ -373,6 +373,69 @@ fn what_was_gone_back_from_is_known_to_be_newer_than_what_is_told() {
 }
 
 #[test]
+fn i8_who_was_only_asked_to_get_ready_is_told_what_to_hold_however_many_rollouts_end_meanwhile() {
+    let mut repo = Repo::default();
+    let policy = Policy {
+        activation: Activation::TwoPhase,
+        ..in_two()
+    };
+    repo.admit(&[1], &policy);
+    repo.admit(&[2], &policy);
+    repo.step(Step::Prepare {
+        threshold: Threshold::ALL,
+        required: BTreeSet::from([instance(0)]),
+        excluded: BTreeSet::new(),
+    });
+    repo.step(Step::AbortPrepare(Why::Late {
+        pending: 1,
+        members: 1,
+    }));
+    assert!(repo.state.moving_of(&name(0)).is_none());
+    assert!(
+        repo.state.went_back_from(&name(0), &commit(2)),
+        "what it names as held is a commit after the one that it is told"
+    );
+    repo.state.ended.clear();
+    assert!(repo.state.went_back_from(&name(0), &commit(2)));
+}
+
+#[test]
+fn i8_who_holds_what_a_copy_of_the_store_does_not_know_of_is_told_what_to_hold() {
+    let mut repo = Repo::default();
+    repo.admit(&[1], &in_two());
+    let mut copy = repo.state.clone();
+    // Instances come to hold content 2, and the copy is put back, which does not know.
+    repo.admit(&[2], &in_two());
+    let restored = Command::Restored {
+        missed: 10,
+        at: Timestamp(0),
+    };
+    copy.apply(restored).unwrap();
+    repo.state = copy;
+    let version = commit(2);
+    let relate = |repo: &Repo, is_in_tip: bool| {
+        let held = Held {
+            version: &version,
+            relation: Relation::Descendant,
+            is_in_tip,
+        };
+        repo.state.relate(&name(0), held, &repo.state.targets[&name(0)])
+    };
+    assert_eq!(
+        relate(&repo, false),
+        (Relation::Descendant, false),
+        "a replica that lags takes nobody back"
+    );
+    repo.commits += 1;
+    repo.admit(&[3], &in_two());
+    assert_eq!(
+        relate(&repo, true),
+        (Relation::Ancestor, true),
+        "what comes before the tip is news to nobody here"
+    );
+}
+
+#[test]
 fn a_person_who_goes_where_the_rollout_would_go_ends_it_and_holds_back_what_it_brought() {
     let mut repo = Repo::moving();
     let id = repo.id();
@@ -584,7 +647,7 @@ fn some_policy(number: usize) -> Policy {
         1 => in_two(),
         2 => staged(&[Share::Everyone]),
         _ => Policy {
-            activation: headwater_core::rollout::Activation::TwoPhase,
+            activation: Activation::TwoPhase,
             ..in_two()
         },
     }

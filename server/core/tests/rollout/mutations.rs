@@ -41,7 +41,8 @@ impl Mutation {
 
 fn is_caught(mutation: Mutation) {
     for seed in 0..2_000 {
-        if World::new(seed, mutation).run().is_err() {
+        if let Err(violation) = World::new(seed, mutation).run() {
+            println!("{mutation:?} is caught by seed {seed}: {violation}");
             return;
         }
     }
