@@ -1,18 +1,34 @@
-//! One instance: its engine while the process lives, its disk for ever, and the laws it must keep.
+//! One instance: its engine while the process lives, its disk for as long as it keeps it, and the laws it must keep.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use headwater_client::engine::{Engine, Event, Identity, Rules, SavedState, Spare, Target};
-use headwater_wire::{Digest, Generation, InstanceId, ReportState, ValueSource};
+use headwater_wire::{Digest, Generation, InstanceId, InstanceReport, ReportState, ValueSource};
 
-use crate::replica::config;
-use crate::story::{Nature, Story, place};
+use crate::replica::{config, wall};
+use crate::story::{Nature, Story, VARIANTS, place};
+use crate::world::Manner;
 
 pub(crate) const PROBATION: Duration = Duration::from_mins(1);
 
+/// Who an instance is, and what it gets.
+#[derive(Debug, Clone)]
+pub(crate) struct Name {
+    pub(crate) number: usize,
+    pub(crate) id: InstanceId,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) variant: usize,
+}
+
 #[derive(Debug)]
 pub(crate) struct Instance {
-    pub(crate) id: InstanceId,
+    pub(crate) name: Name,
+    manner: Manner,
+    /// How wrong its clock on the wall is.
+    pub(crate) skew_ms: i64,
+    /// Number of its newest life, if it has a disk to keep it on.
+    incarnation: u64,
     /// Counts the lives; what a dead life began comes to nothing.
     pub(crate) life: u64,
     pub(crate) engine: Option<Engine>,
@@ -23,6 +39,8 @@ pub(crate) struct Instance {
     pub(crate) last_arrival: Duration,
     /// When the engine is woken next.
     pub(crate) tick_at: Option<Duration>,
+    /// Whether the service has said anything in this life.
+    pub(crate) was_told: bool,
     /// What the program runs, since when.
     pub(crate) runs: Option<(Target, Duration)>,
     /// Highest generation seen in this life.
@@ -34,9 +52,19 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
-    pub(crate) fn new(number: usize) -> Self {
-        Self {
+    pub(crate) fn new(number: usize, manner: Manner) -> Self {
+        let canary = (number % 3 == 0).then(|| ("canary".to_owned(), "yes".to_owned()));
+        let name = Name {
+            number,
             id: format!("i-{number}").parse().unwrap(),
+            labels: canary.into_iter().collect(),
+            variant: number % VARIANTS,
+        };
+        Self {
+            name,
+            manner,
+            skew_ms: 0,
+            incarnation: 0,
             life: 0,
             engine: None,
             disk: SavedState::default(),
@@ -44,6 +72,7 @@ impl Instance {
             replica: 0,
             last_arrival: Duration::ZERO,
             tick_at: None,
+            was_told: false,
             runs: None,
             fence: Generation(0),
             proven: Vec::new(),
@@ -52,14 +81,18 @@ impl Instance {
     }
 
     /// A new process begins; returns its first event.
-    pub(crate) fn boot(&mut self, seed: u64) -> Event {
+    pub(crate) fn boot(&mut self, seed: u64, now: Duration) -> Event {
         self.life += 1;
         self.runs = None;
         self.tick_at = None;
+        self.was_told = false;
         self.fence = Generation(0);
+        // As `Life::begin` counts: by the clock, and above what the disk has.
+        let clock = u64::try_from(wall(now, self.skew_ms).0).unwrap();
+        self.incarnation = clock.max(self.incarnation + 1);
         let identity = Identity {
-            incarnation: self.life,
-            labels: std::collections::BTreeMap::new(),
+            incarnation: self.incarnation,
+            labels: self.name.labels.clone(),
             client: "simulated".to_owned(),
         };
         let rules = Rules {
@@ -80,25 +113,38 @@ impl Instance {
         self.connection += 1;
     }
 
+    /// It comes again on another machine, under its name and with nothing else.
+    pub(crate) fn lose_disk(&mut self) {
+        self.disk = SavedState::default();
+        self.incarnation = 0;
+        self.deaths = None;
+    }
+
     /// The program switches. Checks what a switch must never be.
     pub(crate) fn switch(&mut self, story: &Story, target: Target, source: ValueSource, now: Duration) {
         assert_ne!(
-            story.nature_of(&target.digest),
+            story.nature_of(&target.digest, self.name.number),
             Nature::Refused,
             "{}: runs what its own check refuses",
-            self.id
+            self.name.id
+        );
+        assert_eq!(
+            story.digest(place(&target.version), self.name.variant),
+            target.digest,
+            "I15 atomic: {} runs one commit's name with another's document",
+            self.name.id
         );
         if let Some((running, _)) = &self.runs {
             assert_ne!(
                 running.digest, target.digest,
                 "{}: the same content was applied twice",
-                self.id
+                self.name.id
             );
-            let back = place(&target.version) < place(&running.version);
+            let back = self.manner == Manner::AtOnce && place(&target.version) < place(&running.version);
             assert!(
                 !back || source == ValueSource::LastKnownGood,
                 "{}: taken back from {} to {}",
-                self.id,
+                self.name.id,
                 place(&running.version),
                 place(&target.version)
             );
@@ -120,7 +166,7 @@ impl Instance {
         assert!(
             *times <= Rules::default().starts_max,
             "{}: dies of the same content again and again",
-            self.id
+            self.name.id
         );
     }
 
@@ -131,11 +177,11 @@ impl Instance {
 
     /// Whether all it ever had is a content that kills it: it dies of it again and again, since the alternative is
     /// nothing.
-    pub(crate) fn has_only_what_kills_it(&self, story: &Story) -> bool {
+    pub(crate) fn has_only_what_kills_it(&self, story: &Story, wanted: &Digest) -> bool {
         let trial = self.disk.trial.as_ref().map(|trial| &trial.target.digest);
         self.disk.confirmed.is_none()
-            && trial.is_some_and(|digest| story.nature_of(digest) == Nature::Deadly)
-            && story.nature_of(&story.digest(story.len() - 1)) != Nature::Good
+            && trial.is_some_and(|digest| story.nature_of(digest, self.name.number) == Nature::Deadly)
+            && story.nature_of(wanted, self.name.number) != Nature::Good
     }
 
     /// The disk gets a new state. Checks what a last known good must be.
@@ -144,10 +190,17 @@ impl Instance {
         if let Some(confirmed) = &state.confirmed {
             assert!(
                 self.proven.contains(&confirmed.digest),
-                "{}: the last known good did not survive a probation",
-                self.id
+                "I14 LKG-proven: the last known good of {} did not survive a probation",
+                self.name.id
             );
         }
+        let fence = |state: &SavedState| state.fence.as_ref().map(|fence| fence.generation);
+        let is_empty = self.disk.confirmed.is_none() && self.disk.trial.is_none();
+        assert!(
+            is_empty || fence(&state) >= fence(&self.disk),
+            "I4 fence: that of {} fell on its disk",
+            self.name.id
+        );
         self.disk = state;
     }
 
@@ -160,6 +213,34 @@ impl Instance {
         }
     }
 
+    /// What it says is what it does.
+    pub(crate) fn check_report(&self, report: &InstanceReport) {
+        let said = report
+            .configs
+            .get(&config())
+            .and_then(|said| said.running.as_ref());
+        assert_eq!(
+            said.map(|running| &running.digest),
+            self.runs.as_ref().map(|(target, _)| &target.digest),
+            "I13 truthful: {} says that it runs what it does not",
+            self.name.id
+        );
+    }
+
+    /// What it names as held before it was told anything in this life.
+    pub(crate) fn check_cursor(&self, named: Option<&headwater_client::Token>) {
+        let (Some(named), None) = (named, &self.runs) else {
+            return;
+        };
+        let trial = self.disk.trial.as_ref().map(|trial| &trial.target);
+        let mut at_hand = self.disk.confirmed.iter().chain(trial);
+        assert!(
+            at_hand.any(|target| target.token == *named),
+            "I17 cursor-after-apply: {} names what it never applied",
+            self.name.id
+        );
+    }
+
     /// After every event: the fence never falls.
     pub(crate) fn check_fence(&mut self) {
         let Some(engine) = &self.engine else { return };
@@ -169,44 +250,58 @@ impl Instance {
         // Where nothing runs there is nothing to protect.
         assert!(
             report.generation >= self.fence || self.runs.is_none(),
-            "{}: the fence fell",
-            self.id
+            "I4 fence: that of {} fell",
+            self.name.id
         );
         self.fence = report.generation;
     }
 
     /// When all is quiet: what runs is what was told, or the program has said why not.
-    pub(crate) fn check_settled(&self, story: &Story) {
-        let only_deadly = self.has_only_what_kills_it(story);
+    pub(crate) fn check_settled(&self, story: &Story, wanted: &Digest) {
+        let only_deadly = self.has_only_what_kills_it(story, wanted);
         let Some(engine) = &self.engine else {
-            assert!(only_deadly, "{}: not running at the end", self.id);
+            assert!(only_deadly, "{}: not running at the end", self.name.id);
             return;
         };
         let report = engine.standing().remove(&config()).unwrap();
-        let wanted = story.digest(story.len() - 1);
         let runs = self.runs.as_ref().map(|(target, _)| &target.digest);
         assert_eq!(
             report.running.as_ref().map(|running| &running.digest),
             runs,
             "{}: says that it runs what it does not",
-            self.id
+            self.name.id
         );
-        match story.nature_of(&wanted) {
+        match story.nature_of(wanted, self.name.number) {
             Nature::Good => {
-                assert_eq!(runs, Some(&wanted), "{}: a version was lost: {report:?}", self.id);
-                assert_eq!(report.state, ReportState::Confirmed, "{}: {report:?}", self.id);
+                assert_eq!(
+                    runs,
+                    Some(wanted),
+                    "I8 converge: {} does not run what it should: {report:?}",
+                    self.name.id
+                );
+                assert_eq!(
+                    report.state,
+                    ReportState::Confirmed,
+                    "{}: {report:?}",
+                    self.name.id
+                );
             }
             Nature::Refused | Nature::Deadly if only_deadly => {
-                assert_ne!(report.state, ReportState::Confirmed, "{}: {report:?}", self.id);
+                assert_ne!(
+                    report.state,
+                    ReportState::Confirmed,
+                    "{}: {report:?}",
+                    self.name.id
+                );
             }
             Nature::Refused | Nature::Deadly => {
-                assert_ne!(runs, Some(&wanted), "{}: runs what kills it", self.id);
-                assert_eq!(report.state, ReportState::Failed, "{}: {report:?}", self.id);
+                assert_ne!(runs, Some(wanted), "{}: runs what kills it", self.name.id);
+                assert_eq!(report.state, ReportState::Failed, "{}: {report:?}", self.name.id);
                 let known_good = self.disk.confirmed.as_ref().map(|target| &target.digest);
                 assert!(
                     runs.is_some() || known_good.is_none(),
                     "{}: runs nothing: {report:?}",
-                    self.id
+                    self.name.id
                 );
             }
         }

@@ -3,25 +3,34 @@
 use std::time::Duration;
 
 use headwater_client::engine::{Directive, Event};
-use headwater_core::Token;
-use headwater_wire::{ChangeKind, InstanceReport, Timestamp};
+use headwater_core::{RepoState, Token};
+use headwater_wire::{ChangeKind, InstanceReport};
 
 use crate::instance::Instance;
-use crate::replica::{Watcher, config};
-use crate::story::place;
-use crate::world::{COMMITS, Happening, INSTANCES, REPLICAS, TROUBLED, What, World};
+use crate::replica::{Told, Watcher, config, told};
+use crate::world::{Happening, TROUBLED, What, World};
 
 /// A connection on which nothing arrives is given up after so long.
 const WATCHDOG: Duration = Duration::from_secs(40);
 
 impl World {
     pub(crate) fn connect(&mut self, instance: usize) {
-        let replica = self.below(REPLICAS);
+        if self.is_apart(instance) {
+            self.event(instance, Event::Offline);
+            let life = self.instances[instance].life;
+            let (at, what) = (self.now + Duration::from_secs(10), What::Connect);
+            self.at(at, Happening::Process { instance, life, what });
+            return;
+        }
+        let replica = self.below(self.replicas.len());
         let current = &mut self.instances[instance];
         let named = current
             .engine
             .as_ref()
             .and_then(|engine| engine.named().remove(&config()));
+        if !current.was_told {
+            current.check_cursor(named.as_ref());
+        }
         let held = named.and_then(|token| Token::read(&token.to_string()));
         current.connection += 1;
         current.replica = replica;
@@ -53,33 +62,62 @@ impl World {
         let watchers = &mut self.replicas[replica].watchers;
         watchers.retain(|watcher| watcher.instance != instance);
         watchers.push(watcher);
-        self.wake(replica);
+        self.tell(replica, |watcher| {
+            watcher.connection == connection && watcher.instance == instance
+        });
     }
 
-    /// Everybody who watches a replica is compared with what it has now.
-    pub(crate) fn wake(&mut self, replica: usize) {
-        let here = &mut self.replicas[replica];
-        let Some(target) = here.state.targets.get(&config()).cloned() else {
+    /// Whoever watches a replica is told what is news to him since `before`.
+    pub(crate) fn wake(&mut self, replica: usize, before: &RepoState) {
+        let after = &self.replicas[replica].state;
+        let wakes = !tells_the_same(before, after);
+        if wakes {
+            self.tell(replica, |_| true);
             return;
-        };
-        let current = self.story.token(place(&target.version));
-        let mut told: Vec<(usize, u64, Directive)> = Vec::new();
+        }
+        for instance in &self.instances {
+            let what = |told: Told| (told.target.version, told.generation, told.phase);
+            assert_eq!(
+                told(before, &instance.name).map(what),
+                told(after, &instance.name).map(what),
+                "I18 no-lost-wakeup: {} is not woken for what is news to it",
+                instance.name.id
+            );
+        }
+    }
+
+    /// Those who watch a replica are compared with what it has now.
+    fn tell(&mut self, replica: usize, whom: impl Fn(&Watcher) -> bool) {
+        let here = &mut self.replicas[replica];
+        let mut news: Vec<(usize, u64, Directive)> = Vec::new();
         let mut still: Vec<(usize, Token)> = Vec::new();
         for index in 0..here.watchers.len() {
             let watcher = here.watchers[index].clone();
-            here.watchers[index].generation = Some(target.generation);
-            let same = watcher.told.as_ref() == Some(&current);
-            let raised = watcher.generation.is_some_and(|told| target.generation > told);
-            if let Some((token, directive)) = here.look(&self.story, watcher.told.as_ref(), COMMITS) {
+            let name = &self.instances[watcher.instance].name;
+            let Some(current) = told(&here.state, name).filter(|_| whom(&watcher)) else {
+                continue;
+            };
+            here.watchers[index].generation = Some(current.generation);
+            let token = current.token(&self.story, name.variant);
+            let same = watcher.told.as_ref() == Some(&token);
+            let raised = watcher
+                .generation
+                .is_some_and(|before| current.generation > before);
+            let change = here.look(&self.story, name, watcher.told.as_ref());
+            if let Some((current, change)) = change {
                 here.watchers[index].told = Some(token);
-                told.push((watcher.instance, watcher.connection, directive));
+                let word = current.word(&self.story, name.variant, change);
+                news.push((watcher.instance, watcher.connection, word));
             } else if same && raised {
-                let directive = here.directive(&current, ChangeKind::Forward, &self.story);
-                told.push((watcher.instance, watcher.connection, directive));
+                let word = current.word(&self.story, name.variant, ChangeKind::Rerender);
+                news.push((watcher.instance, watcher.connection, word));
             } else if same && watcher.generation.is_none() {
                 // The compare at the beginning of a connection answers 304.
-                still.push((watcher.instance, current.clone()));
+                still.push((watcher.instance, token));
+            } else {
+                continue;
             }
+            here.fleet.told(&name.id, &config(), current.generation);
         }
         for (instance, token) in still {
             let token = headwater_client::Token::new(&token.to_string());
@@ -89,8 +127,9 @@ impl World {
             };
             self.soon(instance, What::Event(event));
         }
-        for (instance, connection, directive) in told {
-            self.deliver(instance, connection, directive);
+        for (instance, connection, word) in news {
+            self.laws.told(&self.instances[instance].name, &word);
+            self.deliver(instance, connection, word);
         }
     }
 
@@ -127,10 +166,9 @@ impl World {
         self.at(self.now + pause, Happening::Process { instance, life, what });
     }
 
-    /// The process of the replica ends with its store, and so do its connections.
-    pub(crate) fn lose_store(&mut self, replica: usize) {
-        self.replicas[replica].lose_store(&self.story);
-        for instance in 0..INSTANCES {
+    /// The connections to a replica end.
+    pub(crate) fn cut_all(&mut self, replica: usize) {
+        for instance in 0..self.instances.len() {
             if self.instances[instance].replica == replica {
                 self.cut(instance);
             }
@@ -139,7 +177,8 @@ impl World {
 
     pub(crate) fn send_report(&mut self, instance: usize, report: &InstanceReport) {
         let (life, replica) = (self.instances[instance].life, self.instances[instance].replica);
-        if self.now < TROUBLED && self.chance(0.2) {
+        self.instances[instance].check_report(report);
+        if self.is_apart(instance) || self.now < TROUBLED && self.chance(0.2) {
             let what = What::Event(Event::ReportFailed { retry_after: None });
             let at = self.now + Duration::from_secs(10);
             self.at(at, Happening::Process { instance, life, what });
@@ -162,10 +201,13 @@ impl World {
     }
 
     pub(crate) fn report(&mut self, instance: usize, life: u64, replica: usize, report: &InstanceReport) {
-        let now = Timestamp(i64::try_from(self.now.as_millis()).unwrap());
-        let id = self.instances[instance].id.clone();
-        let answer = self.replicas[replica].report(&self.story, &id, report, (now, COMMITS));
-        self.wake(replica);
+        let name = self.instances[instance].name.clone();
+        let mut answer = self.replicas[replica].take(&name, report, self.now);
+        if let Some(raise) = self.replicas[replica].raise(&name, report) {
+            self.decide(replica, |state| state.apply(raise).is_ok());
+        }
+        let assigned = self.replicas[replica].assign(&self.story, &name, report);
+        answer.assignments.extend(assigned);
         let at = self.now + self.latency();
         let what = What::Answer(answer);
         self.at(at, Happening::Process { instance, life, what });
@@ -174,16 +216,32 @@ impl World {
     /// What the service says of an instance is what the instance does.
     pub(crate) fn check_fleet(&self) {
         // Who dies all the time is known as it was in one of its lives.
-        let alive = |instance: &&Instance| !instance.has_only_what_kills_it(&self.story);
+        let alive = |instance: &&Instance| {
+            !instance.has_only_what_kills_it(&self.story, &self.wanted(instance.name.number))
+        };
         for instance in self.instances.iter().filter(alive) {
-            let view = self.replicas[instance.replica].fleet.get(&instance.id);
+            let view = self.replicas[instance.replica].fleet.get(&instance.name.id);
             let Some(view) = view else {
-                panic!("{}: its replica never heard of it", instance.id)
+                panic!("{}: its replica never heard of it", instance.name.id)
             };
             let report = view.report.configs.get(&config()).unwrap();
             let said = report.running.as_ref().map(|running| &running.digest);
             let runs = instance.runs.as_ref().map(|(target, _)| &target.digest);
-            assert_eq!(said, runs, "{}: the service believes otherwise", instance.id);
+            assert_eq!(said, runs, "{}: the service believes otherwise", instance.name.id);
         }
     }
+}
+
+/// Whether nobody has anything to hear that he did not hear before, as the board of the service asks it.
+fn tells_the_same(before: &RepoState, after: &RepoState) -> bool {
+    let stable = |state: &RepoState| {
+        let target = state.targets.get(&config())?;
+        Some((target.generation, target.content.documents.clone()))
+    };
+    stable(before) == stable(after)
+        && match (before.moving_of(&config()), after.moving_of(&config())) {
+            (Some(old), Some(new)) => old.tells_the_same(new),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        }
 }

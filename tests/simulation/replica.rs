@@ -1,19 +1,22 @@
-//! One replica of the service: its real state, its real comparison, and who watches it.
+//! One replica of the service: its real state, its real comparison, its disk, and who watches it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use headwater_client::engine::Directive;
-use headwater_core::rollout::Urgency;
+use headwater_client::engine::Directive as Word;
+use headwater_core::rollout::{Directive, Liveness, RollCall, Rollout, Tally, plan, tally};
 use headwater_core::{
-    Answer, Arrival, Command, Comparison, ConfigFacts, Content, FenceCheck, Fleet, Freshness, Moment,
-    Relation, RepoState, Token, Uptime, compare,
+    Answer, Arrival, Command, Comparison, ConfigFacts, Due, FenceCheck, Fleet, Freshness, Heartbeat, Held,
+    Moment, Relation, RepoState, Target, Token, Uptime, compare,
 };
 use headwater_wire::{
     ChangeKind, CommitId, ConfigName, FailPhase, Generation, InstanceId, InstanceReport, Phase, ReportAnswer,
     Timestamp, VersionEvent,
 };
 
+use crate::instance::Name;
 use crate::story::{Story, commit, place};
+use crate::world::Wrong;
 
 /// A connection of an instance.
 #[derive(Debug, Clone)]
@@ -26,157 +29,285 @@ pub(crate) struct Watcher {
     pub(crate) generation: Option<Generation>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Replica {
+    /// What is shown.
     pub(crate) state: RepoState,
+    /// What is on its disk.
+    kept: Vec<u8>,
+    /// A copy of that, and how many decisions were kept since.
+    backup: Option<(Vec<u8>, u64)>,
     pub(crate) fleet: Fleet,
     pub(crate) watchers: Vec<Watcher>,
-    /// Commits that were admitted here.
-    pub(crate) admitted: usize,
+    /// Counts the processes; what was planned by one that is gone comes to nothing.
+    pub(crate) process: u64,
+    /// When its process began.
+    began: Duration,
+    /// How wrong its clock on the wall is.
+    pub(crate) skew_ms: i64,
+    /// Newest commit that it has heard of, and one more.
+    pub(crate) heard: usize,
+}
+
+/// Steps that are due, and who was known when they were planned.
+#[derive(Debug)]
+pub(crate) struct Planned {
+    pub(crate) due: Vec<Due>,
+    pub(crate) known: BTreeSet<InstanceId>,
+}
+
+/// What one instance should hold.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Told {
+    pub(crate) target: Target,
+    pub(crate) generation: Generation,
+    pub(crate) phase: Phase,
 }
 
 pub(crate) fn config() -> ConfigName {
     "app".parse().unwrap()
 }
 
-impl Replica {
-    pub(crate) fn new() -> Self {
-        Self {
-            state: RepoState::default(),
-            fleet: Fleet::default(),
-            watchers: Vec::new(),
-            admitted: 0,
+/// What an instance should hold, by a state.
+pub(crate) fn told(state: &RepoState, name: &Name) -> Option<Told> {
+    let directive = state.directive(&config(), Some((&name.id, &name.labels)))?;
+    let (target, phase) = match directive {
+        Directive::Baseline(_) => (state.targets.get(&config())?.clone(), Phase::Active),
+        Directive::Prepare(_) => (state.target_of(state.moving_of(&config())?)?, Phase::Prepare),
+        Directive::Target(_) => (state.target_of(state.moving_of(&config())?)?, Phase::Active),
+    };
+    Some(Told {
+        target,
+        generation: directive.generation(),
+        phase,
+    })
+}
+
+impl Told {
+    pub(crate) fn token(&self, story: &Story, variant: usize) -> Token {
+        let representation = (self.phase == Phase::Prepare).then(|| "prepare".to_owned());
+        Token {
+            representation,
+            ..Token::new(
+                &self.target.version,
+                &story.digest(place(&self.target.version), variant),
+            )
         }
     }
 
-    /// Admits everything up to a commit; those in between are skipped, as when several were pushed at once.
-    pub(crate) fn admit(&mut self, story: &Story, at: usize) {
+    pub(crate) fn word(&self, story: &Story, variant: usize, change: ChangeKind) -> Word {
+        let target = headwater_client::engine::Target {
+            version: self.target.version.clone(),
+            digest: story.digest(place(&self.target.version), variant),
+            token: headwater_client::Token::new(&self.token(story, variant).to_string()),
+            generation: self.generation,
+        };
+        Word {
+            config: config(),
+            phase: self.phase,
+            change,
+            target,
+        }
+    }
+}
+
+impl Replica {
+    /// What an admission of a commit says; those before it are skipped, as when several were pushed at once.
+    pub(crate) fn arrival(&self, story: &Story, at: usize, now: Duration) -> Command {
         let facts = ConfigFacts {
             version: commit(story.version(at)),
-            content: Content {
-                inputs: story.digest(at),
-                documents: None,
-            },
+            content: story.content(at),
         };
-        let arrival = Arrival {
+        let policy = story.policy(at);
+        let policies = (!policy.is_immediate()).then(|| (config(), policy.clone()));
+        Command::Admit(Box::new(Arrival {
             commit: commit(at),
             depth: u64::try_from(at).unwrap() + 1,
             configs: BTreeMap::from([(config(), facts)]),
-            policies: BTreeMap::new(),
-            urgency: Urgency::Usual,
-            at: Timestamp(0),
-        };
-        self.state.apply(Command::Admit(Box::new(arrival))).unwrap();
-        self.admitted = at + 1;
+            policies: policies.into_iter().collect(),
+            urgency: story.urgency(at),
+            at: self.wall(now),
+        }))
     }
 
-    /// The store is gone: decisions are made again from Git, and counts begin at the depth of the history.
-    pub(crate) fn lose_store(&mut self, story: &Story) {
-        let admitted = self.admitted;
-        *self = Self::new();
-        if admitted > 0 {
-            self.admit(story, admitted - 1);
+    /// The number of commits up to the tip.
+    pub(crate) fn admitted(&self) -> usize {
+        self.state.tip.as_ref().map_or(0, |tip| place(tip) + 1)
+    }
+
+    /// What is decided is kept.
+    pub(crate) fn keep(&mut self, state: &RepoState) {
+        self.kept = serde_json::to_vec(state).unwrap();
+        if let Some((_, decisions)) = &mut self.backup {
+            *decisions += 1;
         }
     }
 
-    /// What a client that holds `held` is told, if anything. `newest` is the newest commit upstream, which a forced
-    /// listing would show.
+    /// The state in which time has passed until now.
+    pub(crate) fn state_now(&self, now: Duration) -> RepoState {
+        let mut state = self.state.clone();
+        state.pass_until(self.uptime(now));
+        state
+    }
+
+    /// The process ends, and another one begins with what was kept.
+    pub(crate) fn restart(&mut self, now: Duration) {
+        self.state = serde_json::from_slice(&self.kept).unwrap_or_default();
+        self.fleet = Fleet::default();
+        self.watchers.clear();
+        self.process += 1;
+        self.began = now;
+    }
+
+    pub(crate) fn back_up(&mut self) {
+        self.backup = Some((self.kept.clone(), 0));
+    }
+
+    /// The copy is put back, as the store does it: what follows is kept before anybody is told.
+    pub(crate) fn restore(&mut self, now: Duration, wrong: Wrong) -> bool {
+        let Some((copy, decisions)) = self.backup.take() else {
+            return false;
+        };
+        self.kept = copy;
+        self.restart(now);
+        if wrong == Wrong::GoesOnFromACopy {
+            return true;
+        }
+        let missed = decisions * 2;
+        let at = self.wall(now);
+        self.state.apply(Command::Restored { missed, at }).unwrap();
+        self.keep(&self.state.clone());
+        true
+    }
+
+    /// The store is gone: decisions are made again from Git, and counts begin at the depth of the history.
+    pub(crate) fn lose_store(&mut self, now: Duration) {
+        self.kept.clear();
+        self.restart(now);
+    }
+
+    /// Plans what is due, as the driver does.
+    pub(crate) fn plan(&self, state: &RepoState, now: Duration) -> (Planned, Option<(Rollout, Tally)>) {
+        let uptime = self.uptime(now);
+        let roll_call = if uptime.0 > Heartbeat::default().live_ms() {
+            RollCall::Over
+        } else {
+            RollCall::Running
+        };
+        let members = self.fleet.members(&config(), uptime);
+        let known = members.filter(|member| member.liveness != Liveness::Lost);
+        let known = known.map(|member| member.instance.clone()).collect();
+        let counted = state.moving_of(&config()).map(|rollout| {
+            let tally = tally(rollout, self.fleet.members(&config(), uptime), roll_call);
+            (rollout.clone(), tally)
+        });
+        let step = counted
+            .as_ref()
+            .and_then(|(rollout, tally)| plan(rollout, tally, self.wall(now)));
+        let due = counted.as_ref().zip(step).map(|((rollout, _), step)| Due {
+            config: config(),
+            id: rollout.id.clone(),
+            after: rollout.steps,
+            step,
+            at: self.wall(now),
+        });
+        let due = due.into_iter().collect();
+        (Planned { due, known }, counted)
+    }
+
+    /// What an instance that holds `held` is told, if anything.
     pub(crate) fn look(
         &self,
         story: &Story,
+        name: &Name,
         held: Option<&Token>,
-        newest: usize,
-    ) -> Option<(Token, Directive)> {
-        let target = self.state.targets.get(&config())?;
-        let at = place(&target.version);
-        let token = story.token(at);
-        let relation = held.map_or(Relation::Unknown, |held| relation(&held.version, &target.version));
-        let comparison = Comparison {
+    ) -> Option<(Told, ChangeKind)> {
+        let told = told(&self.state, name)?;
+        let version = &told.target.version;
+        let token = told.token(story, name.variant);
+        let mut comparison = Comparison {
             held,
             target: &token,
-            relation,
-            restores: held.is_some_and(|held| target.restores(&held.version)),
-            held_is_on_branch: held.is_some_and(|held| place(&held.version) <= newest),
+            relation: Relation::Unknown,
+            restores: false,
+            held_is_on_branch: held.is_some(),
             freshness: Freshness::Fresh,
         };
+        if let Some(held) = held.filter(|held| held.version != *version) {
+            let held = Held {
+                version: &held.version,
+                relation: relation(&held.version, version),
+                is_in_tip: place(&held.version) < self.admitted(),
+            };
+            (comparison.relation, comparison.restores) = self.state.relate(&config(), held, &told.target);
+        }
         match compare(&comparison) {
-            Answer::Target(change) => Some((token.clone(), self.directive(&token, change, story))),
+            Answer::Target(change) => Some((told, change)),
             Answer::UpToDate | Answer::Hold | Answer::AskUpstream | Answer::ReplicaBehind => None,
         }
     }
 
-    pub(crate) fn directive(&self, token: &Token, change: ChangeKind, story: &Story) -> Directive {
-        let target = &self.state.targets[&config()];
-        let at = place(&target.version);
-        Directive {
+    /// The command that has what an instance is told said again, if it would refuse it.
+    pub(crate) fn raise(&self, name: &Name, report: &InstanceReport) -> Option<Command> {
+        let report = report.configs.get(&config())?;
+        let told = told(&self.state, name)?;
+        let seen = report.generation;
+        let refused = report
+            .error
+            .as_ref()
+            .is_some_and(|error| error.phase == FailPhase::Fence);
+        let raises = match self.state.fence_of(told.generation, seen) {
+            FenceCheck::Overtaken => true,
+            FenceCheck::Equal => refused,
+            FenceCheck::Above | FenceCheck::Absurd => false,
+        };
+        raises.then(|| Command::RaiseGeneration {
             config: config(),
-            phase: Phase::Active,
-            change,
-            target: headwater_client::engine::Target {
-                version: target.version.clone(),
-                digest: story.digest(at),
-                token: headwater_client::Token::new(&token.to_string()),
-                generation: target.generation,
-            },
-        }
+            above: seen,
+        })
     }
 
-    /// Takes a report as the service does: newest first, the fence raised where it was overtaken, and an assignment
-    /// by the same comparison as the watch.
-    pub(crate) fn report(
-        &mut self,
-        story: &Story,
-        instance: &InstanceId,
-        report: &InstanceReport,
-        (now, newest_commit): (Timestamp, usize),
-    ) -> ReportAnswer {
-        let (_, newest) = self.fleet.take(instance, report.clone(), moment(now)).unwrap();
+    /// Takes a report: newest first. The answer tells which one is the newest.
+    pub(crate) fn take(&mut self, name: &Name, report: &InstanceReport, now: Duration) -> ReportAnswer {
+        let moment = Moment {
+            at: self.wall(now),
+            uptime: self.uptime(now),
+        };
+        let (_, newest) = self.fleet.take(&name.id, report.clone(), moment).unwrap();
         let newest = &newest.report;
-        let mut answer = ReportAnswer {
+        ReportAnswer {
             accepted: newest.incarnation == report.incarnation && newest.seq == report.seq,
             incarnation: newest.incarnation,
             seq: newest.seq,
             heartbeat_ms: 30_000,
             assignments: Vec::new(),
             unknown: Vec::new(),
-        };
-        let Some(config_report) = report.configs.get(&config()) else {
-            return answer;
-        };
-        let seen = config_report.generation;
-        let refused = config_report
-            .error
-            .as_ref()
-            .is_some_and(|error| error.phase == FailPhase::Fence);
-        let raise = match self.state.fence(&config(), seen) {
-            FenceCheck::Overtaken => true,
-            FenceCheck::Equal => refused,
-            FenceCheck::Above | FenceCheck::Absurd => false,
-        };
-        if raise {
-            let command = Command::RaiseGeneration {
-                config: config(),
-                above: seen,
-            };
-            self.state.apply(command).unwrap();
         }
-        let held = config_report
-            .running
-            .as_ref()
-            .map(|running| Token::new(&running.version, &running.digest));
-        if let Some((token, directive)) = self.look(story, held.as_ref(), newest_commit) {
-            answer.assignments.push(event(&token, &directive));
-        }
-        answer
+    }
+
+    /// What the answer assigns, by the same comparison as the watch.
+    pub(crate) fn assign(&self, story: &Story, name: &Name, report: &InstanceReport) -> Option<VersionEvent> {
+        let running = report.configs.get(&config())?.running.as_ref();
+        let held = running.map(|running| Token::new(&running.version, &running.digest));
+        let (told, change) = self.look(story, name, held.as_ref())?;
+        let word = told.word(story, name.variant, change);
+        Some(event(&told.token(story, name.variant), &word))
+    }
+
+    fn uptime(&self, now: Duration) -> Uptime {
+        Uptime(u64::try_from((now - self.began).as_millis()).unwrap())
+    }
+
+    /// What its clock on the wall says.
+    pub(crate) fn wall(&self, now: Duration) -> Timestamp {
+        wall(now, self.skew_ms)
     }
 }
 
-/// A moment of the simulation, in which no clock steps.
-fn moment(now: Timestamp) -> Moment {
-    Moment {
-        at: now,
-        uptime: Uptime(u64::try_from(now.0).unwrap()),
-    }
+/// What a clock on the wall says that is so wrong.
+pub(crate) fn wall(now: Duration, skew_ms: i64) -> Timestamp {
+    const BEGAN_MS: i64 = 1_800_000_000_000;
+    Timestamp(BEGAN_MS + i64::try_from(now.as_millis()).unwrap() + skew_ms)
 }
 
 fn relation(held: &CommitId, target: &CommitId) -> Relation {
@@ -187,15 +318,15 @@ fn relation(held: &CommitId, target: &CommitId) -> Relation {
     }
 }
 
-fn event(token: &Token, directive: &Directive) -> VersionEvent {
-    let target = &directive.target;
+fn event(token: &Token, word: &Word) -> VersionEvent {
+    let target = &word.target;
     VersionEvent {
-        config: directive.config.clone(),
+        config: word.config.clone(),
         token: token.to_string(),
         version: target.version.clone(),
         tip: target.version.clone(),
-        change: directive.change,
-        phase: directive.phase,
+        change: word.change,
+        phase: word.phase,
         generation: target.generation,
         digest: target.digest.clone(),
         size: 2,
