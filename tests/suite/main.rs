@@ -40,6 +40,7 @@ mod guards;
 mod history;
 mod init;
 mod instances;
+mod invariants;
 mod languages;
 mod notes;
 mod problems;
