@@ -197,7 +197,7 @@ fn some_policy(jitter: &mut Jitter) -> Policy {
         } else {
             OnHalt::Stay
         },
-        bake_min_ms: 10_000,
+        bake_unsaid_ms: 10_000,
         known: if jitter.fraction() < 0.5 {
             Known::AtOnce
         } else {

@@ -33,7 +33,7 @@ pub struct Policy {
     /// Quiet time of a stage that does not say how long it bakes, in ms: what crashes a while after it was taken must have
     /// the time to.
     #[serde(default)]
-    pub bake_min_ms: u64,
+    pub bake_unsaid_ms: u64,
     /// Instances that must run it before quiet proves anything; of a smaller fleet, all.
     #[serde(default)]
     pub sample_min: u64,
@@ -121,7 +121,7 @@ impl Policy {
         if !stages.last().is_some_and(StagePolicy::takes_everyone) {
             stages.push(StagePolicy::default());
         }
-        let (activation, bake_min_ms) = match manifest.kind {
+        let (activation, bake_unsaid_ms) = match manifest.kind {
             RolloutKind::Immediate => (Activation::Single, 0),
             RolloutKind::Staged => (Activation::Single, BAKE_UNSAID_MS),
             RolloutKind::TwoPhase => (Activation::TwoPhase, BAKE_UNSAID_MS),
@@ -133,7 +133,7 @@ impl Policy {
             deadlines: manifest.deadlines,
             quorum: manifest.quorum,
             on_halt: manifest.on_halt,
-            bake_min_ms,
+            bake_unsaid_ms,
             sample_min: manifest.sample_min,
             signals: manifest.signals.clone(),
             freezes: manifest.freezes.clone(),
@@ -149,7 +149,7 @@ impl Policy {
     /// How long a stage must stay quiet, in ms.
     pub fn quiet_ms(&self, stage: usize) -> u64 {
         let said = self.stages.get(stage).map(|stage| stage.bake_ms);
-        said.filter(|bake_ms| *bake_ms > 0).unwrap_or(self.bake_min_ms)
+        said.filter(|bake_ms| *bake_ms > 0).unwrap_or(self.bake_unsaid_ms)
     }
 
     /// The same in one stage.

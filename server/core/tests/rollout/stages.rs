@@ -154,20 +154,23 @@ fn where_everybody_is_taken_nobody_waits_for_the_roll_call() {
 }
 
 #[test]
-fn a_stage_bakes_for_its_time_and_no_shorter_than_the_policy_says() {
-    let mut fleet = Fleet::of(4);
-    let policy = Policy {
-        bake_min_ms: 3 * MINUTE_MS,
-        ..in_two()
-    };
-    fleet.offer(2, &policy);
-    fleet.step();
-    fleet.obey(ReportState::Applied);
-    assert_eq!(fleet.step(), Some(Step::Bake));
-    fleet.pass(3 * MINUTE_MS - 1);
-    assert_eq!(fleet.step(), None);
-    fleet.pass(1);
-    assert_eq!(fleet.step(), Some(Step::Advance));
+fn a_stage_bakes_for_the_time_that_it_says_or_else_for_that_of_the_policy() {
+    for (said, quiet) in [(0, 3 * MINUTE_MS), (MINUTE_MS, MINUTE_MS)] {
+        let mut fleet = Fleet::of(4);
+        let mut policy = Policy {
+            bake_unsaid_ms: 3 * MINUTE_MS,
+            ..in_two()
+        };
+        policy.stages[0].bake_ms = said;
+        fleet.offer(2, &policy);
+        fleet.step();
+        fleet.obey(ReportState::Applied);
+        assert_eq!(fleet.step(), Some(Step::Bake));
+        fleet.pass(quiet - 1);
+        assert_eq!(fleet.step(), None);
+        fleet.pass(1);
+        assert_eq!(fleet.step(), Some(Step::Advance));
+    }
 }
 
 #[test]
