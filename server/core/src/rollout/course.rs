@@ -131,11 +131,13 @@ impl Course {
         let Some(rollout) = &mut self.rollout else {
             return false;
         };
+        let was_back = rollout.state.is_back();
         if !rollout.apply(step, next) {
             return false;
         }
         stable.generation = rollout.baseline_generation;
-        if rollout.state.is_back() {
+        // Only once: what came meanwhile, or a person, may have said that it need not be held back any more.
+        if rollout.state.is_back() && !was_back {
             self.left = left_by(rollout);
             // Also who was only asked to get ready holds it until he is told otherwise.
             stable.undoes = Some(rollout.target.version.clone());

@@ -327,6 +327,27 @@ fn what_a_rollout_left_stays_away_until_other_content_comes_or_a_person_says_so(
 }
 
 #[test]
+fn what_need_not_be_held_back_any_more_is_not_held_again_when_the_last_instance_is_back() {
+    let gone_back = || {
+        let mut repo = Repo::moving();
+        repo.step(half());
+        repo.step(Step::RollBack(Why::Frozen));
+        assert!(repo.state.courses[&name(0)].left.is_some());
+        repo
+    };
+    let is_left = |repo: &Repo| repo.state.courses.values().any(|course| course.left.is_some());
+    let mut brought_back = gone_back();
+    brought_back.roll_back(1);
+    brought_back.step(Step::Settle);
+    assert!(!is_left(&brought_back), "the rollback holds it");
+    let mut other = gone_back();
+    other.admit(&[3], &in_two());
+    other.step(Step::Settle);
+    assert!(!is_left(&other), "other content has come");
+    assert_eq!(other.state.head_state, HeadState::Published);
+}
+
+#[test]
 fn what_moves_everybody_at_once_waits_for_what_moves_and_then_for_nobody() {
     let mut repo = Repo::moving();
     repo.step(half());
