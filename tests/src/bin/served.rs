@@ -70,6 +70,7 @@ fn main() -> ExitCode {
         }
     };
     settings.forges = forges;
+    settings.fleet.heartbeat = Duration::from_secs(1);
     for repo in &mut settings.repos {
         repo.poll_interval = Duration::from_millis(40);
     }

@@ -4,8 +4,10 @@
 //! The instances here are programs that know nothing but the report: what they are told is what the test looks at.
 
 mod back;
+mod budget;
 mod clients;
 mod killed;
+mod kills;
 mod people;
 mod stages;
 mod two_phase;
@@ -79,6 +81,7 @@ pub(super) fn anonymous(server: &TestServer) -> Value {
 #[derive(Debug)]
 pub(super) struct Program {
     id: String,
+    incarnation: u64,
     seq: u64,
     generation: u64,
     running: Option<(Value, Value, i64)>,
@@ -90,12 +93,15 @@ pub(super) struct Program {
     pub told: Vec<(i64, String)>,
     /// Values it was told to get ready for.
     pub asked: Vec<i64>,
+    /// Generations it was told, heeded or not, in order.
+    pub generations: Vec<u64>,
 }
 
 impl Program {
     pub(super) fn new(id: &str) -> Self {
         Self {
             id: id.to_owned(),
+            incarnation: 1,
             seq: 0,
             generation: 0,
             running: None,
@@ -104,6 +110,7 @@ impl Program {
             refuses: None,
             told: Vec::new(),
             asked: Vec::new(),
+            generations: Vec::new(),
         }
     }
 
@@ -120,6 +127,12 @@ impl Program {
         self.told.iter().any(|(told, _)| *told == value)
     }
 
+    /// It dies, and comes up again with what it runs.
+    pub(super) fn crash(&mut self) {
+        self.incarnation += 1;
+        self.seq = 0;
+    }
+
     fn report(&mut self) -> Value {
         self.seq += 1;
         let mut config = json!({"generation": self.generation, "state": self.state});
@@ -132,7 +145,7 @@ impl Program {
         if self.state == "failed" {
             config["error"] = json!({"phase": "validate", "message": "no"});
         }
-        json!({"incarnation": 1, "seq": self.seq, "configs": {"app": config}})
+        json!({"incarnation": self.incarnation, "seq": self.seq, "configs": {"app": config}})
     }
 
     /// One report, and what follows from its answer.
@@ -153,6 +166,7 @@ impl Program {
 
     fn obey(&mut self, assignment: &Value) {
         let generation = assignment["generation"].as_u64().unwrap();
+        self.generations.push(generation);
         let prepares = assignment["phase"] == "prepare";
         let switches = generation == self.generation && self.prepared.is_some() && !prepares;
         if generation <= self.generation && !switches {
