@@ -30,7 +30,7 @@ pub struct InstanceReport {
 }
 
 /// Where one instance stands with one config.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ConfigReport {
     /// What the program runs now; absent while it runs nothing, or a value of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -107,7 +107,7 @@ impl ReportState {
 }
 
 /// Why an instance does not run what it was told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ReportError {
     /// Where it failed.
     pub phase: FailPhase,
@@ -158,7 +158,7 @@ impl FailPhase {
 }
 
 /// Where a running value came from.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ValueSource {
     /// From the server, in this life of the process.

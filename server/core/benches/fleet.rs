@@ -1,6 +1,6 @@
 //! What a full fleet costs: memory, reports, a tally, counts, and what is kept of it.
 //!
-//! Run with `cargo bench -p headwater-core --bench fleet`. One thread, no network and no disk: these are the costs of
+//! Run with `cargo bench -p headwater-core --bench fleet`, with `-- 1000` for a look at a small one. One thread, no network and no disk: these are the costs of
 //! the decisions alone. Each figure is the median over rounds; memory is what the process grew by, so it needs Linux.
 
 #![expect(
@@ -15,13 +15,12 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use headwater_core::rollout::{Course, Offer, Policy, RollCall, Rollout, Urgency, plan, tally};
-use headwater_core::{ConfigFacts, Content, Fleet, Moment, Target, Uptime, fleet_counts};
+use headwater_core::{ConfigFacts, Content, Fleet, INSTANCES_MAX, Moment, Target, Uptime, fleet_counts};
 use headwater_wire::{
     CommitId, ConfigName, ConfigReport, Digest, Generation, InstanceId, InstanceReport, ReportState, Running,
     Timestamp, ValueSource,
 };
 
-const INSTANCES: usize = 100_000;
 const ROUNDS: usize = 11;
 
 fn id(number: usize) -> InstanceId {
@@ -112,14 +111,19 @@ fn ms(time: Duration) -> f64 {
 }
 
 fn main() {
-    let ids: Vec<InstanceId> = (0..INSTANCES).map(id).collect();
+    let asked = std::env::args().find_map(|word| word.parse::<usize>().ok());
+    let instances = asked.unwrap_or(INSTANCES_MAX).clamp(1, INSTANCES_MAX);
+    let ids: Vec<InstanceId> = (0..instances).map(id).collect();
     let mut fleet = Fleet::default();
     let before = resident_bytes();
     let first = all_report(&mut fleet, &ids, &|| report(1, 1, ReportState::Confirmed), now(0));
-    let bytes = resident_bytes().saturating_sub(before) / INSTANCES;
-    println!("{INSTANCES} instances of one config");
+    let bytes = resident_bytes().saturating_sub(before) / instances;
+    println!("{instances} instances of one config");
     println!("  memory per instance            {bytes:>10} bytes");
-    println!("  first report                   {:>10.2} µs", each(first));
+    println!(
+        "  first report                   {:>10.2} µs",
+        each(first, instances)
+    );
     let mut seq = 1;
     let heartbeat = median(|| {
         seq += 1;
@@ -130,7 +134,10 @@ fn main() {
             now(seq),
         )
     });
-    println!("  heartbeat                      {:>10.2} µs", each(heartbeat));
+    println!(
+        "  heartbeat                      {:>10.2} µs",
+        each(heartbeat, instances)
+    );
     let change = median(|| {
         seq += 1;
         let content = usize::try_from(seq).unwrap();
@@ -141,14 +148,17 @@ fn main() {
             now(seq),
         )
     });
-    println!("  report of other content        {:>10.2} µs", each(change));
-    let bytes = resident_bytes().saturating_sub(before) / INSTANCES;
+    println!(
+        "  report of other content        {:>10.2} µs",
+        each(change, instances)
+    );
+    let bytes = resident_bytes().saturating_sub(before) / instances;
     println!("  memory after {ROUNDS:>2} changes        {bytes:>10} bytes");
     members(&fleet, seq);
 }
 
-fn each(all: Duration) -> f64 {
-    all.as_secs_f64() * 1e6 / INSTANCES as f64
+fn each(all: Duration, instances: usize) -> f64 {
+    all.as_secs_f64() * 1e6 / instances as f64
 }
 
 /// A rollout to content, whose only stage takes everybody and is open.

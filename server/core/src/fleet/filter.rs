@@ -3,9 +3,10 @@
 //! Invariant: what is said of a config holds for one and the same config. Who was not heard of lately is not shown
 //! among those that run something well, whatever it said last.
 
+use std::collections::BTreeMap;
+
 use headwater_wire::{
-    CommitId, ConfigName, ConfigReport, Drift, InstanceReport, InstanceView, Liveness, ReportState,
-    StateWanted,
+    CommitId, ConfigName, ConfigReport, Drift, InstanceView, Liveness, ReportState, StateWanted,
 };
 
 use super::Reported;
@@ -38,23 +39,27 @@ impl InstanceFilter {
         let report = &reported.report;
         is_here
             && self.labels.takes(&report.labels)
-            && self.any_config(report, |_, config| self.fits(liveness, config))
+            && self.any_config(&report.configs, |_, config| self.fits(liveness, config))
     }
 
     /// Whether one that may be shown is.
     pub(super) fn matches(&self, view: &InstanceView) -> bool {
         let drift = |name: &ConfigName| view.standings.get(name).and_then(|standing| standing.drift);
-        self.any_config(&view.report, |name, config| {
+        self.any_config(&view.report.configs, |name, config| {
             self.fits(view.liveness, config) && self.drift.is_none_or(|wanted| drift(name) == Some(wanted))
         })
     }
 
     /// Whether a config that is asked for fits, if anything is asked of one.
-    fn any_config(&self, report: &InstanceReport, fits: impl Fn(&ConfigName, &ConfigReport) -> bool) -> bool {
+    fn any_config(
+        &self,
+        configs: &BTreeMap<ConfigName, ConfigReport>,
+        fits: impl Fn(&ConfigName, &ConfigReport) -> bool,
+    ) -> bool {
         let is_asked = self.state.is_some() || self.version.is_some() || self.drift.is_some();
         match &self.config {
-            Some(name) => report.configs.get(name).is_some_and(|config| fits(name, config)),
-            None => !is_asked || report.configs.iter().any(|(name, config)| fits(name, config)),
+            Some(name) => configs.get(name).is_some_and(|config| fits(name, config)),
+            None => !is_asked || configs.iter().any(|(name, config)| fits(name, config)),
         }
     }
 

@@ -3,18 +3,17 @@
 //! Invariant: an entry says when something was first and last heard, so that silence is never filled with a guess.
 //! Everybody together has a limit; at it, each gives its own oldest entry for a new one.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use headwater_wire::{ConfigReport, FailPhase, Ran, ReportState, Running, Timestamp, ValueSource};
+
+use super::pool::Pool;
 
 /// Entries of one config of one instance.
 pub const HISTORY_MAX: usize = 32;
 /// Entries of all instances of a repository: ten for each of a full fleet, at about a hundred bytes.
 pub const HISTORY_TOTAL_MAX: usize = 1_000_000;
-
-/// Contents below which nothing is swept.
-const CONTENTS_SWEPT_FROM: usize = 1_024;
 
 /// What one instance ran of one config, the oldest first.
 #[derive(Debug, Clone, Default)]
@@ -35,8 +34,7 @@ struct Past {
 #[derive(Debug, Default)]
 pub(super) struct Archive {
     entries: usize,
-    contents: BTreeSet<Arc<Running>>,
-    swept_at: usize,
+    contents: Pool<Running>,
 }
 
 /// When something was heard: the last time before, and now.
@@ -64,7 +62,10 @@ impl History {
             from: heard.now,
             until: heard.now,
             incarnation: heard.incarnation,
-            running: report.running.as_ref().map(|running| archive.shared(running)),
+            running: report
+                .running
+                .as_ref()
+                .map(|running| archive.contents.shared(running)),
             state: report.state,
             failed: report.error.as_ref().map(|error| error.phase),
             source: report.source,
@@ -85,7 +86,10 @@ impl History {
             from: ran.from,
             until: ran.until,
             incarnation: ran.incarnation,
-            running: ran.running.as_ref().map(|running| archive.shared(running)),
+            running: ran
+                .running
+                .as_ref()
+                .map(|running| archive.contents.shared(running)),
             state: ran.state,
             failed: ran.failed,
             source: ran.source,
@@ -97,6 +101,10 @@ impl History {
         let is_full = self.0.len() >= HISTORY_MAX || archive.entries >= HISTORY_TOTAL_MAX;
         if is_full && self.0.pop_front().is_some() {
             archive.entries -= 1;
+        }
+        if self.0.len() == self.0.capacity() {
+            // Most have few entries, and there are as many histories as instances: doubling would hold room for nobody.
+            self.0.reserve_exact(1 + self.0.len() / 4);
         }
         self.0.push_back(past);
         archive.entries += 1;
@@ -137,21 +145,7 @@ impl Past {
 impl Archive {
     /// Lets a report name the same content as others by the same text, held once.
     pub(super) fn share(&mut self, running: &mut Running) {
-        *running = Running::clone(&self.shared(running));
-    }
-
-    /// The same content, held once for everybody who runs it.
-    fn shared(&mut self, running: &Running) -> Arc<Running> {
-        if let Some(known) = self.contents.get(running) {
-            return known.clone();
-        }
-        if self.contents.len() >= CONTENTS_SWEPT_FROM.max(2 * self.swept_at) {
-            self.contents.retain(|content| Arc::strong_count(content) > 1);
-            self.swept_at = self.contents.len();
-        }
-        let shared = Arc::new(running.clone());
-        self.contents.insert(shared.clone());
-        shared
+        *running = Running::clone(&self.contents.shared(running));
     }
 
     /// Entries of all histories.

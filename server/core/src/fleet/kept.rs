@@ -72,7 +72,7 @@ impl Fleet {
                 heard_at: entry.heard.at,
                 silent_ms: entry.silent_ms(now),
                 gone: entry.presence == Presence::Gone,
-                report: entry.reported.report.clone(),
+                report: entry.reported.report.told(),
                 seats: entry.configs().filter_map(seat).collect(),
             }
         });
@@ -103,7 +103,7 @@ impl Fleet {
             reported: Arc::new(Reported {
                 instance: kept.instance.clone(),
                 reported_at: kept.reported_at,
-                report,
+                report: self.pools.hold(&report, None),
             }),
             heard: Moment {
                 at: kept.heard_at,

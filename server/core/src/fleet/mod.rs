@@ -7,10 +7,12 @@
 
 mod counts;
 mod filter;
+mod held;
 mod history;
 mod kept;
 mod liveness;
 mod places;
+mod pool;
 mod seat;
 mod tidy;
 mod told;
@@ -22,6 +24,8 @@ use headwater_wire::{ConfigName, Generation, InstanceId, InstanceReport, Timesta
 
 pub use self::counts::{VERSIONS_COUNTED_MAX, drift, fleet_counts};
 pub use self::filter::InstanceFilter;
+pub use self::held::HeldReport;
+use self::held::Pools;
 use self::history::{Archive, Heard};
 pub use self::history::{HISTORY_MAX, HISTORY_TOTAL_MAX};
 pub use self::kept::{KeptInstance, KeptSeat};
@@ -55,6 +59,7 @@ pub struct Fleet {
     /// Who has, or had in the life before, which config.
     seats: BTreeMap<ConfigName, BTreeMap<Place, Seat>>,
     archive: Archive,
+    pools: Pools,
     bytes: usize,
     changes: u64,
     /// Nobody can have been silent for long enough before this moment, so there is no use in looking.
@@ -69,7 +74,7 @@ pub struct Reported {
     /// When it was taken.
     pub reported_at: Timestamp,
     /// What it says.
-    pub report: InstanceReport,
+    pub report: HeldReport,
 }
 
 #[derive(Debug)]
@@ -136,30 +141,32 @@ impl Fleet {
         report: InstanceReport,
         now: Moment,
     ) -> Result<(Taken, Arc<Reported>), FleetFull> {
-        let order = |report: &InstanceReport| (report.incarnation, report.seq);
+        let order = (report.incarnation, report.seq);
         let place = self.ids.get(instance).copied();
         let mut before = None;
         if let Some(entry) = place.and_then(|place| self.entries.get_mut(place)) {
-            let newest = order(&entry.reported.report);
+            let newest = (entry.reported.report.incarnation, entry.reported.report.seq);
             // That a life ends is its last word, whatever comes late.
             let is_over = entry.presence == Presence::Gone && report.incarnation <= newest.0;
-            if is_over || order(&report) < newest {
+            if is_over || order < newest {
                 return Ok((Taken::Older, entry.reported.clone()));
             }
             before = Some(entry.heard.at);
             entry.heard = now;
             entry.presence = Presence::Heard;
-            if order(&report) == newest {
+            if order == newest {
                 return Ok((Taken::Again, entry.reported.clone()));
             }
         }
         let report = self.tidied(report);
         let bytes = weight(instance, &report);
         self.make_room(instance, bytes, now.uptime)?;
+        let newest = place.and_then(|place| self.entries.get(place));
+        let newest = newest.map(|entry| &entry.reported.report);
         let reported = Arc::new(Reported {
             instance: instance.clone(),
             reported_at: now.at,
-            report,
+            report: self.pools.hold(&report, newest),
         });
         let entry = Entry {
             reported: reported.clone(),
@@ -291,7 +298,7 @@ impl Fleet {
                 place
             }
         };
-        for (config, report) in &reported.report.configs {
+        for (config, report) in reported.report.configs.iter() {
             let seats = self.seats.entry(config.clone()).or_default();
             let seat = seats.entry(place).or_default();
             seat.hear(report, heard, &mut self.archive);
@@ -394,7 +401,7 @@ impl Entry {
 }
 
 /// Whether a report tells anything but that it is the next one.
-fn says_more_than(new: &InstanceReport, old: &InstanceReport) -> bool {
+fn says_more_than(new: &HeldReport, old: &HeldReport) -> bool {
     (new.incarnation, &new.labels, &new.client, &new.configs)
         != (old.incarnation, &old.labels, &old.client, &old.configs)
 }

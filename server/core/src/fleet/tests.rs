@@ -96,7 +96,7 @@ fn a_new_life_counts_from_one_again() {
     assert_eq!(taken(&mut fleet, report(5, 900), NOW), Taken::Newer);
     assert_eq!(taken(&mut fleet, report(6, 1), NOW), Taken::Newer);
     assert_eq!(taken(&mut fleet, report(5, 901), NOW), Taken::Older);
-    assert_eq!(fleet.get(&id(1)).unwrap().report, report(6, 1));
+    assert_eq!(fleet.get(&id(1)).unwrap().report.told(), report(6, 1));
 }
 
 #[test]

@@ -115,7 +115,7 @@ impl Fleet {
             silent_ms: entry.silent_ms(now),
             standings: configs.map(|config| (config.clone(), standing(config))).collect(),
             history: BTreeMap::new(),
-            report: reported.report.clone(),
+            report: reported.report.told(),
         }
     }
 }
