@@ -474,6 +474,19 @@ fn an_instance_that_ends_is_gone_and_a_newer_life_of_it_is_not() {
 }
 
 #[test]
+fn a_restart_after_a_long_poll_told_something_new_is_laid_at_its_door() {
+    let (origin, server, first) = served();
+    let confirmed = runs(&server, &first, "confirmed", None);
+    let restarts = || one(&server, "i")["standings"]["app"]["restarts"].clone();
+    reported(&server, "i", &report((1, 1), &confirmed));
+    reported(&server, "i", &report((2, 1), &confirmed));
+    assert_eq!(restarts(), 1);
+    server.until_tip(&set(&origin, 2));
+    server.get("/v1/repos/default/configs/app?instance=i").expect(200);
+    assert_eq!(restarts(), 0);
+}
+
+#[test]
 fn what_it_ran_at_a_time_is_answered() {
     let (origin, server, first) = served();
     reported(

@@ -3,6 +3,7 @@
 //! Invariant: a watcher registers before it compares, so a change between the two wakes it; it is answered only with
 //! what the comparison allows, so a replica that lags never takes a client backwards.
 
+use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -142,6 +143,10 @@ impl Watch {
         effective: &Effective,
         (token, change): (Token, ChangeKind),
     ) -> Result<Response> {
+        if let Some(instance) = &self.asker.instance {
+            self.repo
+                .told(instance, iter::once((&self.config, told.generation)));
+        }
         let headers = answer::headers(published, &token, change);
         if let Some((body, media_type)) = answer::represent(effective, &self.representation)? {
             return Ok(answer::ok(headers, body, media_type));
