@@ -145,7 +145,9 @@ fn feed(hash: &mut Sha256, value: &Value) {
         }
         Value::Array(items) => {
             hash.update(format!("[{}", items.len()));
-            items.iter().for_each(|item| feed(hash, item));
+            for item in items {
+                feed(hash, item);
+            }
         }
         Value::Object(members) => {
             hash.update(format!("{{{}", members.len()));
@@ -177,6 +179,10 @@ fn spelled(number: &serde_json::Number) -> String {
 impl Mark {
     fn of(hash: Sha256) -> Self {
         let half = hash.finalize();
-        Self(half.iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+        let half = half
+            .iter()
+            .take(16)
+            .fold(0_u128, |mark, byte| (mark << 8) | u128::from(*byte));
+        Self(format!("{half:032x}"))
     }
 }

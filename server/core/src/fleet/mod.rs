@@ -281,22 +281,19 @@ impl Fleet {
             incarnation: reported.report.incarnation,
         };
         self.bytes += entry.bytes;
-        let place = match self.ids.get(&reported.instance).copied() {
-            Some(place) => {
-                self.follow(place, &mut entry, before);
-                if let Some(old) = self.entries.get_mut(place) {
-                    self.bytes -= old.bytes;
-                    self.changes += u64::from(says_more_than(&reported.report, &old.reported.report));
-                    *old = entry;
-                }
-                place
+        let place = if let Some(place) = self.ids.get(&reported.instance).copied() {
+            self.follow(place, &mut entry, before);
+            if let Some(old) = self.entries.get_mut(place) {
+                self.bytes -= old.bytes;
+                self.changes += u64::from(says_more_than(&reported.report, &old.reported.report));
+                *old = entry;
             }
-            None => {
-                self.changes += 1;
-                let place = self.entries.add(entry);
-                self.ids.insert(reported.instance.clone(), place);
-                place
-            }
+            place
+        } else {
+            self.changes += 1;
+            let place = self.entries.add(entry);
+            self.ids.insert(reported.instance.clone(), place);
+            place
         };
         for (config, report) in reported.report.configs.iter() {
             let seats = self.seats.entry(config.clone()).or_default();

@@ -476,15 +476,15 @@ fn one(digit: char, state: ReportState) -> InstanceReport {
 }
 
 fn assigned_a(_: &Reported, _: &ConfigName) -> Option<Assigned> {
-    assigned_to_all()
+    Some(assigned_to_all())
 }
 
-fn assigned_to_all() -> Option<Assigned> {
-    Some(Assigned {
+fn assigned_to_all() -> Assigned {
+    Assigned {
         version: version('a'),
         digest: digest('a'),
         generation: Generation(1),
-    })
+    }
 }
 
 fn ids(listing: &Listing) -> Vec<String> {
@@ -514,7 +514,7 @@ fn mixed() -> Fleet {
 fn silence_is_never_counted_as_success() {
     let fleet = mixed();
     let at = later(300_000).uptime;
-    let counts = fleet_counts(fleet.members(&config(), at), |_| assigned_to_all());
+    let counts = fleet_counts(fleet.members(&config(), at), |_| Some(assigned_to_all()));
     assert_eq!(
         (counts.instances, counts.live, counts.stale, counts.lost),
         (4, 3, 0, 1)
