@@ -157,13 +157,13 @@ mod tests {
 
     use super::*;
 
-    fn policy(kind: &str, stages: usize, shortest_ms: u64) -> Option<RolloutPolicyView> {
-        Some(RolloutPolicyView {
+    fn policy(kind: &str, stages: usize, shortest_ms: u64) -> RolloutPolicyView {
+        RolloutPolicyView {
             kind: kind.to_owned(),
             stages: vec![RolloutStageView::default(); stages],
             shortest_ms,
             ..RolloutPolicyView::default()
-        })
+        }
     }
 
     fn told(policies: Vec<Option<RolloutPolicyView>>) -> String {
@@ -195,21 +195,19 @@ mod tests {
     #[test]
     fn a_plan_is_one_short_sentence() {
         let mut approved = policy("staged", 2, 60_000);
-        if let Some(policy) = &mut approved {
-            policy.stages[1].approval = true;
-        }
+        approved.stages[1].approval = true;
         let said = [
             told(vec![]),
-            told(vec![policy("immediate", 1, 0)]),
+            told(vec![Some(policy("immediate", 1, 0))]),
             told(vec![
-                policy("immediate", 1, 0),
-                policy("staged", 3, 1_500_000),
+                Some(policy("immediate", 1, 0)),
+                Some(policy("staged", 3, 1_500_000)),
                 None,
             ]),
-            told(vec![policy("two-phase", 1, 60_000)]),
-            told(vec![approved]),
+            told(vec![Some(policy("two-phase", 1, 60_000))]),
+            told(vec![Some(approved)]),
             told_with(
-                vec![policy("staged", 3, 1_500_000)],
+                vec![Some(policy("staged", 3, 1_500_000))],
                 Some("stage 1 would take nobody"),
             ),
         ];

@@ -2,8 +2,6 @@
 //!
 //! Invariant: it speaks HTTP on a port of its own, so that what calls it is tested with the client that runs in earnest.
 
-#![expect(clippy::unwrap_used, reason = "what cannot be started is a failed test")]
-
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;

@@ -50,8 +50,8 @@ fn the_worst_rollout_of_a_commit_is_told() {
         rollout("payments/dev", RolloutState::Halted),
     );
     let said = [
-        told(&[done.clone()]),
-        told(&[baking.clone()]),
+        told(std::slice::from_ref(&done)),
+        told(std::slice::from_ref(&baking)),
         told(&[done.clone(), done.clone()]),
         told(&[done.clone(), baking.clone()]),
         told(&[halted, done, baking]),

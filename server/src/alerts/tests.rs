@@ -162,6 +162,7 @@ fn commits_that_are_not_served_and_upstreams_that_are_not_seen_are_told() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one snapshot of three dialects")]
 fn each_dialect_says_the_same() {
     let now = Timestamp::from_seconds(1_764_165_000);
     let [firing, resolved] = [Turn::Firing, Turn::Resolved].map(|turn| Message {
@@ -360,7 +361,7 @@ async fn who_is_down_is_told_when_he_is_back_and_who_refuses_is_not_asked_again(
 async fn a_queue_that_is_full_holds_nobody_up() {
     let stop = CancellationToken::new();
     let nobody = settings(AlertKind::Slack, "http://127.0.0.1:1");
-    let queue = target::start(&nobody, None, Duration::from_secs(3_600), stop.clone());
+    let queue = target::start(&nobody, None, Duration::from_hours(1), stop.clone());
     for _ in 0..1_000 {
         queue.put(message());
     }

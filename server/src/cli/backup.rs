@@ -40,12 +40,11 @@ impl Backup {
         environment: &Environment,
         out: &mut Out<'_>,
     ) -> Result<Exit, Failure> {
-        let text = match &self.data_dir {
-            Some(dir) => backup::copy(dir, (environment.now)())?,
-            None => {
-                let session = Session::open(&self.server.or(before), environment)?;
-                session.api.backup().await?.to_vec()
-            }
+        let text = if let Some(dir) = &self.data_dir {
+            backup::copy(dir, (environment.now)())?
+        } else {
+            let session = Session::open(&self.server.or(before), environment)?;
+            session.api.backup().await?.to_vec()
         };
         backup::put(&text, &self.file)?;
         out.line(format!(

@@ -56,8 +56,8 @@ pub(crate) struct Instances {
     /// Only instances that are live, stale, lost or gone
     #[arg(long, value_name = "LIVENESS", value_parser = liveness)]
     liveness: Option<Liveness>,
-    /// Only where what runs is in_sync, divergent or pinned
-    #[arg(long, value_name = "DRIFT", value_parser = drift)]
+    /// Whether what runs is what should.
+    #[arg(long, value_name = "DRIFT", value_parser = drift, help = "Only where what runs is in_sync, divergent or pinned")]
     drift: Option<Drift>,
     /// Only instances with this label, whose value is a glob; may be repeated
     #[arg(long = "label", value_name = "KEY=GLOB", value_parser = options::label)]

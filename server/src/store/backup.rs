@@ -231,8 +231,7 @@ fn parse(line: &[u8]) -> Result<Line, BackupError> {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:x}", Sha256::digest(bytes))
 }
 
 /// Copies the decisions of a data directory that no service has open.

@@ -153,20 +153,23 @@ mod tests {
         }
     }
 
+    /// In words, and as it is done.
+    type Edit = (&'static str, fn(&mut RolloutPolicy));
+
     /// Each edit makes a policy more careful, and is less careful the other way round.
     #[test]
     fn an_edit_that_tightens_loosens_the_other_way_round() {
-        let edits: [(&str, fn(&mut RolloutPolicy)); 14] = [
+        let edits: [Edit; 14] = [
             ("a smaller stage", |policy| policy.stages[0].percent = Some(5)),
             ("a longer bake", |policy| {
-                policy.stages[0].bake_time_ms = Some(90_000)
+                policy.stages[0].bake_time_ms = Some(90_000);
             }),
             ("an approval", |policy| {
-                policy.stages[1].begins = Begins::WithApproval
+                policy.stages[1].begins = Begins::WithApproval;
             }),
             ("a stage more", |policy| policy.stages.insert(0, percent(1))),
             ("a stage more in between", |policy| {
-                policy.stages.insert(1, percent(50))
+                policy.stages.insert(1, percent(50));
             }),
             ("a quorum", |policy| policy.quorum = Quorum::All),
             ("a deadline", |policy| policy.deadlines.expose_ms = 1_000),
@@ -193,10 +196,10 @@ mod tests {
 
     #[test]
     fn what_is_not_known_to_be_as_careful_is_not() {
-        let edits: [(&str, fn(&mut RolloutPolicy)); 9] = [
+        let edits: [Edit; 9] = [
             ("another kind", |policy| policy.kind = RolloutKind::Staged),
             ("a large stage first", |policy| {
-                policy.stages.insert(0, percent(20))
+                policy.stages.insert(0, percent(20));
             }),
             ("a number instead of a share", |policy| {
                 policy.stages[0].percent = None;
@@ -211,7 +214,7 @@ mod tests {
                     .insert("canary".to_owned(), "*".to_owned());
             }),
             ("less time to be ready where some need not", |policy| {
-                policy.deadlines.prepare_ms = 1
+                policy.deadlines.prepare_ms = 1;
             }),
             ("another query", |policy| {
                 policy.signals[0].source = SignalSource::Webhook {

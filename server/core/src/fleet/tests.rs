@@ -475,6 +475,7 @@ fn one(digit: char, state: ReportState) -> InstanceReport {
     with(1, &[("app", running(digit, state))], &[])
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it stands for what may know of nothing")]
 fn assigned_a(_: &Reported, _: &ConfigName) -> Option<Assigned> {
     Some(assigned_to_all())
 }

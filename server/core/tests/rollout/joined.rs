@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use headwater_core::rollout::{
-    Activation, Directive, Order, OrderRefused, Policy, Share, State, Step, Threshold, Urgency, Why,
+    Activation, Directive, Order, OrderRefused, Policy, Share, StagePolicy, State, Step, Threshold, Urgency,
+    Why,
 };
 use headwater_core::{
     Arrival, Command, ConfigFacts, Decision, Due, Effect, Held, Ordered, Refusal, Relation, RepoState,
@@ -510,7 +511,7 @@ fn a_rewritten_history_stops_what_moves_and_nobody_is_turned() {
     };
     repo.state.apply(hold.clone()).unwrap();
     let state = &repo.state.moving().next().unwrap().state;
-    assert!(matches!(state, State::Halted { why: Why::HistoryHeld { head: held }, .. } if *held == head));
+    assert!(matches!(state, State::Halted { why: Why::HistoryHeld { head: waits }, .. } if *waits == head));
     let after = [
         repo.directive(None),
         repo.directive(Some(0)),
@@ -597,7 +598,7 @@ fn time_passes_only_while_a_process_counts_it() {
     repo.step(half());
     let waited = |state: &RepoState| match state.moving().next().unwrap().state {
         State::Exposing { waited_ms, .. } => waited_ms,
-        _ => panic!("it is being exposed"),
+        ref other => panic!("it is being exposed, not {other:?}"),
     };
     repo.state.pass_until(Uptime(5_000));
     assert_eq!(waited(&repo.state), 0);
@@ -610,7 +611,7 @@ fn time_passes_only_while_a_process_counts_it() {
 }
 
 /// What may happen in any order.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Happens {
     Admit([u64; 2], usize),
     Step(usize, usize),
@@ -812,9 +813,9 @@ fn is_sound(state: &RepoState, config: &ConfigName) -> Result<(), TestCaseError>
     }
     let anonymous = state.directive(config, None);
     if let (Some(Directive::Target(_)), Some(rollout)) = (anonymous, course.moving()) {
-        let stage = rollout.policy.stages.get(rollout.opened.len() - 1);
+        let newest = rollout.policy.stages.get(rollout.opened.len() - 1);
         prop_assert!(
-            stage.is_some_and(|stage| stage.takes_everyone()),
+            newest.is_some_and(StagePolicy::takes_everyone),
             "the anonymous come last"
         );
     }

@@ -373,9 +373,8 @@ impl World {
 }
 
 /// A policy at random; the mutations are about two phases.
-fn policy(rng: &mut StdRng, mutation: Mutation, now_ms: u64) -> Policy {
-    let two_phase =
-        mutation.is_of_two_phases() || (mutation != Mutation::ExposesEveryone && rng.random_bool(0.5));
+/// A canary perhaps, perhaps some, and then everybody.
+fn stages(rng: &mut StdRng) -> Vec<StagePolicy> {
     let mut stages = Vec::new();
     if rng.random_bool(0.3) {
         stages.push(StagePolicy {
@@ -397,6 +396,13 @@ fn policy(rng: &mut StdRng, mutation: Mutation, now_ms: u64) -> Policy {
         });
     }
     stages.push(StagePolicy::default());
+    stages
+}
+
+fn policy(rng: &mut StdRng, mutation: Mutation, now_ms: u64) -> Policy {
+    let two_phase =
+        mutation.is_of_two_phases() || (mutation != Mutation::ExposesEveryone && rng.random_bool(0.5));
+    let stages = stages(rng);
     let mut policy = Policy {
         activation: if two_phase {
             Activation::TwoPhase
