@@ -4,11 +4,13 @@ use std::path::Path;
 use std::process::Command;
 
 use headwater_tests::origin::git;
+use headwater_tests::wait::wait_for;
+use serde_json::{Value, json};
 
 use crate::command::{Running, WorkTree, headwater, program, told};
 
-/// Runs a command line that the demo printed, in a shell with fixed dates and no settings.
-fn shell(line: &str) {
+/// What a command line says that the demo printed, in a shell with fixed dates and no settings.
+fn shell(line: &str) -> String {
     let mut command = Command::new("sh");
     command.arg("-c").arg(line).env_clear();
     for (key, value) in git().get_envs() {
@@ -22,10 +24,32 @@ fn shell(line: &str) {
         "{line}: {}",
         String::from_utf8_lossy(&output.stderr)
     );
+    String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// A demo whose three instances hold something, and the three commands it offers.
-fn started(dir: &Path, args: &[&str]) -> (Running, Vec<String>) {
+/// The names of the instances.
+const NAMES: [&str; 3] = ["payments-1", "payments-2", "payments-3"];
+
+/// What a demo offers to try.
+struct Offered {
+    /// Moves in stages.
+    stages: String,
+    /// Lists rollouts.
+    rollouts: String,
+    /// Is refused by the canary.
+    refused: String,
+    /// Turns back what was refused.
+    abort: String,
+    /// Moves everybody at once.
+    together: String,
+    /// Is rejected.
+    broken: String,
+    /// Goes back to the beginning.
+    back: String,
+}
+
+/// A demo whose three instances hold something, and what it offers.
+fn started(dir: &Path, args: &[&str]) -> (Running, Offered) {
     let mut demo = Running::start(
         program(dir)
             .arg("demo")
@@ -33,22 +57,37 @@ fn started(dir: &Path, args: &[&str]) -> (Running, Vec<String>) {
             .args(args),
     );
     demo.line("# Ctrl-C ends the demo");
-    for instance in ["payments-1", "payments-2", "payments-3"] {
-        let first = demo.seen().lines().find(|line| line.contains(instance));
-        assert!(
-            first.is_some_and(|line| line.contains("initial")),
-            "{}",
-            demo.seen()
-        );
+    for config in ["payments/prod", "feature-flags"] {
+        for instance in NAMES {
+            let is_first = |line: &&str| line.contains(instance) && line.contains(config);
+            let first = demo.seen().lines().find(is_first);
+            assert!(
+                first.is_some_and(|line| line.contains("starts")),
+                "{}",
+                demo.seen()
+            );
+        }
     }
     let commands = demo
         .seen()
         .lines()
-        .filter(|line| line.starts_with("  cd "))
+        .filter(|line| line.starts_with("  ") && !line.starts_with("  #"))
         .map(|line| line.trim().to_owned());
     let commands: Vec<String> = commands.collect();
-    assert_eq!(commands.len(), 3, "{}", demo.seen());
-    (demo, commands)
+    let Ok([stages, rollouts, refused, abort, together, broken, back]) = <[String; 7]>::try_from(commands)
+    else {
+        panic!("{}", demo.seen());
+    };
+    let offered = Offered {
+        stages,
+        rollouts,
+        refused,
+        abort,
+        together,
+        broken,
+        back,
+    };
+    (demo, offered)
 }
 
 /// The next line of each instance, in the order of their names.
@@ -58,61 +97,128 @@ fn three(demo: &mut Running, text: &str) -> Vec<String> {
         line.find("payments-")
             .map(|at| line.chars().skip(at).collect::<String>())
     });
-    for (line, instance) in lines.iter().zip(["payments-1", "payments-2", "payments-3"]) {
+    for (line, instance) in lines.iter().zip(NAMES) {
         assert!(line.contains(instance), "{line}");
     }
     lines
 }
 
+/// The rollouts of a config, newest first, once the newest is in a state.
+fn rollouts(offered: &Offered, config: &str, state: &str) -> Value {
+    let command = format!("{} {config} --output json", offered.rollouts);
+    wait_for(&format!("{config} is {state}"), || {
+        let list: Value = serde_json::from_str(&shell(&command)).expect("JSON");
+        let rollouts = list["rollouts"].clone();
+        (rollouts[0]["state"] == state).then_some(rollouts)
+    })
+}
+
 #[test]
-fn a_change_arrives_a_mistake_does_not_and_a_rollback_goes_back() {
+fn a_change_moves_from_the_canary_to_all_and_ends_done() {
     let place = WorkTree::plain();
-    let (mut demo, commands) = started(place.path(), &["--dir", "here"]);
-    let canary = demo
-        .seen()
-        .lines()
-        .find(|line| line.contains("payments-3"))
-        .unwrap()
-        .to_owned();
-    assert!(canary.contains("/refunds/mode = \"instant\""), "{canary}");
-
-    shell(&commands[0]);
-    three(&mut demo, "forward");
-    assert_eq!(
-        demo.seen().matches("/pool/max 40 → 50").count(),
-        3,
+    let (mut demo, offered) = started(place.path(), &["--dir", "here"]);
+    let canary = demo.seen().lines().find(|line| line.contains("payments-3"));
+    assert!(
+        canary.is_some_and(|line| line.contains("/refunds/mode = \"instant\"")),
         "{}",
         demo.seen()
     );
 
-    shell(&commands[1]);
-    demo.line("every instance keeps what it has");
-    demo.line("services/payments/prod.toml:1:16: error[schema/maximum]");
-
-    shell(&commands[2]);
-    three(&mut demo, "rollback");
-    assert_eq!(
-        demo.seen().matches("/pool/max 50 → 40").count(),
-        3,
-        "{}",
-        demo.seen()
+    shell(&offered.stages);
+    let moved = three(&mut demo, "/pool/max 40 → 45");
+    assert!(
+        moved.iter().all(|line| line.contains("payments/prod  runs ")),
+        "{moved:?}"
     );
-    demo.line("the head is published");
-
-    // The clone has the commit that went back, and goes on from there.
-    shell(&commands[0]);
-    three(&mut demo, "/pool/max 40 → 50");
+    let is_move = |line: &&str| line.contains("/pool/max 40 → 45");
+    let first = demo.seen().lines().find(is_move).expect("it moved");
+    assert!(first.contains("payments-3"), "the canary is first: {first}");
+    let rollout = &rollouts(&offered, "payments/prod", "done")[0];
+    assert_eq!(
+        (&rollout["stages_total"], &rollout["counts"]["members"]),
+        (&json!(2), &json!(3))
+    );
 
     demo.signal("-INT");
     assert_eq!(demo.end().code(), Some(0), "{}", demo.seen());
 }
 
 #[test]
+fn what_the_canary_refuses_goes_back_and_nobody_else_ever_sees_it() {
+    let place = WorkTree::plain();
+    let (mut demo, offered) = started(place.path(), &["--dir", "here"]);
+    shell(&offered.refused);
+    let refused = demo.line("refuses");
+    assert!(
+        refused.contains("payments-3") && refused.contains("/pool/max 50: this machine takes 45 at most"),
+        "{refused}"
+    );
+    let halted = &rollouts(&offered, "payments/prod", "halted")[0];
+    assert_eq!(halted["counts"]["failed"], 1, "{halted}");
+    assert!(shell(&offered.abort).contains("on request: The canary refuses it"));
+    rollouts(&offered, "payments/prod", "rolled_back");
+
+    // What comes next builds on the commit that the service wrote to go back.
+    wait_for("the way back is in Git", || {
+        let files = place.git(&[
+            "-C",
+            "here/upstream.git",
+            "show",
+            "main:services/payments/prod.toml",
+        ]);
+        files.contains("max = 40").then_some(())
+    });
+    shell(&offered.stages);
+    three(&mut demo, "/pool/max 40 → 45");
+    assert!(!demo.seen().contains("→ 50"), "{}", demo.seen());
+}
+
+#[test]
+fn a_flag_is_switched_by_all_once_all_are_ready_and_by_nobody_if_one_refuses() {
+    let place = WorkTree::plain();
+    let (mut demo, offered) = started(place.path(), &["--dir", "here"]);
+    shell(&offered.together);
+    three(&mut demo, "ready");
+    three(&mut demo, "/flags/new-checkout/percent 25 → 50");
+    rollouts(&offered, "feature-flags", "done");
+
+    let beyond = offered
+        .together
+        .replace("percent: 25/percent: 50", "percent: 50/percent: 60");
+    shell(&beyond);
+    let refused = demo.line("refuses");
+    assert!(refused.contains("payments-2"), "{refused}");
+    rollouts(&offered, "feature-flags", "aborted");
+    assert!(!demo.seen().contains("→ 60"), "{}", demo.seen());
+}
+
+#[test]
+fn a_mistake_does_not_arrive_and_a_rollback_goes_back() {
+    let place = WorkTree::plain();
+    let (mut demo, offered) = started(place.path(), &["--dir", "here"]);
+    shell(&offered.stages);
+    three(&mut demo, "/pool/max 40 → 45");
+
+    shell(&offered.broken);
+    demo.line("every instance keeps what it has");
+    demo.line("services/payments/prod.toml:1:16: error[schema/maximum]");
+
+    shell(&offered.back);
+    three(&mut demo, "/pool/max 45 → 40");
+    demo.line("the head is published");
+
+    // The clone has the commit that went back, and goes on from there.
+    shell(&offered.stages);
+    three(&mut demo, "/pool/max 40 → 45");
+}
+
+#[test]
 fn a_named_directory_is_kept_and_taken_up_again() {
     let place = WorkTree::plain();
-    let (mut demo, commands) = started(place.path(), &["--dir", "here"]);
-    shell(&commands[0]);
-    three(&mut demo, "/pool/max 40 → 50");
+    let (mut demo, offered) = started(place.path(), &["--dir", "here"]);
+    shell(&offered.stages);
+    three(&mut demo, "/pool/max 40 → 45");
+    rollouts(&offered, "payments/prod", "done");
     demo.signal("-TERM");
     assert_eq!(demo.end().code(), Some(0));
     assert!(demo.seen().ends_with(&format!(
@@ -122,7 +228,7 @@ fn a_named_directory_is_kept_and_taken_up_again() {
 
     let (mut again, _) = started(place.path(), &["--dir", "here"]);
     assert_eq!(
-        again.seen().matches("/pool/max = 50").count(),
+        again.seen().matches("/pool/max = 45").count(),
         3,
         "{}",
         again.seen()

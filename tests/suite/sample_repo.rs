@@ -77,11 +77,14 @@ fn every_service_has_a_config_in_every_environment() {
     let names: Vec<String> = tree.configs().keys().map(ToString::to_string).collect();
     assert_eq!(names, expected);
     assert!(tree.findings().is_empty() && tree.has_manifest());
-    assert!(
-        tree.configs()
-            .values()
-            .all(|config| config.rollout() == Some("at-once"))
-    );
+    for (name, config) in tree.configs() {
+        let rollout = match name.as_str() {
+            "feature-flags" => "together",
+            name if name.ends_with("/prod") => "canary-first",
+            _ => "at-once",
+        };
+        assert_eq!(config.rollout(), Some(rollout), "{name}");
+    }
 }
 
 #[test]

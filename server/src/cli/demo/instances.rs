@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use headwater_client::{Api, Inline, Labels, RepoApi, Watch, WatchEvent, WatchRequest};
-use headwater_wire::{CommitId, ConfigName, HeadState, InstanceId, StatusEvent, Timestamp, VersionEvent};
+use headwater_client::{Api, RepoApi, Watch, WatchEvent, WatchRequest};
+use headwater_wire::{CommitId, HeadState, StatusEvent, Timestamp};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::program::{CONFIGS, News, PROGRAMS, Program, Teller, Told, run};
 use crate::cli::Environment;
 use crate::cli::failure::Failure;
 use crate::cli::findings;
@@ -16,16 +17,8 @@ use crate::cli::options::REPO_DEFAULT;
 use crate::cli::out::{Out, Tone};
 use crate::cli::text::{clean, time_of_day, value};
 
-/// The config that all of them watch.
-const CONFIG: &str = "payments/prod";
-/// Name and label of each. The last one's label makes it a canary.
-const INSTANCES: &[(&str, (&str, &str))] = &[
-    ("payments-1", ("region", "eu-west")),
-    ("payments-2", ("region", "us-east")),
-    ("payments-3", ("canary", "true")),
-];
-/// Values that are shown when an instance starts.
-const SHOWN: &[&str] = &["/pool/max", "/refunds/mode"];
+/// Values that are shown when an instance starts, where it has them.
+const SHOWN: &[&str] = &["/pool/max", "/refunds/mode", "/flags/new-checkout/percent"];
 /// The first commit is published within a second; a busy machine may need some more.
 const FIRST_DEADLINE: Duration = Duration::from_mins(1);
 /// How often it is asked for until then.
@@ -35,13 +28,15 @@ const EVENTS_LEN: usize = 64;
 
 /// Instances that run.
 pub(super) struct Instances {
-    events: mpsc::Receiver<(usize, WatchEvent)>,
-    /// What each holds.
-    held: BTreeMap<usize, Value>,
+    told: mpsc::Receiver<Told>,
+    /// What is told of the repository itself.
+    watch: Watch,
+    /// What each holds of each config.
+    held: BTreeMap<(usize, &'static str), Value>,
     status: Option<StatusEvent>,
     /// The commit that was published when they started.
     pub(super) begun: CommitId,
-    /// Their tasks, which end when this is dropped.
+    /// Their tasks, which end when this is dropped, and the clients with them.
     _tasks: JoinSet<()>,
 }
 
@@ -50,29 +45,31 @@ impl Instances {
     pub(super) async fn start(server: &str, environment: &Environment) -> Result<Self, Failure> {
         let repo = Api::builder(server).build()?.in_repo(&parsed(REPO_DEFAULT)?);
         let begun = published(&repo).await?;
-        let (sender, events) = mpsc::channel(EVENTS_LEN);
+        let (sender, told) = mpsc::channel(EVENTS_LEN);
         let mut tasks = JoinSet::new();
-        for (index, (name, (label, value))) in INSTANCES.iter().enumerate() {
-            let request = WatchRequest {
-                configs: vec![parsed::<ConfigName>(CONFIG)?],
-                instance: Some(parsed::<InstanceId>(name)?),
-                labels: Labels::from([((*label).to_owned(), (*value).to_owned())]),
-                inline: Inline::Large,
-                seed: environment.seed.wrapping_add(index as u64),
-                ..WatchRequest::default()
-            };
-            let mut watch = Watch::start(repo.clone(), request);
-            let sender = sender.clone();
-            tasks.spawn(async move {
-                while let Some(event) = watch.next().await {
-                    if sender.send((index, event)).await.is_err() {
-                        return;
-                    }
-                }
-            });
+        for (index, program) in PROGRAMS.iter().enumerate() {
+            let client = program
+                .client(server, environment.seed.wrapping_add(index as u64))
+                .await?;
+            for config in CONFIGS {
+                let teller = Teller {
+                    program: index,
+                    config,
+                    sender: sender.clone(),
+                };
+                let handle = program.open(&client, teller.clone()).await?;
+                tasks.spawn(run(handle, teller));
+            }
         }
+        let configs: Result<_, Failure> = CONFIGS.iter().map(|config| parsed(config)).collect();
+        let request = WatchRequest {
+            configs: configs?,
+            seed: environment.seed.wrapping_add(PROGRAMS.len() as u64),
+            ..WatchRequest::default()
+        };
         Ok(Self {
-            events,
+            told,
+            watch: Watch::start(repo, request),
             held: BTreeMap::new(),
             status: None,
             begun,
@@ -86,7 +83,7 @@ impl Instances {
         now: fn() -> Timestamp,
         out: &mut Out<'_>,
     ) -> Result<(), Failure> {
-        while self.held.len() < INSTANCES.len() {
+        while self.held.len() < PROGRAMS.len() * CONFIGS.len() {
             if !self.tell_next(now, out).await? {
                 break;
             }
@@ -102,51 +99,55 @@ impl Instances {
 
     /// Whether there was anything more to tell.
     async fn tell_next(&mut self, now: fn() -> Timestamp, out: &mut Out<'_>) -> Result<bool, Failure> {
-        let Some((index, event)) = self.events.recv().await else {
-            return Ok(false);
-        };
-        match event {
-            WatchEvent::Version(version) => self.version(index, *version, now(), out)?,
-            WatchEvent::Status(status) => self.status(*status, now(), out)?,
-            WatchEvent::Refused(error) => return Err(error.into()),
-            WatchEvent::Connected(_) | WatchEvent::Bookmark(_) | WatchEvent::Disconnected { .. } => {}
+        // Cancel-safe: both only take from a queue.
+        tokio::select! {
+            Some(told) = self.told.recv() => self.instance(told, now(), out)?,
+            Some(event) = self.watch.next() => match event {
+                WatchEvent::Status(status) => self.status(*status, now(), out)?,
+                WatchEvent::Refused(error) => return Err(error.into()),
+                WatchEvent::Version(_)
+                | WatchEvent::Connected(_)
+                | WatchEvent::Bookmark(_)
+                | WatchEvent::Disconnected { .. } => {}
+            },
+            else => return Ok(false),
         }
         out.flush()?;
         Ok(true)
     }
 
-    fn version(
-        &mut self,
-        index: usize,
-        version: VersionEvent,
-        now: Timestamp,
-        out: &mut Out<'_>,
-    ) -> Result<(), Failure> {
-        let document = version.document.unwrap_or(Value::Null);
-        let before = self.held.insert(index, document.clone());
-        let news = match before {
-            None => SHOWN.iter().map(|at| shown(at, document.pointer(at))).collect(),
-            Some(before) => changes(&before, &document),
+    fn instance(&mut self, told: Told, now: Timestamp, out: &mut Out<'_>) -> Result<(), Failure> {
+        let place = (told.program, told.config);
+        let (tone, word, version, news) = match told.news {
+            News::Refuses(why) => (Tone::Bad, "refuses", None, vec![clean(&why)]),
+            // Of the first content everybody is told that it runs, and that is enough.
+            News::Ready(_) if !self.held.contains_key(&place) => return Ok(()),
+            News::Ready(version) => (
+                Tone::Warning,
+                "ready",
+                Some(version),
+                vec!["switches when all are".to_owned()],
+            ),
+            News::Runs(version, document) => match self.held.insert(place, document.clone()) {
+                None => (Tone::Good, "starts", version, shown(&document)),
+                Some(before) => (Tone::Good, "runs", version, changes(&before, &document)),
+            },
         };
-        let (name, (label, value)) = INSTANCES.get(index).copied().unwrap_or_default();
-        let who = format!("{name} {label}={value}");
-        let news = if news.is_empty() {
-            "its document is unchanged".to_owned()
-        } else {
-            news.join(", ")
-        };
+        let name = PROGRAMS.get(told.program).map(named).unwrap_or_default();
+        let version = version.as_ref().map_or("", CommitId::short);
         let paint = out.paint();
-        let change = format!("{:<8} {}", version.change.as_str(), version.version.short());
         out.line(format!(
-            "{}  {}  {CONFIG}  {}  {news}",
+            "{}  {}  {:<13}  {}  {}",
             paint.apply(Tone::Dim, &time_of_day(now)),
-            paint.apply(Tone::Strong, &format!("{who:<26}")),
-            paint.apply(Tone::Good, &change),
+            paint.apply(Tone::Strong, &format!("{name:<25}")),
+            told.config,
+            paint.apply(tone, &format!("{word:<7} {version:<10}")),
+            news.join(", "),
         ))?;
         Ok(())
     }
 
-    /// All of them are told of the repository; it is printed once.
+    /// A status may be told again, as after a reconnect; it is printed once.
     fn status(&mut self, status: StatusEvent, now: Timestamp, out: &mut Out<'_>) -> Result<(), Failure> {
         if self.status.as_ref() == Some(&status) {
             return Ok(());
@@ -160,7 +161,7 @@ impl Instances {
             ),
             HeadState::Held => (
                 Tone::Warning,
-                format!("held {head}: the branch was reset; every instance keeps what it has"),
+                format!("held {head}: no instance gets what is held back of it"),
             ),
             HeadState::Published => (Tone::Good, "the head is published".to_owned()),
             HeadState::Validating | HeadState::Other => (Tone::Normal, format!("looking at {head}")),
@@ -204,9 +205,19 @@ fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T,
     })
 }
 
-fn shown(pointer: &str, now: Option<&Value>) -> String {
-    let now = now.map_or_else(|| "absent".to_owned(), value);
-    format!("{} = {now}", clean(pointer))
+/// A program, as it is called in what is printed.
+fn named(program: &Program) -> String {
+    let (label, value) = program.label;
+    format!("{} {label}={value}", program.name)
+}
+
+fn shown(document: &Value) -> Vec<String> {
+    let there = SHOWN
+        .iter()
+        .filter_map(|at| document.pointer(at).map(|now| (at, now)));
+    there
+        .map(|(at, now)| format!("{} = {}", clean(at), value(now)))
+        .collect()
 }
 
 /// The values that differ, by pointer.

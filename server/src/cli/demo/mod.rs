@@ -1,10 +1,12 @@
 //! `headwater demo`: the whole of it on one machine, to be touched.
 //!
 //! Invariant: everything is what a real set-up has: a bare upstream, a clone to push from, the service over HTTP, and
-//! instances that watch through the client. Nothing outside of the demo's directory is read or written. What is
+//! programs that live on the client library. Nothing outside of the demo's directory is read or written. What is
 //! deliberately absent: any short cut from the clone to the instances.
 
 mod instances;
+mod invite;
+mod program;
 mod site;
 
 use std::io;
@@ -15,7 +17,7 @@ use std::time::Duration;
 use clap::Args;
 use headwater_core::RewrittenHistory;
 use headwater_validators::{Floor, Limits};
-use headwater_wire::{CommitId, RepoName};
+use headwater_wire::RepoName;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -33,10 +35,13 @@ use crate::sandbox::Confinement;
 use crate::settings::{FleetSettings, HOOK_GRACE, RepoSettings, Settings, VERDICT_DEADLINE, WriteSettings};
 use crate::telemetry::{self, LogFormat};
 use instances::Instances;
+use invite::invite;
 use site::Site;
 
 /// How soon a push is seen. A server of one's own looks every half minute, or is woken.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// How often the instances report. A rollout begins once all of them have had the time to, two and a half times this.
+const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Nobody waits for a demo to end.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(1);
 /// Only what a person must act on; the demo tells the rest in its own words.
@@ -184,7 +189,10 @@ fn settings(site: &Site, listen: SocketAddr) -> Result<Settings, Failure> {
         notes: None,
     };
     Ok(Settings {
-        fleet: FleetSettings::default(),
+        fleet: FleetSettings {
+            heartbeat: HEARTBEAT,
+            ..FleetSettings::default()
+        },
         listen,
         data_dir: site.data(),
         drain_deadline: DRAIN_DEADLINE,
@@ -227,80 +235,4 @@ async fn tell(
     instances.tell_first(environment.now, out).await?;
     invite(site, (&server, &instances.begun), out)?;
     instances.tell(environment.now, out).await
-}
-
-/// What to try next, to be copied as it stands.
-fn invite(site: &Site, (server, begun): (&str, &CommitId), out: &mut Out<'_>) -> io::Result<()> {
-    let paint = out.paint();
-    let cd = format!("cd {}", shell_word(&site.clone_dir().display().to_string()));
-    let file = site::FILE;
-    let edit = |value: &str, message: &str| {
-        format!(
-            "{cd} && echo 'pool = {{ max = {value} }}' > {file} && git commit -qam '{message}' && git push -q"
-        )
-    };
-    out.line("")?;
-    out.line("Try, in another terminal:")?;
-    for (title, command) in [
-        (
-            "1. change a value: all three get it",
-            edit("50", "Raise the pool"),
-        ),
-        (
-            "2. break it: it is rejected, and nobody gets it",
-            edit("400", "Raise the pool far too much"),
-        ),
-        (
-            "3. go back to where this began: a commit that says so, and all three follow",
-            format!(
-                "{cd} && {} rollback --server {server} --to {} --reason 'Begin anew' && git pull -q",
-                shell_word(&own_name()),
-                begun.short()
-            ),
-        ),
-    ] {
-        out.line("")?;
-        out.line(format!("  {}", paint.apply(Tone::Dim, &format!("# {title}"))))?;
-        out.line(format!("  {command}"))?;
-    }
-    out.line("")?;
-    out.line(format!("  {}", paint.apply(Tone::Dim, "# Ctrl-C ends the demo")))?;
-    out.line("")?;
-    out.flush()
-}
-
-/// What starts this program from a shell: its name if the search path leads there, else its path.
-fn own_name() -> String {
-    let Ok(program) = std::env::current_exe() else {
-        return "headwater".to_owned();
-    };
-    let name = program.file_name().unwrap_or(program.as_os_str());
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let leads = std::env::split_paths(&path)
-        .map(|dir| dir.join(name))
-        .find(|found| found.is_file());
-    let is_found = leads.and_then(|found| found.canonicalize().ok()).as_ref() == Some(&program);
-    let shown = if is_found { PathBuf::from(name) } else { program };
-    shown.display().to_string()
-}
-
-/// A path as one word of a shell.
-fn shell_word(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', "'\\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_is_one_word_of_a_shell() {
-        assert_eq!(shell_word("/tmp/demo-1/clone"), "/tmp/demo-1/clone");
-        assert_eq!(shell_word("/tmp/it's here"), "'/tmp/it'\\''s here'");
-    }
 }

@@ -13,8 +13,6 @@ use crate::cli::out::Out;
 use crate::cli::sample;
 use crate::cli::text::clean;
 
-/// File that the demo's commands write.
-pub(super) const FILE: &str = "services/payments/prod.toml";
 /// The bare repository.
 const UPSTREAM: &str = "upstream.git";
 /// The clone to push from.
