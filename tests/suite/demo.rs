@@ -21,7 +21,8 @@ fn shell(line: &str) -> String {
     let output = command.output().expect("sh runs");
     assert!(
         output.status.success(),
-        "{line}: {}",
+        "{line}: {}{}",
+        String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
     String::from_utf8(output.stdout).expect("UTF-8")
@@ -158,7 +159,7 @@ fn what_the_canary_refuses_goes_back_and_nobody_else_ever_sees_it() {
     assert!(shell(&offered.abort).contains("on request: The canary refuses it"));
     rollouts(&offered, "payments/prod", "rolled_back");
 
-    // What comes next builds on the commit that the service wrote to go back.
+    // Once the way back is in Git nothing is held back, and what comes next builds on that commit.
     wait_for("the way back is in Git", || {
         let files = place.git(&[
             "-C",
@@ -167,6 +168,11 @@ fn what_the_canary_refuses_goes_back_and_nobody_else_ever_sees_it() {
             "main:services/payments/prod.toml",
         ]);
         files.contains("max = 40").then_some(())
+    });
+    let holds = offered.rollouts.replace(" rollouts ", " holds ");
+    wait_for("nothing is held back", || {
+        let list: Value = serde_json::from_str(&shell(&format!("{holds} --output json"))).expect("JSON");
+        (list["holds"] == json!([])).then_some(())
     });
     shell(&offered.stages);
     three(&mut demo, "/pool/max 40 → 45");
