@@ -53,7 +53,9 @@ pub(crate) struct Instance {
 
 impl Instance {
     pub(crate) fn new(number: usize, manner: Manner) -> Self {
-        let canary = (number % 3 == 0).then(|| ("canary".to_owned(), "yes".to_owned()));
+        let canary = number
+            .is_multiple_of(3)
+            .then(|| ("canary".to_owned(), "yes".to_owned()));
         let name = Name {
             number,
             id: format!("i-{number}").parse().unwrap(),

@@ -383,7 +383,7 @@ impl Laws {
             | State::Superseded => return,
         };
         assert!(
-            now - since <= Duration::from_millis(limit_ms) + SLACK,
+            now.saturating_sub(since) <= Duration::from_millis(limit_ms) + SLACK,
             "I9 no-wedge: {:?} since {since:?}",
             rollout.state
         );

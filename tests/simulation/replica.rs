@@ -295,7 +295,7 @@ impl Replica {
     }
 
     fn uptime(&self, now: Duration) -> Uptime {
-        Uptime(u64::try_from((now - self.began).as_millis()).unwrap())
+        Uptime(u64::try_from(now.saturating_sub(self.began).as_millis()).unwrap())
     }
 
     /// What its clock on the wall says.

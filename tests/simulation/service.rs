@@ -56,7 +56,7 @@ impl World {
             self.laws.knows(&planned.known);
             let new = planned.due.into_iter().filter(|due| due.after == 0);
             let taken = new.map(|due| state.apply(Command::Step(Box::new(due))));
-            if taken.filter(Result::is_ok).count() == 0 {
+            if taken.flatten().count() == 0 {
                 return;
             }
         }

@@ -103,7 +103,7 @@ impl Story {
         let nature = match jitter.fraction() {
             _ if faults < Faults::BadContents || self.contents.is_empty() => Nature::Good,
             fate if fate < good => Nature::Good,
-            fate if fate < (1.0 + good) / 2.0 => Nature::Refused,
+            fate if fate < f64::midpoint(1.0, good) => Nature::Refused,
             _ => Nature::Deadly,
         };
         let victims = match manner {
@@ -123,10 +123,8 @@ impl Story {
     /// The content of the config at a commit, as the service compares it.
     pub(crate) fn content(&self, at: usize) -> Content {
         let content = self.contents[at];
-        let documents: String = self.documents[content]
-            .iter()
-            .map(|document| format!("{document:032x}"))
-            .collect();
+        let [base, variant] = self.documents[content];
+        let documents = format!("{base:032x}{variant:032x}");
         Content {
             inputs: format!("sha256:{content:064x}").parse().unwrap(),
             documents: Some(format!("sha256:{documents}").parse().unwrap()),

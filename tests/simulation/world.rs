@@ -18,7 +18,7 @@ const COMMITS: usize = 14;
 /// Faults and commits end then.
 pub(crate) const TROUBLED: Duration = Duration::from_mins(12);
 /// By then everything must have settled.
-const SETTLED: Duration = Duration::from_mins(60);
+const SETTLED: Duration = Duration::from_hours(1);
 /// Happenings of one run; more of them mean that something spins.
 const HAPPENINGS_MAX: u64 = 200_000;
 

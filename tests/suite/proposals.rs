@@ -99,6 +99,9 @@ fn proposal(server: &TestServer, head: &CommitId) -> Value {
 
 // --- The whole story ----------------------------------------------------------------------------------------------
 
+/// What is said of a change that nobody runs yet.
+const GOOD: &str = "would be admitted to main; changes 1 config, 0 instances; all at once";
+
 #[test]
 fn from_a_pull_request_to_its_publication_and_back_again() {
     for kind in KINDS {
@@ -126,7 +129,7 @@ fn from_a_pull_request_to_its_publication_and_back_again() {
         forge.propose(&origin, 7, &good);
         pull_of(sent, 7, "synchronize", &good).to(&server).expect(202);
         until_told(forge, &good, "success");
-        assert_eq!(description(forge, &good), "would be admitted to main");
+        assert_eq!(description(forge, &good), GOOD);
         assert_eq!(server.repo()["tip"], first.as_str(), "a verdict has no effect");
 
         // Merged; the push is told of, and that the request is closed comes late.
@@ -477,7 +480,7 @@ fn nobody_outside_is_asked_about_what_is_only_proposed() {
     until_told(&spoken.forge, &head, "success");
     insta::assert_snapshot!(
         description(&spoken.forge, &head),
-        @"would be admitted to main, unless `calendar` refuses, which is asked then"
+        @"would be admitted to main, unless `calendar` refuses, which is asked then; changes 1 config, 0 instances; all at once"
     );
     assert_eq!(
         proposal(&server, &head)["webhooks"],

@@ -90,9 +90,11 @@ fn a_child_is_sent_what_a_commit_changed_and_everything_where_something_is_wrong
     let server = service(&origin, script);
     server.until_tip(&first);
     server.until_tip(&change(&origin, 3, &document(3, "4")));
+    server.until_tip(&origin.commit(&[("svc/new.toml", Some("pool = 1\n"))], "one more"));
+    // One that comes as another goes may be the same under another name.
     server.until_tip(&origin.commit(
-        &[("svc/new.toml", Some("pool = 1\n")), ("svc/s9.toml", None)],
-        "more",
+        &[("svc/newer.toml", Some("pool = 1\n")), ("svc/s9.toml", None)],
+        "another",
     ));
     let bad = change(&origin, 4, &document(4, "true"));
     server.until_head(&bad, "rejected");
@@ -104,10 +106,17 @@ fn a_child_is_sent_what_a_commit_changed_and_everything_where_something_is_wrong
         .skip(1)
         .map(|size| if *size < changed { "changes" } else { "everything" })
         .collect();
-    // The first commit, the next two, and the bad one, of which all findings are wanted.
+    // The first commit, the next three, and the bad one, of which all findings are wanted.
     assert_eq!(
         kinds,
-        ["everything", "changes", "changes", "changes", "everything"],
+        [
+            "everything",
+            "changes",
+            "changes",
+            "everything",
+            "changes",
+            "everything"
+        ],
         "{sizes:?}"
     );
 }

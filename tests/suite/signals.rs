@@ -103,9 +103,9 @@ fn a_no_stops_the_rollout_in_its_stage_and_somebody_is_told() {
     let (_origin, server, mut programs, _) = begun(&oracle, &pager);
     until(server.addr(), &mut programs, "one has it", one_has(2));
     let told = wait_for("somebody to be told", || {
-        programs
-            .iter_mut()
-            .for_each(|program| program.turn(server.addr()));
+        for program in &mut programs {
+            program.turn(server.addr());
+        }
         pager.asked().first().cloned()
     });
     assert_eq!(told.signature, format!("sha256={}", signed(&told.bytes)));

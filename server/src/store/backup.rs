@@ -14,12 +14,12 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use headwater_wire::Timestamp;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::disk::DiskStore;
 use super::file::FORMAT;
 use super::hard::{HardStore, Image, OpId, Record, Revision};
 use super::{FILE, PUT_BACK, REPO_PREFIX, StoreError};
+use crate::tree::content_id;
 
 /// Layout of the lines.
 const BACKUP_FORMAT: u32 = 1;
@@ -231,7 +231,7 @@ fn parse(line: &[u8]) -> Result<Line, BackupError> {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    format!("{:x}", Sha256::digest(bytes))
+    content_id(bytes).to_string()
 }
 
 /// Copies the decisions of a data directory that no service has open.

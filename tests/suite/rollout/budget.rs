@@ -49,7 +49,9 @@ fn an_instance_that_says_that_it_runs_it_and_then_dies_again_and_again_stops_it(
     told.state = "applied";
     wait_for("it bakes", || {
         told.turn(server.addr());
-        others.iter_mut().for_each(|other| other.turn(server.addr()));
+        for other in &mut others {
+            other.turn(server.addr());
+        }
         (rollout(&server)["state"] == "baking").then_some(())
     });
     // It is on probation, and dies of what it took.

@@ -210,7 +210,9 @@ pub(super) fn until(
     is: impl Fn(&[Program]) -> bool,
 ) {
     wait_for(what, || {
-        programs.iter_mut().for_each(|program| program.turn(addr));
+        for program in programs.iter_mut() {
+            program.turn(addr);
+        }
         is(programs).then_some(())
     });
 }

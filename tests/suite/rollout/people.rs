@@ -210,7 +210,7 @@ fn the_forge_and_the_notes_tell_what_became_of_the_commit() {
         let statuses = spoken.forge.statuses().into_iter();
         let ours = statuses.filter(|status| status.body["context"] == "headwater/rollout");
         ours.map(|status| (status.body["state"].clone(), status.body["description"].clone()))
-            .last()
+            .next_back()
     };
     wait_for("it is pending", || told().filter(|(state, _)| state == "pending"));
     order(

@@ -598,7 +598,17 @@ fn time_passes_only_while_a_process_counts_it() {
     repo.step(half());
     let waited = |state: &RepoState| match state.moving().next().unwrap().state {
         State::Exposing { waited_ms, .. } => waited_ms,
-        ref other => panic!("it is being exposed, not {other:?}"),
+        ref other @ (State::Due { .. }
+        | State::Preparing { .. }
+        | State::Baking { .. }
+        | State::Paused { .. }
+        | State::Halted { .. }
+        | State::RollingBack { .. }
+        | State::Done
+        | State::RolledBack { .. }
+        | State::Incomplete { .. }
+        | State::Aborted { .. }
+        | State::Superseded) => panic!("it is being exposed, not {other:?}"),
     };
     repo.state.pass_until(Uptime(5_000));
     assert_eq!(waited(&repo.state), 0);
@@ -758,7 +768,7 @@ proptest! {
         let mut told: BTreeMap<(usize, Option<usize>), (Generation, ConfigFacts)> = BTreeMap::new();
         for happens in story {
             let before = repo.state.generation;
-            repo.happen(happens.clone());
+            repo.happen(happens);
             prop_assert!(repo.state.generation >= before);
             for number in 0..2 {
                 for who in [None, Some(0), Some(1), Some(2)] {

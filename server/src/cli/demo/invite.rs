@@ -1,6 +1,6 @@
 //! What the demo says to try next.
 //!
-//! Invariant: each command can be copied as it stands, in any order, also after what the service itself pushed.
+//! Invariant: each command can be copied as it stands, from top to bottom, also after what the service itself pushed.
 
 use std::io;
 use std::path::PathBuf;
