@@ -3,7 +3,7 @@
 //! Invariant: a decision is on disk before anybody is told of it. Everything here but the generation and a person's
 //! acceptances can be worked out again from Git, so a file that cannot be read is set aside and never stops a start.
 //! Decisions that are an older copy are begun anew before anybody is told of them. What is deliberately absent:
-//! configuration content, which lives in Git alone. What clients report is beside it, in [`soft`].
+//! configuration content, which lives in Git alone. What clients report is beside it, in `soft`.
 
 pub mod backup;
 mod disk;
