@@ -132,7 +132,9 @@ impl RepoState {
                     course.note(&before, happening("supersede", None, &cause));
                 }
             }
-            (Offered::Same | Offered::HeldBack | Offered::Waits, _) => {}
+            // Its name is taken, although nobody was told anything under this number.
+            (Offered::Waits, _) => self.generation = self.generation.max(next),
+            (Offered::Same | Offered::HeldBack, _) => {}
         }
         self.tidy(config, &cause, effects);
     }

@@ -593,6 +593,22 @@ fn instances_that_are_back_count_as_such_under_the_name_that_their_content_came_
 }
 
 #[test]
+fn no_two_rollouts_have_one_id_whether_they_begin_or_wait() {
+    let mut repo = Repo::default();
+    repo.admit(&[1, 1], &in_two());
+    repo.admit(&[2, 1], &in_two());
+    // Of the first config a rollout moves, so the next one waits; of the second it begins.
+    repo.admit(&[3, 2], &in_two());
+    let course = &repo.state.courses[&name(0)];
+    let waiting = course.queued.as_ref().unwrap().id.clone();
+    let mut ids: Vec<String> = repo.state.moving().map(|rollout| rollout.id.clone()).collect();
+    ids.push(waiting);
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 3, "{ids:?}");
+}
+
+#[test]
 fn time_passes_only_while_a_process_counts_it() {
     let mut repo = Repo::moving();
     repo.step(half());
