@@ -597,6 +597,7 @@ fn no_two_rollouts_have_one_id_whether_they_begin_or_wait() {
     let mut repo = Repo::default();
     repo.admit(&[1, 1], &in_two());
     repo.admit(&[2, 1], &in_two());
+    repo.step(half());
     // Of the first config a rollout moves, so the next one waits; of the second it begins.
     repo.admit(&[3, 2], &in_two());
     let course = &repo.state.courses[&name(0)];
