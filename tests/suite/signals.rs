@@ -76,6 +76,9 @@ fn each_stage_ends_with_the_consent_of_its_signal() {
     let (_origin, server, mut programs, [first, second]) = begun(&oracle, &pager);
     until(server.addr(), &mut programs, "all have it", all_run(2));
     wait_for("the last stage to be asked about", || {
+        for program in &mut programs {
+            program.turn(server.addr());
+        }
         (oracle.asked().len() == 2).then_some(())
     });
     let stages: Vec<Value> = oracle
