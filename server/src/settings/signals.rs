@@ -10,16 +10,15 @@ use std::time::Duration;
 
 use super::forges::{http_address, is_clear_text};
 use super::hooks::secret;
-use super::keys::{Key, duration, path, put};
+use super::keys::{Key, path, put};
 use super::named::{self, Named, Wrong, wrong};
 use super::source::{Mistake, Place};
+use super::webhooks::deadline;
 use super::{SignalKind, SignalSettings};
 use crate::secret::Secret;
 
 /// Longest time of one request, unless it is said.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// Longest that may be said.
-const DEADLINE_MAX: Duration = Duration::from_mins(1);
 
 /// One signal's values while they are being collected.
 #[derive(Debug, Clone)]
@@ -93,14 +92,6 @@ const SIGNAL_KEYS: &[Key<SignalDraft>] = &[
         set: |draft, text| put(&mut draft.deadline, deadline(text)),
     },
 ];
-
-fn deadline(text: &str) -> Result<Duration, String> {
-    let deadline = duration(text)?;
-    if deadline.is_zero() || deadline > DEADLINE_MAX {
-        return Err(format!("expected at most `1m`, not `{text}`"));
-    }
-    Ok(deadline)
-}
 
 impl Named for SignalDraft {
     const TABLE: &'static str = "signal";

@@ -63,7 +63,8 @@ const WEBHOOK_KEYS: &[Key<WebhookDraft>] = &[
     },
 ];
 
-fn deadline(text: &str) -> Result<Duration, String> {
+/// How long one request to a service of the settings may take.
+pub(super) fn deadline(text: &str) -> Result<Duration, String> {
     let deadline = duration(text)?;
     if deadline.is_zero() || deadline > DEADLINE_MAX {
         return Err(format!("expected at most `1m`, not `{text}`"));

@@ -115,7 +115,8 @@ fn a_push_without_an_answer_says_so_and_what_to_do_and_is_one_commit_in_the_end(
     let upstream = GitHttp::plain(origin.root());
     let server = Stopped::of(&upstream.url()).each(|repo| {
         repo.write.allowed = true;
-        repo.mirror_limits.push = Duration::from_secs(1);
+        // Enough for a slow machine to come as far as the push itself.
+        repo.mirror_limits.push = Duration::from_secs(4);
     });
     let server = server.start();
     server.until_tip(&commits[1]);

@@ -4,16 +4,9 @@
 use super::*;
 use crate::rollback::{Away, ROLLBACKS, holds, length};
 
-const ROLLOUTS: &str = "/v1/repos/default/rollouts";
-
 /// The policy of [`STAGED`] with more keys, the first stage as long as a test.
 fn slow_and(keys: &str) -> String {
     format!("{}{keys}\n", slow())
-}
-
-#[track_caller]
-fn rollout(server: &TestServer) -> Value {
-    server.get(ROLLOUTS).expect(200).json()["rollouts"][0].clone()
 }
 
 /// Reports until the rollout is in a state, and gives it.

@@ -240,3 +240,11 @@ pub(super) fn told_to_stay(programs: &[Program]) -> bool {
     let stays = |program: &Program| program.told.len() > 1 && program.told.last().unwrap().0 == 1;
     programs.iter().all(stays)
 }
+
+pub(super) const ROLLOUTS: &str = "/v1/repos/default/rollouts";
+
+/// The rollout that stands first in the list: the one that moves, if one does.
+#[track_caller]
+pub(super) fn rollout(server: &TestServer) -> Value {
+    server.get(ROLLOUTS).expect(200).json()["rollouts"][0].clone()
+}

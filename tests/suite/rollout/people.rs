@@ -6,13 +6,6 @@ use super::*;
 use crate::forge::{KINDS, Spoken};
 use crate::notes::{shown, with_notes};
 
-const ROLLOUTS: &str = "/v1/repos/default/rollouts";
-
-#[track_caller]
-fn newest(server: &TestServer) -> Value {
-    server.get(ROLLOUTS).expect(200).json()["rollouts"][0].clone()
-}
-
 fn order(server: &TestServer, id: &str, order: &str, reason: &str) -> Reply {
     let request = json!({"reason": reason, "requested_by": "Ada <ada@example.test>"});
     server.post(&format!("{ROLLOUTS}/{id}/{order}"), &request)
@@ -33,9 +26,9 @@ fn baking(origin: &TestOrigin, server: &TestServer) -> (Vec<Program>, CommitId, 
     let second = set(origin, 2);
     until(server.addr(), &mut programs, "one has it", one_has(2));
     until(server.addr(), &mut programs, "it bakes", |_| {
-        newest(server)["state"] == "baking"
+        rollout(server)["state"] == "baking"
     });
-    let view = newest(server);
+    let view = rollout(server);
     (programs, second, view)
 }
 
