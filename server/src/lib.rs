@@ -17,6 +17,7 @@ mod hooks;
 mod http;
 mod judge;
 mod measure;
+mod metrics;
 mod notes;
 mod outcall;
 mod outward;

@@ -2,10 +2,11 @@
 //!
 //! Invariant: readers always see one whole [`Published`] value. It is replaced first, and only then are watchers
 //! woken, so whoever is woken reads at least what woke him; a watcher marks its channel as seen before it reads, so
-//! no wake is lost. A wake carries no data.
+//! no wake is lost. A wake carries no data but its time.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Instant;
 
 use bytes::Bytes;
 use headwater_core::rollout::Directive;
@@ -26,7 +27,7 @@ pub(crate) const STATUS_FINDINGS_MAX: usize = 10;
 /// rollout are told under numbers that are close to each other.
 const GENERATIONS_KEPT: u64 = 64;
 
-/// Names in the map of wake counters below which nothing is swept.
+/// Names in the map of channels below which nothing is swept.
 const WAKES_SWEPT_FROM: usize = 64;
 
 /// Everything readers see of one repository, replaced as a whole.
@@ -277,15 +278,18 @@ impl Exposed {
 pub(crate) struct Board {
     published: watch::Sender<Arc<Published>>,
     status: watch::Sender<Arc<StatusEvent>>,
-    /// One wake counter per watched config; an entry lives as long as somebody watches.
+    /// One channel per watched config; an entry lives as long as somebody watches.
     wakes: Mutex<Wakes>,
 }
 
-/// The wake counters. A name that nobody watches any more is swept before the map doubles, since names come from
+/// When what is told of a config changed; nothing before the first change that somebody waits for.
+pub(crate) type Wake = Option<Instant>;
+
+/// Who waits, by config. A name that nobody watches any more is swept before the map doubles, since names come from
 /// requests and need not be those of configs.
 #[derive(Debug)]
 struct Wakes {
-    by_config: BTreeMap<ConfigName, watch::Sender<u64>>,
+    by_config: BTreeMap<ConfigName, watch::Sender<Wake>>,
     sweep_at: usize,
 }
 
@@ -299,7 +303,7 @@ impl Default for Wakes {
 }
 
 impl Wakes {
-    fn subscribe(&mut self, config: &ConfigName) -> watch::Receiver<u64> {
+    fn subscribe(&mut self, config: &ConfigName) -> watch::Receiver<Wake> {
         if self.by_config.len() >= self.sweep_at {
             self.sweep();
         }
@@ -340,11 +344,17 @@ impl Board {
 
     /// Wakes when what instances of `config` should hold changes. The channel counts as seen from here on, so read
     /// the value after this call.
-    pub(crate) fn watch_config(&self, config: &ConfigName) -> watch::Receiver<u64> {
+    pub(crate) fn watch_config(&self, config: &ConfigName) -> watch::Receiver<Wake> {
         self.wakes
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .subscribe(config)
+    }
+
+    /// Configs that somebody waits for, counted per watcher.
+    pub(crate) fn watches(&self) -> usize {
+        let wakes = self.wakes.lock().unwrap_or_else(PoisonError::into_inner);
+        wakes.by_config.values().map(watch::Sender::receiver_count).sum()
     }
 
     /// Replaces the value, then wakes those whom the difference concerns.
@@ -367,11 +377,12 @@ impl Board {
     }
 
     fn wake(&self, before: &Published, after: &Published) {
+        let now = Instant::now();
         let mut wakes = self.wakes.lock().unwrap_or_else(PoisonError::into_inner);
         wakes.sweep();
         for (config, wake) in &wakes.by_config {
             if !after.tells_the_same(before, config) {
-                wake.send_modify(|count| *count = count.wrapping_add(1));
+                wake.send_replace(Some(now));
             }
         }
     }

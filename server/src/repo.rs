@@ -29,6 +29,7 @@ use crate::git::error::GitError;
 use crate::git::read::{ReadError, Reader};
 use crate::judge::{Judged, Purpose, Rules, judge};
 use crate::measure::Measure;
+use crate::metrics::RepoMetrics;
 use crate::outward::Outward;
 use crate::pipeline::bell::Bell;
 use crate::pipeline::urgent::Urgent;
@@ -119,6 +120,8 @@ pub(crate) struct Repo {
     relations: Cache<(CommitId, CommitId), Relation>,
     /// What is said of it to the outside.
     pub outward: Outward,
+    /// What it counts as it happens.
+    pub metrics: RepoMetrics,
 }
 
 impl Repo {
@@ -127,6 +130,7 @@ impl Repo {
         settings: RepoSettings,
         board: Board,
         (rules, store, outward, fleet): (Rules, Arc<Store>, Outward, Fleet),
+        metrics: RepoMetrics,
         requests: mpsc::Sender<Request>,
         draining: CancellationToken,
     ) -> Self {
@@ -153,6 +157,7 @@ impl Repo {
             judging: Semaphore::new(JUDGING_MAX),
             relations: Cache::new(RELATIONS_MAX),
             outward,
+            metrics,
         }
     }
 
@@ -177,7 +182,10 @@ impl Repo {
         directives: impl Iterator<Item = (&'a ConfigName, Generation)>,
     ) {
         let mut fleet = self.fleet.write().unwrap_or_else(PoisonError::into_inner);
-        directives.for_each(|(config, generation)| fleet.told(instance, config, generation));
+        for (config, generation) in directives {
+            fleet.told(instance, config, generation);
+            self.metrics.told(config, generation);
+        }
     }
 
     /// What the operator set, as of the last reload.
@@ -250,6 +258,11 @@ impl Repo {
             mpsc::error::TrySendError::Full(_) => RepoError::Overloaded,
             mpsc::error::TrySendError::Closed(_) => RepoError::Ended,
         })
+    }
+
+    /// How many requests wait for the pipeline.
+    pub(crate) fn requests_waiting(&self) -> usize {
+        REQUESTS_MAX.saturating_sub(self.requests.capacity())
     }
 
     /// Sends a request for which the pipeline gives up what it is waiting for.

@@ -238,11 +238,13 @@ impl House {
             .iter()
             .map(|repo| (repo.name.clone(), repo.clone()))
             .collect();
+        let app = &self.app;
         self.running.retain(|name, running| {
             let stays = wanted.contains_key(name);
             if !stays {
                 info!(repo = %name, "{name} is no longer followed");
                 running.repo.draining().cancel();
+                app.metrics().forget(name);
                 running.stop.cancel();
             }
             stays
@@ -374,10 +376,12 @@ impl House {
         });
         let draining = self.draining.child_token();
         let kept = self.kept.remove(&repo.name).unwrap_or_default();
+        let metrics = self.app.metrics().of(&repo.name);
         let repo = Arc::new(Repo::new(
             repo,
             board,
             (rules, self.store.clone(), outward, recalled(&self.settings, kept)),
+            metrics,
             requests,
             draining,
         ));

@@ -42,6 +42,7 @@ mod init;
 mod instances;
 mod invariants;
 mod languages;
+mod metrics;
 mod notes;
 mod problems;
 mod proposals;

@@ -84,6 +84,9 @@ fn a_repository_that_is_added_is_followed_and_one_that_is_removed_says_goodbye()
 
     server.reload(only_second.settings().clone());
     server.wait_for("/v1/repos/default", 404);
+    let counted = Ask::get("/metrics").send(server.addr).text();
+    assert!(counted.contains("repo=\"second\""), "{counted}");
+    assert!(!counted.contains("repo=\"default\""), "{counted}");
     watched.until("goaway", |events| {
         events.iter().any(|event| event.name == "goaway")
     });

@@ -77,6 +77,25 @@ pub enum SourceState {
 }
 
 impl SourceState {
+    /// All states this version knows.
+    pub const ALL: &'static [Self] = &[
+        Self::Starting,
+        Self::Ok,
+        Self::EmptyRepository,
+        Self::BranchMissing,
+        Self::Unreachable,
+        Self::TimedOut,
+        Self::AuthRequired,
+        Self::AuthFailed,
+        Self::NotFound,
+        Self::BadAnswer,
+        Self::TooLarge,
+        Self::HistoryRewritten,
+        Self::MirrorBroken,
+        Self::StorageFull,
+        Self::Other,
+    ];
+
     /// The word used on the wire and in logs.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -26,7 +26,7 @@ use super::problem::{Result, bad_request};
 use super::state::App;
 use super::watch::{FRESH_DEADLINE, replica_behind, told};
 use crate::pipeline::Fresh;
-use crate::publish::{Published, Told};
+use crate::publish::{Published, Told, Wake};
 use crate::repo::Repo;
 
 /// Documents up to this many bytes are told with the event.
@@ -115,7 +115,9 @@ impl Wanted {
 /// One watched config.
 struct Watched {
     config: ConfigName,
-    wake: watch::Receiver<u64>,
+    wake: watch::Receiver<Wake>,
+    /// When what wakes it now changed, until it is told.
+    woken: Wake,
     /// What the client was told last, or said it holds.
     held: Option<Token>,
     /// Generation under which it holds it: a higher one is told, although the content is the same.
@@ -165,6 +167,7 @@ impl Feed {
         } = wanted;
         let watch = |config: ConfigName| Watched {
             wake: repo.board.watch_config(&config),
+            woken: None,
             config,
             held: None,
             generation: None,
@@ -259,6 +262,9 @@ impl Feed {
         tokio::select! {
             () = self.repo.draining().clone().cancelled_owned() => self.leave("shutdown"),
             index = any_changed(&mut self.watched) => {
+                if let Some(watched) = self.watched.get_mut(index) {
+                    watched.woken = *watched.wake.borrow();
+                }
                 if self.look(index, ChangeKind::Initial).await.is_err() {
                     // The upstream cannot be asked: nothing is told on a guess, and the client keeps what it holds.
                     self.leave("replica_behind");
@@ -349,6 +355,13 @@ impl Feed {
                 Compared::Target(change) => {
                     let change = if held.is_none() { without_token } else { change };
                     self.tell_version(index, &published, (&told, effective), change);
+                    if let Some(changed) = self
+                        .watched
+                        .get_mut(index)
+                        .and_then(|watched| watched.woken.take())
+                    {
+                        self.repo.metrics.woke(changed);
+                    }
                     return Ok(());
                 }
                 Compared::AskUpstream => {

@@ -89,5 +89,6 @@ pub(super) async fn index() -> &'static str {
      GET /v1/repos/{repo}/configs/{config}            what to run now; ?wait=50 waits for the next change\n\
      GET /v1/repos/{repo}/events?config={config}      the same as a stream of events\n\
      GET /v1/repos/{repo}/commits                     who changed what, and what became of it\n\
-     GET /livez, /readyz                              probes\n"
+     GET /livez, /readyz                              probes\n\
+     GET /metrics                                     numbers for Prometheus\n"
 }

@@ -47,10 +47,15 @@ pub(super) async fn deliver(State(app): State<App>, Path(name): Path<String>, re
     };
     let Some(verified) = message.verify(&hook.settings().secrets, clock::now()) else {
         hook.note_refused();
+        app.metrics().refused(&hook.settings().name);
         return Ok(refused());
     };
-    let delivery = verified.parse().map_err(|error| unreadable(&error))?;
+    let delivery = verified.parse().map_err(|error| {
+        app.metrics().unreadable(&hook.settings().name);
+        unreadable(&error)
+    })?;
     let told = hook.take(&delivery, &body, &app.repos());
+    app.metrics().delivered(&hook.settings().name, told.outcome);
     let mut response = answer::view(&told);
     if told.outcome == HookOutcome::Accepted {
         *response.status_mut() = StatusCode::ACCEPTED;

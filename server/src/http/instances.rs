@@ -217,7 +217,7 @@ pub(super) async fn fleet(
 }
 
 /// Counts one config after the other, so that reports are taken meanwhile.
-fn counted(repo: &Arc<Repo>, named: &[ConfigName]) -> FleetView {
+pub(crate) fn counted(repo: &Arc<Repo>, named: &[ConfigName]) -> FleetView {
     let published = repo.board.read();
     let (instances, all) = {
         let fleet = read(repo);

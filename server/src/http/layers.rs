@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
@@ -39,6 +39,7 @@ pub(super) fn wrap(routes: Router<App>, app: App) -> Router<App> {
 async fn around(State(app): State<App>, request: Request, next: Next) -> Response {
     let id = app.next_request_id();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let waits = request
         .uri()
         .query()
@@ -65,8 +66,13 @@ async fn around(State(app): State<App>, request: Request, next: Next) -> Respons
             Answer::from(problem.hint(TOO_LONG)).into_response()
         }
     };
+    let (route, status) = (
+        route.as_ref().map(MatchedPath::as_str),
+        response.status().as_u16(),
+    );
+    app.metrics().answered(&method, route, status);
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    debug!(request.id = %id, %method, path, status = response.status().as_u16(), duration_ms, "answered");
+    debug!(request.id = %id, %method, path, status, duration_ms, "answered");
     finish(response, &id)
 }
 

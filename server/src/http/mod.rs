@@ -18,6 +18,7 @@ mod history;
 mod hooks;
 mod instances;
 mod layers;
+mod metrics;
 mod origin;
 mod plan;
 mod problem;
@@ -38,7 +39,9 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 
+pub(crate) use instances::counted as fleet_view;
 pub(crate) use state::App;
+pub(crate) use views::{git_pending, repo as repo_view};
 
 /// Every address of the service. Config names and paths hold slashes, so they stand last.
 pub(crate) fn router(app: App) -> Router {
@@ -46,6 +49,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/", get(health::index))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
+        .route("/metrics", get(metrics::metrics))
         .route("/v1/admin/backup", get(admin::backup))
         .route("/v1/repos", get(repos::list))
         .route("/v1/repos/{repo}", get(repos::one))

@@ -74,7 +74,15 @@ pub(super) async fn take(
     let (configs, labels) = (report.configs.clone(), report.labels.clone());
     let taken = {
         let mut fleet = repo.fleet.write().unwrap_or_else(PoisonError::into_inner);
+        let arrived = fleet
+            .get(instance)
+            .map(|before| arrived(&before.report.configs, &configs));
         let taken = fleet.take(instance, report, repo.moment());
+        if matches!(taken, Ok((Taken::Newer, _))) {
+            for (config, generation) in arrived.unwrap_or_default() {
+                repo.metrics.arrived(&config, generation);
+            }
+        }
         taken.map(|taken| (taken, fleet.heartbeat().every_ms))
     };
     let ((taken, newest), heartbeat_ms) = taken.map_err(|full| {
@@ -117,6 +125,22 @@ pub(super) async fn take(
         assignments: assigner.assignments,
         unknown: assigner.unknown,
     })
+}
+
+/// Configs of which the instance runs another version than it said before, with the directive that it has taken.
+fn arrived(
+    before: &BTreeMap<ConfigName, ConfigReport>,
+    now: &BTreeMap<ConfigName, ConfigReport>,
+) -> Vec<(ConfigName, Generation)> {
+    let version = |report: &ConfigReport| report.running.as_ref().map(|running| running.version.clone());
+    let runs_another = |(config, report): &(&ConfigName, &ConfigReport)| {
+        let before = before.get(*config).and_then(version);
+        before.is_some() && before != version(report)
+    };
+    let arrived = now.iter().filter(runs_another);
+    arrived
+        .map(|(config, report)| (config.clone(), report.generation))
+        .collect()
 }
 
 /// Has targets told again above what the instance has seen, and waits for it a little, so that the answer to this very

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::hooks::Hooks;
+use crate::metrics::Metrics;
 use crate::repo::Repo;
 use crate::store::Store;
 
@@ -22,6 +23,7 @@ struct Inner {
     repos: ArcSwap<BTreeMap<RepoName, Arc<Repo>>>,
     hooks: ArcSwap<Hooks>,
     store: Arc<Store>,
+    metrics: Metrics,
     draining: CancellationToken,
     /// Open sockets, which a stop waits for.
     sockets: TaskTracker,
@@ -38,6 +40,7 @@ impl App {
             repos: ArcSwap::default(),
             hooks: ArcSwap::default(),
             store,
+            metrics: Metrics::default(),
             draining,
             sockets: TaskTracker::new(),
             id_prefix,
@@ -68,6 +71,11 @@ impl App {
     /// What was decided.
     pub(crate) fn store(&self) -> &Arc<Store> {
         &self.0.store
+    }
+
+    /// What the process counts of itself.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
     }
 
     /// Cancelled when the process stops taking requests.

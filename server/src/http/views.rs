@@ -13,7 +13,7 @@ use crate::publish::{Exposed, Published, STATUS_FINDINGS_MAX};
 use crate::repo::Repo;
 
 /// A repository now.
-pub(super) fn repo(repo: &Repo, published: &Published, now: Timestamp) -> RepoView {
+pub(crate) fn repo(repo: &Repo, published: &Published, now: Timestamp) -> RepoView {
     let (state, source) = (&published.state, &published.source);
     let rejected = state.head_state == HeadState::Rejected;
     let rejected_why = rejected.then(|| {
@@ -66,7 +66,7 @@ fn rejection(published: &Published) -> String {
 }
 
 /// Why a rollback is not in Git yet, and what a person can do; `None` if it need not be brought there.
-pub(super) fn git_pending(rollback: &Rollback) -> Option<(String, String)> {
+pub(crate) fn git_pending(rollback: &Rollback) -> Option<(String, String)> {
     match &rollback.state {
         RollbackState::Effective => Some((
             "the upstream has not answered yet".to_owned(),

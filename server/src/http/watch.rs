@@ -70,6 +70,7 @@ impl Watch {
     /// Compares, and waits while the client holds what it should.
     async fn answer(&self, deadline: Option<Instant>) -> Result {
         let mut freshness = Freshness::NotAsked;
+        let mut changed = None;
         loop {
             // Register first, then read: what is published from here on wakes us.
             let mut wake = self.repo.board.watch_config(&self.config);
@@ -86,6 +87,9 @@ impl Watch {
             };
             match compared {
                 Compared::Target(change) => {
+                    if let Some(changed) = changed {
+                        self.repo.metrics.woke(changed);
+                    }
                     return self.target(&published, &told, effective, (token, change));
                 }
                 Compared::AskUpstream => freshness = self.ask_upstream().await?,
@@ -98,7 +102,7 @@ impl Watch {
                     };
                     // Cancel-safe: all three only wait.
                     tokio::select! {
-                        _ = wake.changed() => {}
+                        _ = wake.changed() => changed = *wake.borrow(),
                         () = tokio::time::sleep_until(until) => {}
                         () = self.repo.draining().cancelled() => {
                             let change = last_change(&told.exposed);

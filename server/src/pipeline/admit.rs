@@ -13,6 +13,7 @@ use headwater_core::{
 };
 use headwater_validators::{Limits, ValidTree};
 use headwater_wire::{BranchName, CommitId, ConfigName, Finding, HeadState, VerdictState};
+use tokio::time::Instant;
 use tracing::{Instrument, info, info_span, warn};
 
 use super::lane::LaneError;
@@ -178,6 +179,7 @@ impl Pipeline {
                 self.repo.measure(commit, against).await?,
             )
         };
+        let started = Instant::now();
         let span = info_span!("validate", commit.id = %commit);
         let (judged, earlier) = judge_to_keep(reader, commit, &rules, measure)
             .instrument(span)
@@ -187,6 +189,10 @@ impl Pipeline {
         }
         let judged = Arc::new(judged);
         if !was_admitted {
+            let is_valid = judged.valid.is_some();
+            self.repo
+                .metrics
+                .judged(is_valid, &judged.findings, started.elapsed());
             self.repo.keep_verdict(&judged, clock::now()).await?;
             self.repo.note_verdict(&judged);
         }
@@ -258,6 +264,9 @@ impl Pipeline {
             published.head_findings = Arc::from([]);
         });
         if tip_before.as_ref() != Some(&commit) {
+            if let Some(listing) = self.last_listing {
+                self.repo.metrics.exposed(listing.elapsed());
+            }
             self.repo.note_published(reader, &commit);
             let warnings = judged.findings.len();
             info!(

@@ -151,6 +151,10 @@ impl Pipeline {
         if lists_tags && result.is_ok() {
             self.list_tags().await;
         }
+        self.repo.metrics.listed(match &result {
+            Ok(state) => *state,
+            Err(error) => error.source_state(),
+        });
         let fresh = match &result {
             Ok(_) => Fresh::Listed,
             Err(_) => Fresh::Failed,

@@ -43,7 +43,7 @@ impl RoundError {
     }
 
     /// The state that readers are shown.
-    fn source_state(&self) -> SourceState {
+    pub(super) fn source_state(&self) -> SourceState {
         match (self, self.git()) {
             (_, Some(error)) => error.source_state(),
             (Self::Lane(_) | Self::Repo(_), None) => SourceState::TimedOut,
