@@ -15,6 +15,7 @@ mod inputs;
 mod judge;
 mod library;
 mod limits;
+mod lineage;
 mod manifest;
 mod merge;
 mod pattern;

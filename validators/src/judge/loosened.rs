@@ -7,7 +7,8 @@
 use headwater_wire::ConfigName;
 
 use crate::document::Range;
-use crate::manifest::model::Unmatched;
+use crate::lineage::Lineage;
+use crate::manifest::model::{UnknownLayers, Unmatched};
 use crate::manifest::secrets::Secrets;
 use crate::plan::{Plan, Planned};
 use crate::rollout::{RolloutKind, RolloutPolicy};
@@ -32,6 +33,7 @@ pub(super) enum Kind {
     ConfigDropped,
     Schema,
     SchemasRead,
+    UnknownLayers,
     Owners,
     Rollout,
     RolloutPolicy,
@@ -79,6 +81,10 @@ impl Kind {
                 "schemas are read in another way",
                 "schemas are read in {} other ways",
             ),
+            Self::UnknownLayers => (
+                "a config tolerates files beside its layers",
+                "{} configs tolerate files beside their layers",
+            ),
             Self::Owners => (
                 "the `owners` of a config are edited",
                 "the `owners` of {} configs are edited",
@@ -117,7 +123,7 @@ impl Loosened {
 }
 
 /// All that `new`, the plan of `tree`, guards less well than `old`.
-pub(super) fn loosened(old: &Plan, new: &Plan, tree: &ConfigTree) -> Vec<Loosened> {
+pub(super) fn loosened((old, new): (&Plan, &Plan), lineage: &Lineage, tree: &ConfigTree) -> Vec<Loosened> {
     let mut found = defaults(old, new);
     found.extend(secrets(old.mask.secrets(), new.mask.secrets()));
     for (id, before) in &old.rules {
@@ -129,12 +135,15 @@ pub(super) fn loosened(old: &Plan, new: &Plan, tree: &ConfigTree) -> Vec<Loosene
         after.is_some_and(|after| !after.is_as_careful_as(before))
     });
     found.extend(looser.map(|(name, _)| Loosened::whole(Kind::RolloutPolicy, name)));
-    for (name, before) in &old.configs {
-        match new.configs.get(name) {
-            Some(after) => found.extend(config(name, (before, after), (old, new))),
-            None => found.extend(dropped(name, before, tree)),
-        }
+    for (name, after) in &new.configs {
+        let ancestors = lineage.ancestors(name).into_iter();
+        found.extend(ancestors.flat_map(|before| config((before, (name, after)), (old, new))));
     }
+    let gone = old
+        .configs
+        .iter()
+        .filter(|(name, _)| !new.configs.contains_key(*name));
+    found.extend(gone.filter_map(|(name, before)| dropped(name, before, tree)));
     found
 }
 
@@ -197,9 +206,9 @@ fn rule(id: &str, old: &Rule, new: Option<&Rule>) -> Option<Loosened> {
     })
 }
 
+/// What holds less for a config than for an exposed one that it goes on from.
 fn config(
-    name: &ConfigName,
-    (before, after): (&Planned, &Planned),
+    ((old_name, before), (name, after)): ((&ConfigName, &Planned), (&ConfigName, &Planned)),
     (old, new): (&Plan, &Plan),
 ) -> Vec<Loosened> {
     let ids = before.terms.rules.difference(&after.terms.rules);
@@ -207,11 +216,17 @@ fn config(
     let mut what: Vec<(Kind, String)> = kept
         .map(|id| (Kind::RuleDropped, format!("`{id}` for `{name}`")))
         .collect();
-    if before.schema.is_some() && after.schema != before.schema {
+    let (wrote, writes) = (&before.terms.written, &after.terms.written);
+    // What is named after a config has another name after a rename, and is written as before.
+    let has_its_own = old_name != name && after.schema.is_some() && writes.schema == wrote.schema;
+    if before.schema.is_some() && after.schema != before.schema && !has_its_own {
         what.push((Kind::Schema, format!("`{name}`")));
     }
-    if after.owners != before.owners {
+    if after.owners != before.owners && writes.owners != wrote.owners {
         what.push((Kind::Owners, format!("`{name}`")));
+    }
+    if (wrote.unknown_layers, writes.unknown_layers) == (UnknownLayers::Deny, UnknownLayers::Allow) {
+        what.push((Kind::UnknownLayers, format!("`{name}`")));
     }
     // A policy that was edited under its name is told once, and not for each config.
     if after.rollout != before.rollout && is_less_careful(old.policy(before), new.policy(after)) {

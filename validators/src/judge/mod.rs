@@ -24,6 +24,7 @@ use crate::effective::Effective;
 use crate::inputs::Inputs;
 use crate::library::Library;
 use crate::limits::Limits;
+use crate::lineage::Lineage;
 use crate::manifest;
 use crate::plan::{Plan, Planned, Terms};
 use crate::rules::before::Before;
@@ -90,7 +91,7 @@ pub(crate) fn judge(
         None => plan,
     };
     let errors = found.errors();
-    guard_manifest(tree, &plan, (before.as_ref(), context), &mut found);
+    found.extend(floor::check(tree, &plan, before.as_ref(), context));
     let guard_errors = found.errors() - errors;
     let judging = Judging {
         guard_errors,
@@ -133,19 +134,6 @@ fn before<'a>(
         ..finding
     });
     None
-}
-
-/// How the manifest may differ from the exposed one, and from what the server wants.
-fn guard_manifest(
-    tree: &ConfigTree,
-    plan: &Plan,
-    (before, context): (Option<&Before<'_>>, &Context<'_>),
-    found: &mut Collector,
-) {
-    if let Some(before) = before.filter(|_| !restores_all(context)) {
-        found.extend(protect::check(tree, plan, before));
-    }
-    found.extend(floor::check(tree, plan, before, context));
 }
 
 fn restores_all(context: &Context<'_>) -> bool {
@@ -222,12 +210,16 @@ impl<'a> Judging<'a> {
         let Some((mut tree, sound)) = self.work_out() else {
             return rejected(self.found, &self.plan.limits);
         };
-        let errors = self.rules(&mut tree, (&sound, declared), before.as_deref_mut());
-        self.guard_errors += errors;
-        if let Some(before) = before.as_deref_mut().filter(|_| !restores_all(self.context)) {
-            let widened = self.widened(&tree, before);
-            self.guard_errors += widened.len();
-            self.found.extend(widened);
+        let lineage = self.lineage(before.as_deref_mut());
+        let exposed = (before.as_deref_mut(), lineage.as_ref());
+        self.guard_errors += self.rules(&mut tree, (&sound, declared), exposed);
+        if let Some(before) = before.as_deref_mut().filter(|_| !restores_all(self.context))
+            && let Some(lineage) = &lineage
+        {
+            let mut guarded = protect::check(self.tree, &self.plan, (before, lineage));
+            guarded.extend(self.widened(&tree, (before, lineage)));
+            self.guard_errors += guarded.len();
+            self.found.extend(guarded);
         }
         self.finish(tree, before.as_deref())
     }
@@ -239,9 +231,19 @@ impl<'a> Judging<'a> {
             return false;
         };
         let found = std::mem::take(&mut self.found);
-        self.rules(&mut tree, (&sound, declared), before.as_deref_mut());
+        let lineage = self.lineage(before.as_deref_mut());
+        self.rules(
+            &mut tree,
+            (&sound, declared),
+            (before.as_deref_mut(), lineage.as_ref()),
+        );
         self.found = found;
         self.finish(tree, before.as_deref()).is_valid()
+    }
+
+    /// What the configs go on from, if anything is exposed. All of their files were read by now.
+    fn lineage(&mut self, before: Option<&mut Before<'_>>) -> Option<Lineage> {
+        before.map(|before| before.lineage(&self.plan, &mut self.library))
     }
 
     /// Secrets by the tree's own manifest, and by the exposed one in what differs from what is exposed.
@@ -323,16 +325,15 @@ impl<'a> Judging<'a> {
         &mut self,
         tree: &mut Tree,
         (sound, declared): (&BTreeMap<ConfigName, Arc<Terms>>, usize),
-        before: Option<&mut Before<'_>>,
+        (before, lineage): (Option<&mut Before<'_>>, Option<&Lineage>),
     ) -> usize {
         let errors = self.found.errors();
-        let (before, old, predecessors) = match before {
+        let (before, old) = match before {
             Some(before) => {
                 let old = before.documents(&self.plan, &tree.configs);
-                let predecessors = before.predecessors((self.tree, &self.plan));
-                (Some(&*before), old, predecessors)
+                (Some(&*before), old)
             }
-            None => (None, BTreeMap::new(), BTreeMap::new()),
+            None => (None, BTreeMap::new()),
         };
         let is_whole = sound.len() == declared;
         let coverage = if is_whole {
@@ -345,7 +346,7 @@ impl<'a> Judging<'a> {
             plan: &self.plan,
             before,
             old: &old,
-            predecessors: &predecessors,
+            lineage,
             sound,
             coverage,
             budget: Budget::for_commit(),

@@ -9,6 +9,7 @@ use headwater_wire::{Finding, RepoPath, Severity, Span};
 
 use super::loosened::{Kind, Loosened, loosened};
 use crate::document::lines::LineIndex;
+use crate::lineage::Lineage;
 use crate::manifest;
 use crate::manifest::protect::Changes;
 use crate::plan::Plan;
@@ -20,7 +21,11 @@ use crate::tree::ConfigTree;
 const NAMED_MAX: usize = 5;
 
 /// What a commit that loosens guards may not touch, as findings.
-pub(super) fn check(tree: &ConfigTree, plan: &Plan, before: &Before<'_>) -> Vec<Finding> {
+pub(super) fn check(
+    tree: &ConfigTree,
+    plan: &Plan,
+    (before, lineage): (&Before<'_>, &Lineage),
+) -> Vec<Finding> {
     if before.plan.protect.manifest_changes == Changes::Mixed {
         return Vec::new();
     }
@@ -29,7 +34,7 @@ pub(super) fn check(tree: &ConfigTree, plan: &Plan, before: &Before<'_>) -> Vec<
         return Vec::new();
     }
     let mut kinds: BTreeMap<Kind, Vec<Loosened>> = BTreeMap::new();
-    for loosened in loosened(&before.plan, plan, tree) {
+    for loosened in loosened((&before.plan, plan), lineage, tree) {
         kinds.entry(loosened.kind).or_default().push(loosened);
     }
     let hint = format!("leave these to another commit: {}", suggest::list(&touched));

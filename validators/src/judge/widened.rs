@@ -4,12 +4,12 @@
 //! whether it admits more of what is really there can. A commit that changes the manifest and schemas alone may widen
 //! them, and one that narrows them may bring its fixes.
 
-use headwater_wire::{ConfigName, Finding};
+use headwater_wire::{ConfigName, Finding, RepoPath};
 
 use super::Judging;
 use super::protect::touched;
+use crate::lineage::Lineage;
 use crate::manifest::protect::Changes;
-use crate::plan::Planned;
 use crate::rules::before::Before;
 use crate::schema::{Schemas, place};
 use crate::verdict::Tree;
@@ -18,7 +18,11 @@ const HINT: &str = "change the manifest and schemas in a commit of their own, an
 
 impl Judging<'_> {
     /// What the exposed schemas refuse of the documents.
-    pub(super) fn widened(&self, tree: &Tree, before: &mut Before<'_>) -> Vec<Finding> {
+    pub(super) fn widened(
+        &self,
+        tree: &Tree,
+        (before, lineage): (&mut Before<'_>, &Lineage),
+    ) -> Vec<Finding> {
         let is_asked = before.plan.protect.schema_changes == Changes::Alone;
         if !is_asked || touched(self.tree, &self.plan, before).is_empty() {
             return Vec::new();
@@ -26,34 +30,32 @@ impl Judging<'_> {
         let exposed_plan = std::sync::Arc::clone(&before.plan);
         let mut exposed = Schemas::new(before.tree, &exposed_plan, None);
         let mut found = Vec::new();
-        for (name, old) in &exposed_plan.configs {
-            let is_restored = || self.is_restored(tree, name);
-            if self.is_bound_as_before(name, old, before) || is_restored() {
-                continue;
-            }
-            let (Some(path), Some(config)) = (&old.schema, tree.configs.get(name)) else {
-                continue;
-            };
-            let Some(schema) = before.schema(&mut exposed, path) else {
-                continue;
-            };
-            for effective in config.effectives() {
-                let violations = schema.violations(effective, self.plan.limits.findings);
-                let refused = place::findings(violations, name, effective).into_iter();
-                found.extend(refused.map(told));
+        for (name, config) in &tree.configs {
+            for (_, old) in lineage.ancestors(name) {
+                let Some(path) = &old.schema else { continue };
+                if self.is_bound_to(path, name, before) || self.is_restored(tree, name) {
+                    continue;
+                }
+                let Some(schema) = before.schema(&mut exposed, path) else {
+                    continue;
+                };
+                for effective in config.effectives() {
+                    let violations = schema.violations(effective, self.plan.limits.findings);
+                    let refused = place::findings(violations, name, effective).into_iter();
+                    found.extend(refused.map(told));
+                }
             }
         }
         found
     }
 
-    /// Whether a config has the schema that it had, made of the same files and read in the same way.
-    fn is_bound_as_before(&self, name: &ConfigName, old: &Planned, before: &Before<'_>) -> bool {
-        let new = self.plan.configs.get(name);
-        let (Some(path), Some(new)) = (&old.schema, new) else {
-            return old.schema.is_none();
-        };
+    /// Whether a config has an exposed schema, made of the same files and read in the same way.
+    fn is_bound_to(&self, path: &RepoPath, name: &ConfigName, before: &Before<'_>) -> bool {
+        let planned = self.plan.configs.get(name);
         let is_read_alike = self.plan.defaults.schemas() == before.plan.defaults.schemas();
-        new.schema.as_ref() == Some(path) && is_read_alike && self.schemas.is_made_as_in(path, before.tree)
+        planned.is_some_and(|planned| planned.schema.as_ref() == Some(path))
+            && is_read_alike
+            && self.schemas.is_made_as_in(path, before.tree)
     }
 }
 

@@ -74,9 +74,10 @@ pub(crate) enum Unmatched {
 }
 
 /// Whether files that no layer names are tolerated beside a config's layers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum UnknownLayers {
     /// They are.
+    #[default]
     Allow,
     /// They are an error.
     Deny,

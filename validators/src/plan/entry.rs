@@ -6,7 +6,7 @@ use std::sync::Arc;
 use headwater_wire::{ConfigName, RepoPath, Severity};
 
 use super::layer::{self, Resolved};
-use super::{Planned, PlannedVariant, Planner, Terms, Watched};
+use super::{Planned, PlannedVariant, Planner, Terms, Watched, Written};
 use crate::manifest;
 use crate::manifest::model::{ConfigEntry, Spanned, UnknownLayers};
 use crate::pattern::{Bindings, Pattern};
@@ -20,6 +20,16 @@ struct Files {
     /// Files that a layer names without wildcard; those are not taken by a wildcard too.
     named: BTreeSet<RepoPath>,
     watched: Vec<RepoPath>,
+}
+
+impl Written {
+    fn of(entry: &ConfigEntry) -> Self {
+        Self {
+            schema: entry.schema.as_ref().map(|schema| schema.value.shown()),
+            owners: entry.owners.iter().map(Pattern::shown).collect(),
+            unknown_layers: entry.unknown_layers,
+        }
+    }
 }
 
 impl Planner<'_> {
@@ -38,6 +48,7 @@ impl Planner<'_> {
                 .findings
                 .push(finding.hint("add such a file, or remove the entry"));
         }
+        let written = Arc::new(Written::of(entry));
         for bindings in all {
             self.documents += 1 + entry.variants.len();
             if self.documents > self.plan.limits.documents {
@@ -51,7 +62,7 @@ impl Planner<'_> {
                     .push(finding.hint("shorten `bind`, or split the repository"));
                 return;
             }
-            self.plan_config(entry, &bindings);
+            self.plan_config((entry, &written), &bindings);
         }
     }
 
@@ -105,7 +116,7 @@ impl Planner<'_> {
             .collect()
     }
 
-    fn plan_config(&mut self, entry: &ConfigEntry, bindings: &Bindings) {
+    fn plan_config(&mut self, (entry, written): (&ConfigEntry, &Arc<Written>), bindings: &Bindings) {
         let Some(name) = self.config_name(entry, bindings) else {
             return;
         };
@@ -171,6 +182,7 @@ impl Planner<'_> {
                 declared: Some(entry.range),
                 rules: entry.rules.iter().map(|id| id.value.clone()).collect(),
                 bindings: bindings.clone(),
+                written: Arc::clone(written),
             }),
         };
         self.plan.configs.insert(name, Arc::new(planned));

@@ -19,7 +19,7 @@ use crate::document::{MergeKeys, ParseOptions, Range, TomlVersion};
 use crate::inputs::Inputs;
 use crate::limits::Limits;
 use crate::manifest;
-use crate::manifest::model::{Defaults, Manifest};
+use crate::manifest::model::{Defaults, Manifest, UnknownLayers};
 use crate::manifest::protect::Protect;
 use crate::merge::Nulls;
 use crate::pattern::Bindings;
@@ -80,6 +80,15 @@ pub(crate) struct Terms {
     pub(crate) rules: BTreeSet<String>,
     /// Values of the placeholders.
     pub(crate) bindings: Bindings,
+    pub(crate) written: Arc<Written>,
+}
+
+/// What its entry says, before placeholders have values.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Written {
+    pub(crate) schema: Option<String>,
+    pub(crate) owners: Vec<String>,
+    pub(crate) unknown_layers: UnknownLayers,
 }
 
 /// One variant before its files are read.

@@ -10,9 +10,9 @@ use headwater_wire::{ConfigName, RepoPath};
 use crate::collect::Collector;
 use crate::effective::Effective;
 use crate::library::Library;
+use crate::lineage::Lineage;
 use crate::merge::{Merged, Nulls};
 use crate::plan::{Plan, Planned};
-use crate::rules::heirs;
 use crate::rules::rule::Rule;
 use crate::rules::steps::When;
 use crate::schema::{Compiled, Schemas};
@@ -77,12 +77,9 @@ impl<'a> Before<'a> {
         names.into_iter().filter_map(with_documents).collect()
     }
 
-    /// Of each new config of a plan the exposed ones whose place it takes, by names.
-    pub(crate) fn predecessors(
-        &self,
-        (tree, plan): (&ConfigTree, &Plan),
-    ) -> BTreeMap<ConfigName, Vec<ConfigName>> {
-        heirs::predecessors((self.tree, &self.plan), (tree, plan))
+    /// What the configs of a plan go on from.
+    pub(crate) fn lineage(&mut self, plan: &Plan, library: &mut Library<'_>) -> Lineage {
+        Lineage::trace((&self.plan, &mut self.library), (plan, library))
     }
 
     /// A schema of the exposed tree; `None` if it cannot be used any more.

@@ -29,8 +29,9 @@ use crate::collect::Collector;
 use crate::context::Context;
 use crate::document::lines::LineIndex;
 use crate::effective::Effective;
+use crate::lineage::Lineage;
 use crate::manifest;
-use crate::plan::{Plan, Terms};
+use crate::plan::{Plan, Planned, Terms};
 use crate::source::Source;
 use crate::suggest;
 use crate::tree::Entry;
@@ -43,8 +44,8 @@ pub(crate) struct Checker<'a, 't, 'b> {
     pub(crate) before: Option<&'a Before<'b>>,
     /// The documents of `before`.
     pub(crate) old: &'a BTreeMap<ConfigName, Documents>,
-    /// Of new configs, those of `before` whose place they take.
-    pub(crate) predecessors: &'a BTreeMap<ConfigName, Vec<ConfigName>>,
+    /// Which configs of `before` those of the tree go on from.
+    pub(crate) lineage: Option<&'a Lineage>,
     /// The configs without a mistake, with what the manifest says of them.
     pub(crate) sound: &'a BTreeMap<ConfigName, Arc<Terms>>,
     /// Whether those are all that the tree declares.
@@ -169,38 +170,41 @@ impl<'a> Checker<'a, '_, '_> {
             by: (name, terms),
         };
         let mut held: Vec<Held<'a>> = own.map(itself).collect();
-        let is_same = |own: &Held<'_>, rule: &Rule, by: &Terms| {
-            own.rule.id == rule.id && own.rule.says == rule.says && by.bindings == terms.bindings
+        // Under another name, nothing but the exposed rule knows what it is measured against.
+        let is_same = |own: &Held<'_>, still: &Held<'_>| {
+            let (known_as, terms_then) = still.by;
+            own.rule.id == still.rule.id
+                && own.rule.says == still.rule.says
+                && (known_as, &terms_then.bindings) == (name, &terms.bindings)
         };
         let mut still = self.still(name);
-        still.retain(|old| !held.iter().any(|own| is_same(own, old.rule, old.by.1)));
+        still.retain(|still| !held.iter().any(|own| is_same(own, still)));
         held.append(&mut still);
-        for old in self.predecessors.get(name).into_iter().flatten() {
-            held.append(&mut self.still(old));
-        }
         if self.is_restored(name) {
             held.retain(|held| !held.rule.is_transition());
         }
         held
     }
 
-    /// The exposed manifest's rules that hold for what becomes of an exposed config.
+    /// The exposed manifest's rules that hold for what becomes of exposed configs.
     fn still(&self, name: &ConfigName) -> Vec<Held<'a>> {
-        let exposed = self
-            .before
-            .and_then(|before| before.plan.configs.get_key_value(name));
-        let Some((name, planned)) = exposed else {
-            return Vec::new();
-        };
-        let rules = self
-            .exposed_rules()
-            .filter(|rule| holds_for(rule, &planned.terms));
-        let still = |rule| Held {
-            rule,
-            holds: Holds::Still,
-            by: (name, &planned.terms),
-        };
-        rules.map(still).collect()
+        let mut held = Vec::new();
+        for (name, planned) in self.ancestors(name) {
+            let rules = self
+                .exposed_rules()
+                .filter(|rule| holds_for(rule, &planned.terms));
+            held.extend(rules.map(|rule| Held {
+                rule,
+                holds: Holds::Still,
+                by: (name, &planned.terms),
+            }));
+        }
+        held
+    }
+
+    fn ancestors(&self, name: &ConfigName) -> Vec<(&'a ConfigName, &'a Planned)> {
+        let lineage = self.lineage;
+        lineage.map(|lineage| lineage.ancestors(name)).unwrap_or_default()
     }
 
     /// Whether a config is as it was in an admitted commit that this one goes back to.

@@ -10,7 +10,6 @@ pub(crate) mod cel;
 pub(crate) mod checker;
 pub(crate) mod expression;
 pub(crate) mod finding;
-mod heirs;
 pub(crate) mod question;
 pub(crate) mod reference;
 pub(crate) mod rule;
