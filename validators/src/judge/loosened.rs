@@ -4,6 +4,9 @@
 //! documents are read, which guard the server and not the values; and what a schema file says, of which nobody can tell
 //! whether it admits more (see `widened`).
 
+#[cfg(test)]
+mod keys;
+
 use headwater_wire::ConfigName;
 
 use crate::document::Range;
@@ -43,7 +46,10 @@ impl Kind {
     /// What is said of one, and of more; `{}` is how many.
     pub(super) fn words(self) -> (&'static str, &'static str) {
         match self {
-            Self::Protect => ("how the manifest may change is edited", "{} tables are edited"),
+            Self::Protect => (
+                "a key of `[protect]` is weaker",
+                "{} keys of `[protect]` are weaker",
+            ),
             Self::Unmatched => ("more is served that nobody declared", "{} defaults are wider"),
             Self::Ignore => ("a pattern of `ignore` is new", "{} patterns of `ignore` are new"),
             Self::SecretLevel => (
@@ -149,14 +155,26 @@ pub(super) fn loosened((old, new): (&Plan, &Plan), lineage: &Lineage, tree: &Con
 
 fn defaults(old: &Plan, new: &Plan) -> Vec<Loosened> {
     let mut found = Vec::new();
-    if new.protect != old.protect {
-        found.push(Loosened::whole(Kind::Protect, "[protect]"));
-    }
+    let protected = [
+        (
+            "manifest_changes",
+            old.protect.manifest_changes,
+            new.protect.manifest_changes,
+        ),
+        (
+            "schema_changes",
+            old.protect.schema_changes,
+            new.protect.schema_changes,
+        ),
+    ];
+    let freer = protected.iter().filter(|(_, old, new)| new > old);
+    found.extend(freer.map(|(name, ..)| Loosened::whole(Kind::Protect, name)));
     if openness(new.defaults.unmatched) > openness(old.defaults.unmatched) {
         found.push(Loosened::whole(Kind::Unmatched, "unmatched"));
     }
     let ways = [
         ("dialect", old.defaults.dialect != new.defaults.dialect),
+        ("regex", old.defaults.regex != new.defaults.regex),
         (
             "formats",
             (old.defaults.formats, new.defaults.formats) == (Formats::Assert, Formats::Annotate),

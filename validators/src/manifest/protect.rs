@@ -14,8 +14,8 @@ pub(crate) struct Protect {
     pub(crate) schema_changes: Changes,
 }
 
-/// What a commit may do besides.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// What a commit may do besides, the strictest first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Changes {
     /// Nothing: it changes the manifest and schemas alone.
     Alone,

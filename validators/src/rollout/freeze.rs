@@ -31,12 +31,28 @@ pub enum Freeze {
 impl Freeze {
     /// Whether the weekly ones among them leave no minute of the week, so that nothing would ever be exposed.
     pub(crate) fn fill_the_week(freezes: &[Self]) -> bool {
-        let mut spans: Vec<(u32, u32)> = freezes.iter().flat_map(Self::of_the_week).collect();
-        spans.sort_unstable();
-        let covered = spans.iter().try_fold(0, |covered, (from, until)| {
-            (*from <= covered).then_some(covered.max(*until))
-        });
-        covered.is_some_and(|covered| covered >= WEEK_MINUTES)
+        is_covered(
+            (0, WEEK_MINUTES),
+            freezes.iter().flat_map(Self::of_the_week).collect(),
+        )
+    }
+
+    /// Whether some freezes of its own kind leave no moment of it.
+    pub(super) fn is_kept_by(&self, freezes: &[Self]) -> bool {
+        let weekly: Vec<_> = freezes.iter().flat_map(Self::of_the_week).collect();
+        let mut own = self.of_the_week().into_iter();
+        own.all(|span| is_covered(span, weekly.clone()))
+            && self
+                .once()
+                .is_none_or(|span| is_covered(span, freezes.iter().filter_map(Self::once).collect()))
+    }
+
+    /// From when until when it is, if that is once.
+    fn once(&self) -> Option<(Timestamp, Timestamp)> {
+        match *self {
+            Self::Between { from, until } => Some((from, until)),
+            Self::Weekly { .. } => None,
+        }
     }
 
     /// The minutes it takes from and until, in a week that ends on Sunday; what goes on beyond that is a second span.
@@ -51,6 +67,19 @@ impl Freeze {
             vec![(from_minute, WEEK_MINUTES), (0, until - WEEK_MINUTES)]
         }
     }
+}
+
+/// Whether spans, each from and until, leave nothing of a time between them.
+fn is_covered<T: Ord + Copy>((from, until): (T, T), mut spans: Vec<(T, T)>) -> bool {
+    spans.sort_unstable();
+    let reached = spans.iter().fold(from, |reached, (from, until)| {
+        if *from <= reached {
+            reached.max(*until)
+        } else {
+            reached
+        }
+    });
+    reached >= until
 }
 
 #[cfg(test)]
@@ -69,5 +98,25 @@ mod tests {
         assert!(!Freeze::fill_the_week(std::slice::from_ref(&first)));
         assert!(Freeze::fill_the_week(&[first.clone(), weekly(days(2), days(3))]));
         assert!(!Freeze::fill_the_week(&[first, weekly(days(2), days(3) - 1)]));
+    }
+
+    #[test]
+    fn a_freeze_is_kept_by_longer_ones_and_by_some_that_follow_each_other() {
+        let once = |from: &str, until: &str| Freeze::Between {
+            from: from.parse().unwrap(),
+            until: until.parse().unwrap(),
+        };
+        let christmas = once("2026-12-24T00:00:00Z", "2026-12-27T00:00:00Z");
+        let (first, second) = (
+            once("2026-12-20T00:00:00Z", "2026-12-25T00:00:00Z"),
+            once("2026-12-25T00:00:00Z", "2027-01-01T00:00:00Z"),
+        );
+        assert!(christmas.is_kept_by(&[second.clone(), first.clone()]));
+        assert!(!christmas.is_kept_by(&[first]) && !christmas.is_kept_by(&[second]));
+        let over_sunday = weekly(WEEK_MINUTES - 60, 120);
+        assert!(over_sunday.is_kept_by(&[weekly(WEEK_MINUTES - 90, 180)]));
+        assert!(over_sunday.is_kept_by(&[weekly(0, 60), weekly(WEEK_MINUTES - 60, 60)]));
+        assert!(!over_sunday.is_kept_by(&[weekly(WEEK_MINUTES - 60, 119)]));
+        assert!(!over_sunday.is_kept_by(&[christmas]));
     }
 }

@@ -16,7 +16,10 @@ impl RolloutPolicy {
             && self.on_halt.is_as_quick_as(before.on_halt)
             && self.sample_min >= before.sample_min
             && self.known <= before.known
-            && before.freezes.iter().all(|freeze| self.freezes.contains(freeze))
+            && before
+                .freezes
+                .iter()
+                .all(|freeze| freeze.is_kept_by(&self.freezes))
             && before
                 .signals
                 .iter()

@@ -180,7 +180,8 @@ impl Rule {
             }
             (ours, theirs) => ours == theirs,
         };
-        let reach = self.reach == old.reach || self.reach == Reach::All;
+        let holds_nowhere = old.reach == Reach::All && !old.is_about_all();
+        let reach = self.reach == old.reach || self.reach == Reach::All || holds_nowhere;
         let overriding = ours.overriding == theirs.overriding || ours.overriding == Overriding::Never;
         let on_create = ours.on_create == theirs.on_create || ours.on_create == OnCreate::Check;
         let at = ours.at == theirs.at && ours.when == theirs.when;
