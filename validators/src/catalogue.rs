@@ -18,6 +18,7 @@ mod protect;
 mod rule;
 mod schema;
 mod secret;
+mod signal;
 mod tree;
 mod webhook;
 
@@ -41,6 +42,7 @@ const FAMILIES: &[Family] = &[
     rule::FAMILY,
     schema::FAMILY,
     secret::FAMILY,
+    signal::FAMILY,
     tree::FAMILY,
     webhook::FAMILY,
 ];

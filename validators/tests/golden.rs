@@ -19,7 +19,9 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use headwater_render::Format;
 use headwater_validators::catalogue::{self, Explanation};
+use headwater_validators::document::{ParseOptions, parse};
 use headwater_validators::{
     CommitFacts, ConfigTree, ContentId, Context, Entry, Extent, File, Floor, Inputs, Limits, Outcome,
     Restored, Verdict, allowances, declare, report, validate,
@@ -108,6 +110,44 @@ fn every_finding_code_has_a_case() {
             "`{code}` is reported as {severity:?}, and explained as {explained:?}"
         );
     }
+}
+
+/// What a hint tells to write must be readable where it is written.
+#[test]
+fn whatever_a_hint_shows_of_toml_can_be_read() {
+    let mut shown = BTreeSet::new();
+    for directory in case_directories() {
+        let verdict = Case::load(&directory).verdict();
+        let hints = verdict
+            .findings()
+            .iter()
+            .filter_map(|finding| finding.hint.as_deref());
+        shown.extend(hints.flat_map(toml_in));
+    }
+    for explanation in catalogue::all() {
+        shown.extend(toml_in(explanation.remedy));
+    }
+    assert!(
+        shown.len() > 20,
+        "only {} hints show some: {shown:?}",
+        shown.len()
+    );
+    for text in shown {
+        // What is left to the reader is any value, or more of the same. A list is the value of a key.
+        let filled = text.replace(", …", "").replace('…', "0");
+        let is_read = |text: &str| parse(Format::Toml, text.as_bytes(), &ParseOptions::default()).is_ok();
+        assert!(
+            is_read(&filled) || is_read(&format!("key = {filled}")),
+            "`{text}` cannot be read"
+        );
+    }
+}
+
+/// The parts in back-ticks that are lines of TOML.
+fn toml_in(hint: &str) -> Vec<String> {
+    let is_toml = |text: &&str| text.contains(" = ") || text.starts_with('[') && text.ends_with(']');
+    let parts = hint.split('`').skip(1).step_by(2);
+    parts.filter(is_toml).map(str::to_owned).collect()
 }
 
 /// Codes that no case can show, sorted, each with the reason.

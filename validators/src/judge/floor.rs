@@ -1,7 +1,9 @@
 //! What the server insists on, whatever a manifest says.
 //!
-//! Invariant: every finding here has a code that begins with `floor/`, so that a rejection is known to be outlived
+//! Invariant: every error here has a code that begins with `floor/`, so that a rejection is known to be outlived
 //! once the settings are others.
+
+use std::collections::BTreeSet;
 
 use headwater_wire::{Finding, RepoPath, Severity, Span};
 
@@ -62,8 +64,8 @@ fn webhooks(plan: &Plan, context: &Context<'_>, index: &LineIndex<'_>) -> Vec<Fi
         finding.hint(match suggest::closest(&webhook.name, names.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!(
-                "ask the operator of the server to add `[webhook.{}]`",
-                webhook.name
+                "ask the operator of the server to add `{}`",
+                table("webhook", &webhook.name)
             ),
         })
     };
@@ -127,7 +129,7 @@ fn too_careless(policy: Option<&RolloutPolicy>, floor: &Floor) -> Vec<(String, S
 /// A signal may only ask what the settings know, as a rule may: also where no config names the policy yet.
 fn signals(plan: &Plan, context: &Context<'_>) -> Vec<Finding> {
     let Some(known) = &context.floor.signals else {
-        return Vec::new();
+        return not_checked(plan).into_iter().collect();
     };
     let asked = plan
         .rollouts
@@ -144,17 +146,47 @@ fn signals(plan: &Plan, context: &Context<'_>) -> Vec<Finding> {
              in `{name}`: `{server}`"
         );
         let of_kind = known.iter().filter(|(_, of)| *of == kind);
-        let finding = manifest::whole("floor/signal", message);
-        finding.hint(
-            match suggest::closest(server, of_kind.map(|(name, _)| name.as_str())) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!(
-                    "ask the operator of the server to add `[signal.{server}]` with `kind = \"{kind}\"`"
-                ),
-            },
-        )
+        let near = suggest::closest(server, of_kind.map(|(name, _)| name.as_str()));
+        manifest::whole("floor/signal", message).hint(match (near, known.get(server)) {
+            (_, Some(other)) => format!(
+                "that name is one of kind `{other}`: ask it so, or ask the operator of the server to add one of \
+                 kind `{kind}` under another name"
+            ),
+            (Some(near), None) => format!("did you mean `{near}`?"),
+            (None, None) => format!(
+                "ask the operator of the server to add `{}` with `kind = \"{kind}\"`",
+                table("signal", server)
+            ),
+        })
     };
     unknown.map(finding).collect()
+}
+
+/// Where the settings are not known, what only they can say.
+fn not_checked(plan: &Plan) -> Option<Finding> {
+    let signals = plan.rollouts.values().flat_map(|policy| &policy.signals);
+    let servers: BTreeSet<&str> = signals.map(|signal| signal.source.server()).collect();
+    if servers.is_empty() {
+        return None;
+    }
+    let names: Vec<&str> = servers.into_iter().collect();
+    let message = format!(
+        "whether the server's settings have what signals ask is not known here: {}",
+        suggest::list(&names)
+    );
+    Some(Finding {
+        severity: Severity::Info,
+        ..manifest::whole("signal/not-checked", message)
+    })
+}
+
+/// The head of a table of the settings; a dot in the name would make it a table in a table.
+fn table(kind: &str, name: &str) -> String {
+    if name.contains('.') {
+        format!("[{kind}.\"{name}\"]")
+    } else {
+        format!("[{kind}.{name}]")
+    }
 }
 
 /// Nobody knows how large a fleet is, or how many have a label; one instance is few in any.

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use globset::Glob;
-use headwater_wire::{Finding, Severity};
+use headwater_wire::{Finding, HookName, Severity};
 
 use super::PATH;
 use super::model::Spanned;
@@ -14,6 +14,9 @@ use crate::document::lines::LineIndex;
 use crate::document::{Node, Range, Value};
 use crate::pattern::path_glob;
 use crate::{duration, suggest};
+
+/// Longest time that a manifest may speak of, in ms: a longer one is a slip of the keyboard.
+pub(super) const TIME_MAX_MS: u64 = 366 * 86_400_000;
 
 /// The manifest's lines, and what was found in it so far.
 pub(super) struct Reader<'a> {
@@ -294,7 +297,7 @@ impl<'a> Reader<'a> {
         found.map(|(_, value)| *value)
     }
 
-    /// A length of time such as `10m` or `1h30m`, in milliseconds.
+    /// A length of time such as `10m` or `1h30m`, in milliseconds; none is longer than a year.
     pub(super) fn duration_ms(&mut self, table: &Node, key: &str) -> Option<u64> {
         let text = self.string(table, key)?;
         let parsed = duration::parse_ms(&text.value);
@@ -306,6 +309,11 @@ impl<'a> Reader<'a> {
                 message,
                 "write numbers with units, such as `90s`, `10m` or `1h30m`",
             );
+        }
+        if parsed > Some(TIME_MAX_MS) {
+            let message = format!("`{key}` is longer than a year: `{}`", text.value);
+            let hint = "write a time that somebody will wait for, such as `7d`";
+            self.error(text.range, "manifest/value", message, hint);
         }
         parsed
     }
@@ -325,6 +333,20 @@ impl<'a> Reader<'a> {
             );
         }
         parsed
+    }
+
+    /// A name under which the server's settings may know what is asked.
+    pub(super) fn setting_name(&mut self, table: &Node, key: &str) -> Option<String> {
+        let text = self.string(table, key)?;
+        if text.value.parse::<HookName>().is_err() {
+            let message = format!(
+                "`{key}` is no name that the server's settings can have: `{}`",
+                text.value
+            );
+            let hint = "write lower-case letters, digits, `.`, `_` and `-`";
+            self.error(text.range, "manifest/value", message, hint);
+        }
+        Some(text.value)
     }
 
     pub(super) fn wrong_type(&mut self, node: &Node, what: &str, expected: &str) {

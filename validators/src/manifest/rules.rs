@@ -365,7 +365,7 @@ fn read_expression(
 }
 
 fn read_webhook(reader: &mut Reader<'_>, node: &Node) -> Option<Check> {
-    let name = reader.string(node, "webhook")?.value;
+    let name = reader.setting_name(node, "webhook")?;
     let answers = [("reject", OnError::Reject), ("warn", OnError::Warn)];
     let on_error = reader.choice(node, "on_error", &answers).unwrap_or_default();
     Some(Check::Webhook(WebhookRule { name, on_error }))

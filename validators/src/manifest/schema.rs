@@ -53,7 +53,7 @@ mod tests {
             ("/$defs/rollout/properties/abort", rollout::ABORT_KEYS),
             ("/$defs/rollout/properties/deadlines", rollout::DEADLINES_KEYS),
             ("/$defs/rollout/properties/on_halt/oneOf/1", rollout::ON_HALT_KEYS),
-            ("/$defs/stage", rollout::STAGE_KEYS),
+            ("/$defs/stage", rollout::stage::KEYS),
             ("/$defs/freeze", rollout::freeze::KEYS),
             ("/$defs/signal", rollout::signal::KEYS),
             (

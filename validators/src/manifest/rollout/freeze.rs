@@ -6,11 +6,14 @@
 use headwater_wire::Timestamp;
 
 use super::super::model::Spanned;
-use super::super::reader::Reader;
+use super::super::reader::{Reader, TIME_MAX_MS};
 use crate::document::Node;
 use crate::rollout::{Freeze, WEEK_MINUTES};
 
 pub(in super::super) const KEYS: &[&str] = &["from", "until"];
+
+/// Most freezes of a policy.
+const FREEZES_MAX: usize = 256;
 
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
@@ -24,7 +27,23 @@ enum End {
 
 pub(super) fn read(reader: &mut Reader<'_>, policy: &Node) -> Vec<Freeze> {
     let mut freezes = Vec::new();
-    for table in reader.list(policy, "freeze") {
+    let tables = reader.list(policy, "freeze");
+    if tables.len() > FREEZES_MAX
+        && let Some(list) = policy.get("freeze")
+    {
+        let message = format!(
+            "a rollout has more freezes than {FREEZES_MAX}: `{}`",
+            tables.len()
+        );
+        reader.error(
+            list.range,
+            "manifest/value",
+            message,
+            "remove those that are over",
+        );
+        return freezes;
+    }
+    for table in tables {
         freezes.extend(read_one(reader, table));
     }
     if let Some(list) = policy.get("freeze")
@@ -53,9 +72,17 @@ fn read_one(reader: &mut Reader<'_>, table: &Node) -> Option<Freeze> {
             return None;
         }
     };
-    if freeze.is_none() {
-        let message = "a freeze ends before it begins, or when it begins";
-        reader.error(table.range, "manifest/value", message, "write a later `until`");
+    match &freeze {
+        None => {
+            let message = "a freeze ends before it begins, or when it begins";
+            reader.error(table.range, "manifest/value", message, "write a later `until`");
+        }
+        Some(Freeze::Between { from, until }) if until.0.abs_diff(from.0) > TIME_MAX_MS => {
+            let message = "a freeze is longer than a year";
+            let hint = "write a sooner `until`; to keep what is served, do not merge";
+            reader.error(table.range, "manifest/value", message, hint);
+        }
+        Some(Freeze::Between { .. } | Freeze::Weekly { .. }) => {}
     }
     freeze
 }

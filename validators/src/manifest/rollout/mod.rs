@@ -4,12 +4,13 @@
 
 pub(super) mod freeze;
 pub(super) mod signal;
+pub(super) mod stage;
 
 use std::collections::BTreeMap;
 
 use super::reader::Reader;
 use crate::document::{Node, Range};
-use crate::rollout::{Begins, Budget, Deadlines, Known, OnHalt, Quorum, RolloutKind, RolloutPolicy, Stage};
+use crate::rollout::{Budget, Deadlines, Known, OnHalt, Quorum, RolloutKind, RolloutPolicy};
 
 pub(super) const KEYS: &[&str] = &[
     "kind",
@@ -23,8 +24,6 @@ pub(super) const KEYS: &[&str] = &[
     "freeze",
     "signals",
 ];
-
-pub(super) const STAGE_KEYS: &[&str] = &["labels", "percent", "count", "bake", "approval"];
 
 pub(super) const ABORT_KEYS: &[&str] = &["failed", "unknown_after", "restarts"];
 
@@ -69,7 +68,7 @@ fn read_policy(reader: &mut Reader<'_>, node: &Node, owner: (Range, &str)) -> Op
     if let Some(kind) = kind {
         check_kind(reader, node, kind);
     }
-    let stages = read_stages(reader, node, kind, owner);
+    let stages = stage::read(reader, node, kind, owner);
     let quorum = read_quorum(reader, node);
     let deadlines = read_deadlines(reader, node);
     let budget = read_budget(reader, node);
@@ -78,6 +77,7 @@ fn read_policy(reader: &mut Reader<'_>, node: &Node, owner: (Range, &str)) -> Op
     let known = reader.choice(node, "known", KNOWN);
     let freezes = freeze::read(reader, node);
     let signals = signal::read(reader, node, owner.1);
+    signal::check_time(reader, node, (&signals, &stages), deadlines);
     let kind = kind?;
     Some(RolloutPolicy {
         kind,
@@ -108,88 +108,6 @@ fn check_kind(reader: &mut Reader<'_>, node: &Node, kind: RolloutKind) {
         let message = format!("{kind} rollout has no use for `{key}`");
         let hint = format!("remove it, or write `kind = \"{}\"`", other.as_str());
         reader.error(value.range, "manifest/value", message, hint);
-    }
-}
-
-fn read_stages(
-    reader: &mut Reader<'_>,
-    node: &Node,
-    kind: Option<RolloutKind>,
-    owner: (Range, &str),
-) -> Vec<Stage> {
-    let stages: Vec<Stage> = reader
-        .list(node, "stages")
-        .iter()
-        .map(|stage| read_stage(reader, stage))
-        .collect();
-    match (kind, node.get("stages")) {
-        (Some(RolloutKind::Staged), None) => reader.missing(owner, "stages"),
-        (Some(RolloutKind::Staged), Some(list)) if stages.is_empty() => {
-            reader.error(
-                list.range,
-                "manifest/value",
-                "a staged rollout has no stage",
-                "add one, such as `{ percent = 100 }`",
-            );
-        }
-        (Some(RolloutKind::Immediate), _) => {}
-        _ => check_order(reader, node, &stages),
-    }
-    stages
-}
-
-fn read_stage(reader: &mut Reader<'_>, node: &Node) -> Stage {
-    reader.table(node, "a stage", STAGE_KEYS);
-    let labels = reader.string_map(node, "labels");
-    let stage = Stage {
-        labels: labels
-            .into_iter()
-            .map(|(label, glob)| (label, glob.value))
-            .collect(),
-        percent: reader
-            .integer(node, "percent", 1..=100)
-            .and_then(|percent| percent.value.try_into().ok()),
-        count: reader
-            .integer(node, "count", 1..=i64::from(u32::MAX))
-            .and_then(|count| count.value.try_into().ok()),
-        bake_time_ms: reader.duration_ms(node, "bake"),
-        begins: match reader.boolean(node, "approval") {
-            Some(true) => Begins::WithApproval,
-            Some(false) | None => Begins::ByItself,
-        },
-    };
-    if ["labels", "percent", "count"]
-        .iter()
-        .all(|key| node.get(key).is_none())
-    {
-        reader.error(
-            node.range,
-            "manifest/value",
-            "a stage does not say who is in it",
-            "add `labels`, `percent` or `count`",
-        );
-    }
-    stage
-}
-
-/// Shares only grow: a stage smaller than one before it would take nobody in.
-fn check_order(reader: &mut Reader<'_>, node: &Node, stages: &[Stage]) {
-    let mut reached = 0;
-    for (stage, item) in stages
-        .iter()
-        .zip(node.get("stages").map(Node::items).unwrap_or_default())
-    {
-        let Some(percent) = stage.percent else { continue };
-        if percent < reached {
-            let message = format!("a stage takes less than the stage before it: `{percent}`");
-            reader.error(
-                item.range,
-                "manifest/value",
-                message,
-                format!("write {reached} or more, or reorder the stages"),
-            );
-        }
-        reached = reached.max(percent);
     }
 }
 

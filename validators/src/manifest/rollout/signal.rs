@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::super::reader::Reader;
 use crate::document::{Node, Range};
-use crate::rollout::{Bound, SignalPolicy, SignalSource};
+use crate::rollout::{BAKE_UNSAID_MS, Bound, Deadlines, SignalPolicy, SignalSource, Stage};
 
 pub(in super::super) const KEYS: &[&str] = &[
     "name",
@@ -27,11 +27,22 @@ const INTERVAL_MS: u64 = 30_000;
 /// Shortest time between two questions: who answers has others to answer, too.
 const INTERVAL_MIN_MS: u64 = 5_000;
 const INTERVAL_MAX_MS: u64 = 3_600_000;
+/// Most signals of a policy: each is asked in every stage of every config that has it.
+const SIGNALS_MAX: usize = 32;
 
 pub(super) fn read(reader: &mut Reader<'_>, policy: &Node, owner: &str) -> Vec<SignalPolicy> {
     let mut names = BTreeSet::new();
     let mut signals = Vec::new();
-    for table in reader.list(policy, "signals") {
+    let tables = reader.list(policy, "signals");
+    if tables.len() > SIGNALS_MAX
+        && let Some(list) = policy.get("signals")
+    {
+        let message = format!("{owner} has more signals than {SIGNALS_MAX}: `{}`", tables.len());
+        let hint = "let one query or webhook speak for several";
+        reader.error(list.range, "manifest/value", message, hint);
+        return signals;
+    }
+    for table in tables {
         let Some(signal) = read_one(reader, table) else {
             continue;
         };
@@ -42,6 +53,30 @@ pub(super) fn read(reader: &mut Reader<'_>, policy: &Node, owner: &str) -> Vec<S
         signals.push(signal);
     }
     signals
+}
+
+/// What a signal must say while a stage bakes, it must have the time to say: the bake, and then as long as a stage may
+/// take to run the content.
+pub(super) fn check_time(
+    reader: &mut Reader<'_>,
+    policy: &Node,
+    (signals, stages): (&[SignalPolicy], &[Stage]),
+    deadlines: Deadlines,
+) {
+    let bake_ms = stages.iter().map(Stage::bake_ms).min().unwrap_or(BAKE_UNSAID_MS);
+    let most_ms = bake_ms.saturating_add(deadlines.expose_ms);
+    let late = signals
+        .iter()
+        .find(|signal| signal.interval_ms.saturating_mul(signal.passes_min.into()) > most_ms);
+    if let Some((signal, list)) = late.zip(policy.get("signals")) {
+        let message = format!(
+            "no stage has the time for {} answers of a signal: `{}`",
+            signal.passes_min, signal.name
+        );
+        let hint =
+            "ask for fewer by `passes_min`, more often by `interval`, or let each stage `bake` for longer";
+        reader.error(list.range, "manifest/value", message, hint);
+    }
 }
 
 fn read_one(reader: &mut Reader<'_>, table: &Node) -> Option<SignalPolicy> {
@@ -71,7 +106,7 @@ fn read_source(reader: &mut Reader<'_>, (table, what): (&Node, &str)) -> Option<
     match (table.get("prometheus"), table.get("webhook")) {
         (Some(prometheus), None) => read_prometheus(reader, prometheus),
         (None, Some(_)) => {
-            let server = reader.string(table, "webhook")?.value;
+            let server = reader.setting_name(table, "webhook")?;
             Some(SignalSource::Webhook { server })
         }
         (both, _) => {
@@ -93,7 +128,10 @@ fn read_prometheus(reader: &mut Reader<'_>, table: &Node) -> Option<SignalSource
         return None;
     }
     let owner = (table.range, WHAT);
-    let server = reader.required_string(table, "server", owner);
+    if table.get("server").is_none() {
+        reader.missing(owner, "server");
+    }
+    let server = reader.setting_name(table, "server");
     let query = reader.required_string(table, "query", owner);
     let bound = reader.required_string(table, "pass_if", owner);
     let pass_if = bound.and_then(|text| match text.value.parse::<Bound>() {
@@ -107,7 +145,7 @@ fn read_prometheus(reader: &mut Reader<'_>, table: &Node) -> Option<SignalSource
         }
     });
     Some(SignalSource::Prometheus {
-        server: server?.value,
+        server: server?,
         query: query?.value,
         pass_if: pass_if?,
     })
@@ -127,6 +165,7 @@ fn read_interval(reader: &mut Reader<'_>, table: &Node) -> u64 {
             message,
             "write a time from `5s` to `1h`",
         );
+        return INTERVAL_MS;
     }
     interval_ms
 }
