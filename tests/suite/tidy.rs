@@ -230,8 +230,8 @@ fn every_problem_code_is_documented_once() {
     );
 }
 
-/// The sandbox is compiled for this processor alone, and its lists of system calls name some that another one does not
-/// have. The kernel's header of generic numbers, which is on every machine with a C compiler, has those of aarch64.
+/// The sandbox runs on this processor alone here (`.ci/aarch64` compiles it for another one), and its lists of system
+/// calls name some that the other does not have. The kernel's header of generic numbers, which is on every machine with a C compiler, has those of aarch64.
 #[test]
 fn the_sandbox_names_no_system_call_that_only_one_processor_has() {
     let Ok(header) = std::fs::read_to_string("/usr/include/asm-generic/unistd.h") else {
