@@ -335,10 +335,15 @@ fn a_webhook_is_not_followed_elsewhere() {
 #[test]
 fn a_webhook_that_the_settings_do_not_know_is_asked_nothing() {
     let (origin, server, first) = served();
-    let manifest = format!("{CONFIG}[rule.window]\nwebhook = \"http://169.254.169.254/\"\n");
-    let bad = origin.commit(&[("headwater.toml", Some(&manifest))], "reach inside");
-    assert_eq!(server.until_head(&bad, "rejected")["tip"], first.as_str());
-    assert_eq!(found(&server, &bad), error("floor/webhook"));
+    for (webhook, code) in [
+        ("http://169.254.169.254/", "manifest/value"),
+        ("calender", "floor/webhook"),
+    ] {
+        let manifest = format!("{CONFIG}[rule.window]\nwebhook = \"{webhook}\"\n");
+        let bad = origin.commit(&[("headwater.toml", Some(&manifest))], "reach inside");
+        assert_eq!(server.until_head(&bad, "rejected")["tip"], first.as_str());
+        assert_eq!(found(&server, &bad), error(code), "{webhook}");
+    }
 }
 
 #[test]

@@ -143,8 +143,14 @@ fn a_stage_that_a_person_must_agree_to_waits_for_the_person() {
 
 #[test]
 fn while_nothing_new_may_go_out_what_is_out_can_still_be_taken_back() {
-    let freeze = "on_halt = { roll_back_after = \"1s\" }\n[[rollout.careful.freeze]]\nfrom = 2020-01-01T00:00:00Z\nuntil = 2100-01-01T00:00:00Z";
-    let (origin, _) = origin(&slow_and(freeze));
+    // No freeze is longer than a year.
+    let year = |year: u32| {
+        let next = year + 1;
+        format!("[[rollout.careful.freeze]]\nfrom = {year}-01-01T00:00:00Z\nuntil = {next}-01-01T00:00:00Z\n")
+    };
+    let years: String = (2020..2100).map(year).collect();
+    let freeze = format!("on_halt = {{ roll_back_after = \"1s\" }}\n{years}");
+    let (origin, _) = origin(&slow_and(&freeze));
     let server = quick(&origin).start();
     let mut programs = three();
     until(server.addr(), &mut programs, "the first value", all_run(1));
