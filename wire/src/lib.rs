@@ -44,7 +44,7 @@ pub use report::{
     Running, ValueSource,
 };
 pub use rollback::{
-    ReleaseRequest, RollbackList, RollbackMode, RollbackRequest, RollbackStage, RollbackView,
+    LeftAlone, ReleaseRequest, RollbackList, RollbackMode, RollbackRequest, RollbackStage, RollbackView,
 };
 pub use rollout::{
     RolloutCounts, RolloutList, RolloutOrder, RolloutOrderRequest, RolloutPolicyView, RolloutStageView,

@@ -96,6 +96,8 @@ problem_codes! {
     TipMoved = "tip_moved", 409, "the tip is another one now";
     /// A revision that is counted from somewhere names what a rollback went away from.
     RolledBack = "rolled_back", 409, "a rollback went away from that commit";
+    /// What some configs have at the commit was never released to everybody here.
+    NotReleased = "not_released", 409, "that content was never released to everybody";
     /// What is to be taken back was changed again since, or cannot be separated from other content.
     RevertConflict = "revert_conflict", 409, "it cannot be taken back alone";
     /// The branch has that content already.

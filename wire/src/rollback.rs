@@ -133,12 +133,24 @@ pub struct RollbackView {
     /// Configs that are held at its content although the tip has another.
     #[serde(default)]
     pub holds: Vec<ConfigName>,
+    /// Configs that it did not touch, since a rollout carries what they have there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_alone: Vec<LeftAlone>,
     /// Why Git does not have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
     /// What to do about that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+}
+
+/// A config that a rollback did not touch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftAlone {
+    /// The config.
+    pub config: ConfigName,
+    /// The rollout that has its content in hand.
+    pub rollout: String,
 }
 
 /// `GET /v1/repos/{repo}/rollbacks`: newest first.

@@ -92,6 +92,7 @@ messages! {
     "proposal_view_with_plan": ProposalView,
     "rollback_list": RollbackList,
     "rollback_list_as_of": RollbackList,
+    "rollback_list_left_alone": RollbackList,
     "rollout_list": RolloutList,
     "repo_view": RepoView,
     "report_answer": ReportAnswer,

@@ -173,6 +173,7 @@ fn rollout(fleet: &Fleet, content: usize, at: Uptime) -> Rollout {
     let mut stable = Target {
         version: version(0),
         source: None,
+        horizon: None,
         content: facts(0).content,
         generation: Generation(1),
         past: Vec::new(),

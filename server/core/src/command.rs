@@ -213,6 +213,9 @@ pub enum Refusal {
     /// There is no such rollback, or it is settled and holds nothing back.
     #[error("nothing is held back by `{0}`")]
     NotHeld(String),
+    /// What these configs have at the commit was never released to everybody here, so going back may not do it either.
+    #[error("what {} there was never released to everybody here", has(.0))]
+    NotReleased(Vec<ConfigName>),
     /// There is no such rollout.
     #[error("there is no rollout `{0}`")]
     NoSuchRollout(String),
@@ -222,4 +225,13 @@ pub enum Refusal {
     /// The rollout has moved on since the step was planned.
     #[error("the rollout has moved on")]
     MovedOn,
+}
+
+/// Which configs have it, in words.
+fn has(configs: &[ConfigName]) -> String {
+    let names: Vec<String> = configs.iter().map(|config| format!("`{config}`")).collect();
+    match names.as_slice() {
+        [one] => format!("{one} has"),
+        all => format!("{} have", all.join(", ")),
+    }
 }

@@ -44,6 +44,9 @@ pub struct RepoState {
     /// What is stable of every config: what its instances should hold where no rollout says otherwise.
     #[serde(default)]
     pub targets: BTreeMap<ConfigName, Target>,
+    /// What was stable of configs that are no longer declared.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub departed: BTreeMap<ConfigName, Target>,
     /// What happens to those configs that do not just follow the tip.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub courses: BTreeMap<ConfigName, Course>,
@@ -89,6 +92,9 @@ pub struct Target {
     /// Admitted commit that it is handed out of, where that is not the tip.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<CommitId>,
+    /// The oldest version that is remembered, where it is neither this one nor the last of those before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub horizon: Option<CommitId>,
 }
 
 impl Target {
@@ -202,7 +208,7 @@ impl RepoState {
             }
             Command::Accept { head, reason, at } => self.accept(head, reason, at),
             Command::RaiseGeneration { config, above } => Ok(self.raise(config, above)),
-            Command::RollBack(decision) => Ok(self.roll_back(*decision)),
+            Command::RollBack(decision) => self.roll_back(*decision),
             Command::Settle { id, state } => {
                 self.settle(&id, state);
                 Ok(Vec::new())
@@ -301,7 +307,7 @@ impl RepoState {
             if self.withheld.contains_key(&config) {
                 continue;
             }
-            let old = before.remove(&config);
+            let old = before.remove(&config).or_else(|| self.come_back(&config));
             if let Some(old) = old.as_ref().filter(|old| self.adopts(old, &facts)) {
                 let (from, to) = (old.version.clone(), facts.version);
                 self.stand_ins.add(from.clone(), to.clone());
@@ -309,6 +315,7 @@ impl RepoState {
                     version: to.clone(),
                     content: facts.content,
                     source: None,
+                    horizon: Some(old.horizon().clone()),
                     ..old.clone()
                 };
                 self.adopt(&config, adopted);
@@ -324,8 +331,8 @@ impl RepoState {
             };
             self.arrive(&config, (old, found), generation, &mut effects);
         }
-        for config in before.into_keys() {
-            self.forget_course(&config, at);
+        for (config, old) in before {
+            self.leave(&config, old, at);
             effects.push(Effect::TargetRemoved(config));
         }
         if self.tip.as_ref() != Some(&commit) {
@@ -415,6 +422,7 @@ pub(crate) fn next_target(old: Option<Target>, facts: ConfigFacts, generation: G
             past: Vec::new(),
             undoes: None,
             source: None,
+            horizon: None,
         };
     };
     if old.version == facts.version {
@@ -426,6 +434,7 @@ pub(crate) fn next_target(old: Option<Target>, facts: ConfigFacts, generation: G
     }
     let mut past = old.past;
     past.insert(0, (old.version, old.content.inputs));
+    let horizon = old.horizon.filter(|_| past.len() <= PAST_VERSIONS_MAX);
     past.truncate(PAST_VERSIONS_MAX);
     Target {
         version: facts.version,
@@ -434,5 +443,6 @@ pub(crate) fn next_target(old: Option<Target>, facts: ConfigFacts, generation: G
         past,
         undoes: None,
         source: None,
+        horizon,
     }
 }

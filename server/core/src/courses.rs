@@ -278,13 +278,13 @@ impl RepoState {
         Some(effects)
     }
 
-    /// The config is no longer declared: nothing of it moves any more.
-    pub(crate) fn forget_course(&mut self, config: &ConfigName, at: Timestamp) {
-        let Some(mut course) = self.courses.remove(config) else {
-            return;
-        };
-        if let Some(mut rollout) = course.rollout.take() {
+    /// The config is no longer declared: nothing of it moves any more. What was stable is remembered.
+    pub(crate) fn leave(&mut self, config: &ConfigName, mut stable: Target, at: Timestamp) {
+        let rollout = self.courses.remove(config).and_then(|course| course.rollout);
+        if let Some(mut rollout) = rollout {
+            self.generation = self.generation.next();
             rollout.apply(Step::Supersede, self.generation);
+            stable.generation = rollout.baseline_generation;
             let cause = Cause {
                 at,
                 by: None,
@@ -293,6 +293,7 @@ impl RepoState {
             rollout.timeline.add(happening("supersede", None, &cause));
             self.remember(rollout);
         }
+        self.depart(config, stable);
     }
 
     /// Nobody knows what was decided since the copy was taken that the store is: what moved goes back, under numbers that

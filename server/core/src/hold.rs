@@ -209,7 +209,8 @@ impl RepoState {
             let held = self.withheld.remove(&config);
             let policy = held.as_ref().and_then(|held| held.policy.clone());
             let at_tip = held.and_then(|held| held.tip).zip(tip.clone());
-            match (self.targets.remove(&config), at_tip) {
+            let old = self.targets.remove(&config).or_else(|| self.come_back(&config));
+            match (old, at_tip) {
                 (old, Some((facts, source))) => {
                     let found = Found {
                         facts,
@@ -220,8 +221,8 @@ impl RepoState {
                     };
                     self.arrive(&config, (old, found), generation, &mut effects);
                 }
-                (Some(_), None) => {
-                    self.forget_course(&config, at);
+                (Some(old), None) => {
+                    self.leave(&config, old, at);
                     effects.push(Effect::TargetRemoved(config));
                 }
                 (None, None) => {}

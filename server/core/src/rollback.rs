@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use headwater_wire::{CommitId, ConfigName, RepoPath, RollbackMode, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::command::Effect;
+use crate::command::{Effect, Refusal};
 use crate::content::is_same;
 use crate::control::{ConfigFacts, RepoState, Target};
 use crate::taken_back::TakenBack;
@@ -58,6 +58,9 @@ pub struct Rollback {
     pub commit: CommitId,
     /// How far it came.
     pub state: RollbackState,
+    /// Configs that it did not touch, since a rollout of this name carries what they have there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_alone: BTreeMap<ConfigName, String>,
 }
 
 /// As of when the branch was known.
@@ -182,6 +185,9 @@ pub struct Decision {
     pub facts: BTreeMap<ConfigName, ConfigFacts>,
     /// The configs it is about: see [`RepoState::touched`].
     pub touched: BTreeSet<ConfigName>,
+    /// Those that may have what is there although it is not known that everybody had it: it is moved at once anyhow, or
+    /// is older than what is remembered.
+    pub at_once: BTreeSet<ConfigName>,
     /// What of them is taken back: by this rollback, and by those before it that it does not contradict.
     pub taken_back: BTreeMap<ConfigName, Vec<TakenBack>>,
 }
@@ -258,18 +264,23 @@ impl RepoState {
         touched.cloned().collect()
     }
 
-    /// Turns the configs that a rollback is about to what its commit has, and holds back what they had.
-    pub(crate) fn roll_back(&mut self, decision: Decision) -> Vec<Effect> {
+    /// Turns the configs that a rollback is about to what its commit has, and holds back what they had. What everybody
+    /// never had, nobody gets by it.
+    pub(crate) fn roll_back(&mut self, decision: Decision) -> Result<Vec<Effect>, Refusal> {
         let Decision {
-            rollback,
+            mut rollback,
             facts,
             touched,
+            at_once,
             mut taken_back,
         } = decision;
         if self.rollback(&rollback.id).is_some() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
+        let (touched, left_alone) = self.ways(touched, &facts, &at_once)?;
+        rollback.left_alone = left_alone;
         let generation = self.generation.next();
+        self.name_sources();
         let before: BTreeSet<String> = self.withheld.values().map(|held| held.id.clone()).collect();
         let mut effects = Vec::new();
         for config in &touched {
@@ -277,7 +288,7 @@ impl RepoState {
             let taken_back = taken_back.remove(config).unwrap_or_default();
             self.withhold(config, (new, taken_back), &rollback);
             self.give_way(config, new, (generation, rollback.at, &rollback.reason));
-            let old = self.targets.remove(config);
+            let old = self.targets.remove(config).or_else(|| self.come_back(config));
             let undone = old.as_ref().map(|target| target.version.clone());
             match (old, new) {
                 (Some(old), Some(new)) if old.content.is_same(&new.content) => {
@@ -289,7 +300,10 @@ impl RepoState {
                         target.undoes = undone;
                     }
                 }
-                (Some(_), None) => effects.push(Effect::TargetRemoved(config.clone())),
+                (Some(old), None) => {
+                    self.depart(config, old);
+                    effects.push(Effect::TargetRemoved(config.clone()));
+                }
                 (None, None) => {}
             }
         }
@@ -312,7 +326,7 @@ impl RepoState {
             let state = self.state_of_tip();
             effects.extend(self.set_head(head, state));
         }
-        effects
+        Ok(effects)
     }
 
     /// Ends those of `ids` that are still open.

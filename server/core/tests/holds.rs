@@ -160,6 +160,7 @@ fn rollback(id: usize, base: CommitId, one: Option<usize>) -> Rollback {
         commit: exposed.clone(),
         exposed,
         state: RollbackState::Effective,
+        left_alone: BTreeMap::new(),
     }
 }
 
@@ -213,6 +214,7 @@ impl World {
         Some(Command::RollBack(Box::new(Decision {
             rollback,
             facts,
+            at_once: touched.clone(),
             touched,
             taken_back: BTreeMap::new(),
         })))

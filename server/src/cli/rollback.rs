@@ -3,7 +3,7 @@
 use clap::{ArgGroup, Args};
 use headwater_client::RepoApi;
 use headwater_wire::{
-    CommitId, ConfigName, RollbackMode, RollbackRequest, RollbackStage, RollbackView, Timestamp,
+    CommitId, ConfigName, LeftAlone, RollbackMode, RollbackRequest, RollbackStage, RollbackView, Timestamp,
 };
 
 use super::failure::{Exit, Failure};
@@ -143,6 +143,12 @@ fn tell(view: &RollbackView, now: Timestamp, out: &mut Out<'_>) -> std::io::Resu
         if let Some(text) = text {
             out.line(format!("  {name}   {}", clean(text)))?;
         }
+    }
+    for LeftAlone { config, rollout } in &view.left_alone {
+        let rollout = clean(rollout);
+        out.line(format!(
+            "  leaves {config} to rollout {rollout}, which carries what it has there"
+        ))?;
     }
     if !view.holds.is_empty() {
         let names: Vec<&str> = view.holds.iter().map(ConfigName::as_str).collect();

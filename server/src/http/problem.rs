@@ -288,6 +288,16 @@ impl From<AcceptError> for Answer {
             ) => Problem::new(ProblemCode::NothingHeld, detail)
                 .hint("GET /v1/repos/{repo}/holds lists what waits for a person")
                 .into(),
+            AcceptError::Refused(Refusal::NotReleased(configs)) => {
+                let names = configs.iter().map(ToString::to_string).collect();
+                Problem::new(ProblemCode::NotReleased, detail)
+                    .hint(
+                        "bring it back by a commit of your own, so that its policy releases it; other configs can go back \
+                         alone",
+                    )
+                    .paths(names)
+                    .into()
+            }
             AcceptError::Refused(Refusal::HeadMoved { actual }) => {
                 Problem::new(ProblemCode::HeadMoved, detail)
                     .hint(format!("look at {actual}, then accept that head"))

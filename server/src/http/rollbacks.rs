@@ -9,7 +9,8 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use headwater_core::{RepoState, Rollback, RollbackState, Undone};
 use headwater_wire::{
-    Problem, ProblemCode, ReleaseRequest, RollbackList, RollbackRequest, RollbackStage, RollbackView,
+    LeftAlone, Problem, ProblemCode, ReleaseRequest, RollbackList, RollbackRequest, RollbackStage,
+    RollbackView,
 };
 use http::StatusCode;
 use tokio::sync::oneshot;
@@ -138,6 +139,10 @@ fn view(state: &RepoState, rollback: &Rollback) -> RollbackView {
         Undone::Revert { commit, .. } => (None, None, Some(commit.clone())),
     };
     let held = state.withheld.iter().filter(|(_, held)| held.id == rollback.id);
+    let left_alone = rollback.left_alone.iter().map(|(config, rollout)| LeftAlone {
+        config: config.clone(),
+        rollout: rollout.clone(),
+    });
     let (mut why, mut hint) = views::git_pending(rollback).unzip();
     let mut url = None;
     let reached = match &rollback.state {
@@ -174,6 +179,7 @@ fn view(state: &RepoState, rollback: &Rollback) -> RollbackView {
         at: rollback.at,
         url,
         holds: held.map(|(config, _)| config.clone()).collect(),
+        left_alone: left_alone.collect(),
         why,
         hint,
     }

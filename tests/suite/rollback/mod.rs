@@ -7,6 +7,7 @@ mod hanging;
 mod holds;
 mod killed;
 mod refused;
+mod released;
 
 use std::path::PathBuf;
 

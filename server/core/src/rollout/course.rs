@@ -266,11 +266,7 @@ impl Course {
     }
 
     fn begin(&mut self, config: &ConfigName, stable: &Target, mut offer: Offer) {
-        let was_stable = stable
-            .past
-            .iter()
-            .any(|(_, inputs)| *inputs == offer.facts.content.inputs);
-        if was_stable && offer.policy.known == Known::AtOnce {
+        if stable.had(&offer.facts.content) && offer.policy.known == Known::AtOnce {
             offer.policy = offer.policy.at_once();
         }
         let new = Rollout::new(config.clone(), offer, stable);

@@ -83,6 +83,7 @@ pub(crate) fn stable(content: u64) -> Target {
         past: Vec::new(),
         undoes: None,
         source: None,
+        horizon: None,
     }
 }
 

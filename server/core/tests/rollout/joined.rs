@@ -7,8 +7,8 @@ use headwater_core::rollout::{
     Why,
 };
 use headwater_core::{
-    Arrival, Command, ConfigFacts, Decision, Due, Effect, Held, Ordered, Refusal, Relation, RepoState,
-    Rollback, RollbackState, Sight, Undone, Uptime,
+    Arrival, Command, ConfigFacts, Content, Decision, Due, Effect, Held, Ordered, Refusal, Relation,
+    RepoState, Rollback, RollbackState, Sight, Undone, Uptime,
 };
 use headwater_wire::{CommitId, ConfigName, Generation, HeadState, InstanceId, RollbackMode, Timestamp};
 use proptest::prelude::*;
@@ -102,6 +102,15 @@ impl Repo {
     }
 
     fn roll_back(&mut self, content: u64) {
+        self.try_to_roll_back(content, BTreeSet::new()).unwrap();
+    }
+
+    /// A person goes back to this content of the first config.
+    fn try_to_roll_back(
+        &mut self,
+        content: u64,
+        at_once: BTreeSet<ConfigName>,
+    ) -> Result<Vec<Effect>, Refusal> {
         let facts = BTreeMap::from([(
             name(0),
             ConfigFacts {
@@ -120,9 +129,10 @@ impl Repo {
             rollback,
             facts,
             touched,
+            at_once,
             taken_back: BTreeMap::new(),
         };
-        self.state.apply(Command::RollBack(Box::new(decision))).unwrap();
+        self.state.apply(Command::RollBack(Box::new(decision)))
     }
 
     fn id(&self) -> String {
@@ -169,6 +179,7 @@ fn rollback(undone: Undone, base: &CommitId, exposed: &CommitId) -> Rollback {
         parent: base.clone(),
         commit: exposed.clone(),
         state: RollbackState::Effective,
+        left_alone: BTreeMap::new(),
     }
 }
 
@@ -486,13 +497,93 @@ fn a_person_who_goes_further_back_has_everybody_turned_there_at_once() {
     let mut repo = Repo::moving();
     let id = repo.id();
     repo.step(half());
-    repo.roll_back(9);
+    // It is older than what is remembered.
+    repo.try_to_roll_back(9, [name(0)].into()).unwrap();
     assert_eq!(repo.state.rollout(&id).unwrap().state, State::Superseded);
     for who in [None, Some(0), Some(1)] {
         assert_eq!(repo.told(who).content, content_of(9));
     }
     let bad = &repo.state.withheld[&name(0)].bad;
     assert!(bad.contains(&Some(content_of(1))) && bad.contains(&Some(content_of(2))));
+}
+
+#[test]
+fn a_rollback_gives_nobody_what_no_rollout_released() {
+    let mut repo = Repo::moving();
+    repo.step(half());
+    repo.admit(&[3], &in_two());
+    let before = repo.state.clone();
+    // Canaries alone have one, one waits behind it, and one was skipped.
+    for content in [2, 9] {
+        let refused = repo.try_to_roll_back(content, BTreeSet::new());
+        assert_eq!(refused, Err(Refusal::NotReleased(vec![name(0)])));
+        assert_eq!(repo.state, before, "nothing has happened");
+    }
+}
+
+#[test]
+fn what_a_rollout_carries_already_is_left_alone_by_a_rollback() {
+    let mut repo = Repo::moving();
+    let moving = repo.id();
+    let told = [None, Some(0), Some(1)].map(|who| repo.told(who));
+    repo.roll_back(2);
+    assert_eq!(repo.id(), moving);
+    assert_eq!([None, Some(0), Some(1)].map(|who| repo.told(who)), told);
+    assert!(repo.state.withheld.is_empty());
+    let left_alone = |repo: &Repo| repo.state.rollbacks.last().unwrap().left_alone.clone();
+    assert_eq!(left_alone(&repo), [(name(0), moving.clone())].into());
+    // What waits behind it has a rollout of its own, and what was left stays so.
+    repo.step(half());
+    repo.admit(&[3], &in_two());
+    let queued = repo.state.courses[&name(0)].queued.clone().unwrap();
+    repo.roll_back(3);
+    assert_eq!(left_alone(&repo), [(name(0), queued.id.clone())].into());
+    assert_eq!(repo.state.courses[&name(0)].queued, Some(queued.clone()));
+    let reason = "bad".to_owned();
+    repo.order(
+        &moving,
+        Order::Abort {
+            reason: reason.clone(),
+        },
+    )
+    .unwrap();
+    repo.step(Step::Settle);
+    repo.order(&queued.id, Order::Abort { reason }).unwrap();
+    repo.commits += 1;
+    repo.roll_back(3);
+    assert_eq!(left_alone(&repo), [(name(0), queued.id)].into());
+    assert_eq!(repo.told(None), facts(1));
+}
+
+#[test]
+fn what_was_stable_once_is_everybodys_at_once_again() {
+    let mut repo = Repo::moving();
+    for step in [all(), Step::Bake, Step::Advance, all(), Step::Bake, Step::Advance] {
+        repo.step(step);
+    }
+    assert_eq!(repo.told(None), facts(2));
+    repo.roll_back(1);
+    assert_eq!(repo.told(None).content, content_of(1));
+}
+
+#[test]
+fn a_config_that_is_taken_away_and_brought_back_goes_by_its_policy() {
+    let mut repo = Repo::default();
+    repo.admit(&[1, 1], &in_two());
+    repo.admit(&[1], &in_two());
+    assert!(!repo.state.targets.contains_key(&name(1)));
+    let kept = serde_json::to_string(&repo.state).unwrap();
+    let mut same: RepoState = serde_json::from_str(&kept).unwrap();
+    std::mem::swap(&mut same, &mut repo.state);
+    repo.admit(&[1, 2], &in_two());
+    assert_eq!(repo.state.moving().count(), 1);
+    let stable = &repo.state.targets[&name(1)];
+    assert_eq!(stable.content, content_of(1));
+    assert_eq!(stable.source, Some(commit(1)), "the tip has another one");
+    std::mem::swap(&mut same, &mut repo.state);
+    repo.admit(&[1, 1], &in_two());
+    assert_eq!(repo.state.moving().count(), 0, "it is what it was");
+    assert!(repo.state.departed.is_empty());
 }
 
 #[test]
@@ -641,6 +732,7 @@ fn time_passes_only_while_a_process_counts_it() {
 #[derive(Debug, Clone, Copy)]
 enum Happens {
     Admit([u64; 2], usize),
+    Undeclare(u64, usize),
     Step(usize, usize),
     Order(usize, usize),
     RollBack(u64),
@@ -654,6 +746,7 @@ fn happens() -> impl Strategy<Value = Happens> {
     let contents = [1..5_u64, 1..5_u64];
     prop_oneof![
         6 => (contents, 0..4_usize).prop_map(|(contents, policy)| Happens::Admit(contents, policy)),
+        1 => (1..5_u64, 0..4_usize).prop_map(|(content, policy)| Happens::Undeclare(content, policy)),
         20 => (0..2_usize, 0..14_usize).prop_map(|(config, step)| Happens::Step(config, step)),
         4 => (0..2_usize, 0..4_usize).prop_map(|(config, order)| Happens::Order(config, order)),
         1 => (1..5_u64).prop_map(Happens::RollBack),
@@ -710,6 +803,10 @@ impl Repo {
                 self.admit(&contents, &some_policy(policy));
                 return;
             }
+            Happens::Undeclare(content, policy) => {
+                self.admit(&[content], &some_policy(policy));
+                return;
+            }
             Happens::Step(config, step) => {
                 let Some(rollout) = moving(self, config) else {
                     return;
@@ -739,7 +836,7 @@ impl Repo {
             Happens::RollBack(content) => {
                 if self.commits > 0 {
                     self.commits += 1;
-                    self.roll_back(content);
+                    self.try_to_roll_back(content, BTreeSet::new()).ok();
                 }
                 return;
             }
@@ -783,9 +880,19 @@ proptest! {
         let mut repo = Repo::default();
         let labels = BTreeMap::new();
         let mut told: BTreeMap<(usize, Option<usize>), (Generation, ConfigFacts)> = BTreeMap::new();
+        let mut released = [const { Vec::new() }; 2];
         for happens in story {
             let before = repo.state.generation;
+            let is_new = [0, 1].map(|number| repo.state.stable(&name(number)).is_none());
             repo.happen(happens);
+            for (number, released) in released.iter_mut().enumerate() {
+                release(&repo.state, &name(number), (happens, number), released);
+                let Some(stable) = repo.state.targets.get(&name(number)) else { continue };
+                if is_new[number] {
+                    released.push(stable.content.clone());
+                }
+                prop_assert!(released.contains(&stable.content), "everybody has what nobody released: {happens:?}");
+            }
             prop_assert!(repo.state.generation >= before);
             for number in 0..2 {
                 for who in [None, Some(0), Some(1), Some(2)] {
@@ -807,6 +914,31 @@ proptest! {
             let kept: RepoState = serde_json::from_str(&json).unwrap();
             prop_assert_eq!(&kept, &repo.state, "what is kept is what is known");
         }
+    }
+}
+
+/// Notes what everybody may have from now on: what a rollout brought to its end, and what a commit moves at once.
+fn release(
+    state: &RepoState,
+    config: &ConfigName,
+    (happens, number): (Happens, usize),
+    released: &mut Vec<Content>,
+) {
+    let done = state.ended.iter().filter(|rollout| rollout.config == *config);
+    let done = done.filter(|rollout| rollout.state == State::Done);
+    released.extend(done.map(|rollout| rollout.target.content.clone()));
+    match happens {
+        Happens::Admit(contents, 0) => released.push(content_of(contents[number])),
+        Happens::Undeclare(content, 0) if number == 0 => released.push(content_of(content)),
+        Happens::Admit(..)
+        | Happens::Undeclare(..)
+        | Happens::Step(..)
+        | Happens::Order(..)
+        | Happens::RollBack(_)
+        | Happens::Release(_)
+        | Happens::Raise(_)
+        | Happens::Hold
+        | Happens::Restored => {}
     }
 }
 

@@ -1,4 +1,4 @@
-use headwater_wire::{RollbackStage, RollbackView};
+use headwater_wire::{LeftAlone, RollbackStage, RollbackView};
 
 use super::*;
 
@@ -34,6 +34,7 @@ fn rollback(state: RollbackStage) -> RollbackView {
         at: ago(0),
         url: None,
         holds: Vec::new(),
+        left_alone: Vec::new(),
         why: None,
         hint: None,
     }
@@ -72,6 +73,25 @@ fn where_the_branch_could_not_be_looked_at_it_is_said_as_of_when_it_is_known() {
       to     bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb  Enlarge the pool
       as of  25 s ago, newer commits are not known: no answer within 3 s
       git    not there yet
+    ");
+}
+
+#[test]
+fn what_a_rollout_carries_is_said_to_be_left_to_it() {
+    let leaving = RollbackView {
+        left_alone: vec![LeftAlone {
+            config: "payments/prod".parse().unwrap(),
+            rollout: "r-57".to_owned(),
+        }],
+        ..rollback(RollbackStage::Pushed)
+    };
+    insta::assert_snapshot!(headwater(&answered(&leaving), &BACK), @"
+    exit 0
+    rollback 19ab3f2c8e0-5d1f0c2a  in effect as cccccccccc
+      to     bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb  Enlarge the pool
+      as of  just now
+      git    on the branch as cccccccccc
+      leaves payments/prod to rollout r-57, which carries what it has there
     ");
 }
 

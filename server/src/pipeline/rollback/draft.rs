@@ -126,7 +126,10 @@ impl Pipeline {
     }
 
     /// What decides every config of a commit.
-    async fn digests(&self, commit: &CommitId) -> Result<BTreeMap<ConfigName, Digest>, RollbackError> {
+    pub(super) async fn digests(
+        &self,
+        commit: &CommitId,
+    ) -> Result<BTreeMap<ConfigName, Digest>, RollbackError> {
         let declared = self.repo.declared(commit).await?;
         let declared = declared.iter().flat_map(|declared| declared.iter());
         Ok(declared

@@ -6,12 +6,13 @@
 
 pub(super) mod branch;
 pub(super) mod draft;
+mod released;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use headwater_core::{
-    Command, Decision, Refusal, RepoState, Rollback, RollbackState, Sight, TakenBack, Undone,
+    Command, ConfigFacts, Decision, Refusal, RepoState, Rollback, RollbackState, Sight, TakenBack, Undone,
 };
 use headwater_wire::{CommitId, ConfigName, Finding, HeadState, RollbackMode};
 use tracing::info;
@@ -123,9 +124,8 @@ impl Pipeline {
         rollback.exposed = written.commit.clone();
         rollback.commit = written.commit.clone();
         let judged = self.judge_draft(&rollback, &written.commit).await?;
-        let decision = self.weigh(&state, rollback.clone(), judged).await?;
-        self.keep(&written.commit).await?;
-        self.decide_rollback(state, decision).await?;
+        let decision = self.weigh(&state, rollback, judged).await?;
+        let rollback = self.decide_rollback(state, decision).await?;
         self.pusher.wake();
         Ok(rollback)
     }
@@ -208,13 +208,32 @@ impl Pipeline {
             .await
             .map_err(RepoError::from)??;
         let facts = found.configs;
-        let touched = state.touched(&rollback.undone, &facts);
+        let touched = self.touched(state, &rollback, &facts).await?;
         Ok(Decision {
+            at_once: self
+                .may_be_at_once(state, &rollback, (&touched, &facts), &judged)
+                .await?,
             taken_back: self.taken_back(state, &touched, &judged),
             rollback,
             facts,
             touched,
         })
+    }
+
+    /// The configs that the rollback is about. What a rejected head has besides goes by its own way when it is mended.
+    async fn touched(
+        &self,
+        state: &RepoState,
+        rollback: &Rollback,
+        facts: &BTreeMap<ConfigName, ConfigFacts>,
+    ) -> Result<BTreeSet<ConfigName>, RollbackError> {
+        let mut touched = state.touched(&rollback.undone, facts);
+        if rollback.undone.is_everything() || state.tip.as_ref() == Some(&rollback.base) {
+            return Ok(touched);
+        }
+        let at_base = self.digests(&rollback.base).await?;
+        touched.retain(|config| at_base.get(config) != facts.get(config).map(|facts| &facts.content.inputs));
+        Ok(touched)
     }
 
     /// The values by which a later commit is known that still has what is gone away from: of what instances hold, and
@@ -246,15 +265,21 @@ impl Pipeline {
             .collect()
     }
 
-    async fn decide_rollback(&self, mut state: RepoState, decision: Decision) -> Result<(), RollbackError> {
-        let rollback = decision.rollback.clone();
+    async fn decide_rollback(
+        &self,
+        mut state: RepoState,
+        decision: Decision,
+    ) -> Result<Rollback, RollbackError> {
+        let asked = decision.rollback.clone();
         let effects = state.apply(Command::RollBack(Box::new(decision)))?;
+        let rollback = state.rollback(&asked.id).cloned().unwrap_or(asked);
+        self.keep(&rollback.exposed).await?;
         self.keep_and_show(state).await?;
         info!(
             rollback = rollback.id, commit.id = %rollback.exposed, effects = effects.len(), reason = rollback.reason,
             "rolled back: instances are turned to {}", rollback.exposed.short()
         );
-        Ok(())
+        Ok(rollback)
     }
 
     /// Keeps a state whose targets changed without a new tip, then shows it.
@@ -337,5 +362,6 @@ fn begin(wish: Wish, base: &CommitId) -> Rollback {
         parent: base.clone(),
         commit: base.clone(),
         state: RollbackState::Effective,
+        left_alone: BTreeMap::new(),
     }
 }
