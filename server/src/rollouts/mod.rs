@@ -158,11 +158,7 @@ impl Repo {
         let mut due = Vec::new();
         for rollout in moving {
             let rollout = self.rollouts.with_signals(rollout);
-            let tally = {
-                let fleet = self.fleet.read().unwrap_or_else(PoisonError::into_inner);
-                let roll_call = roll_call(moment.uptime, fleet.heartbeat().live_ms());
-                tally(&rollout, fleet.members(&rollout.config, moment.uptime), roll_call)
-            };
+            let tally = self.tally(&rollout, moment.uptime);
             due.extend(plan(&rollout, &tally, now).map(|step| Due {
                 config: rollout.config.clone(),
                 id: rollout.id.clone(),
@@ -174,6 +170,17 @@ impl Repo {
         }
         self.rollouts.show(counts);
         due
+    }
+
+    /// How the members of a rollout stand.
+    fn tally(&self, rollout: &Rollout, uptime: Uptime) -> Tally {
+        let fleet = self.fleet.read().unwrap_or_else(PoisonError::into_inner);
+        let roll_call = roll_call(uptime, fleet.heartbeat().live_ms());
+        tally(
+            rollout,
+            fleet.members_and_gone(&rollout.config, uptime),
+            roll_call,
+        )
     }
 }
 

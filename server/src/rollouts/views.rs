@@ -8,11 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use headwater_core::rollout::{Rollout, State, immediate, immediate_id, tally};
+use headwater_core::rollout::{Rollout, State, immediate, immediate_id};
 use headwater_core::{Target, Uptime};
 use headwater_wire::{CommitId, ConfigName, RolloutList, RolloutState, RolloutView, Timestamp};
 
-use super::roll_call;
 use crate::clock;
 use crate::publish::Published;
 use crate::repo::{Repo, RepoError};
@@ -157,11 +156,7 @@ impl<'a> Moment<'a> {
         let state = &self.published.state;
         let since = state.passed_until.map_or(0, |until| self.uptime.ms_since(until));
         rollout.pass(since);
-        let tally = {
-            let fleet = self.repo.fleet.read().unwrap_or_else(PoisonError::into_inner);
-            let roll_call = roll_call(self.uptime, fleet.heartbeat().live_ms());
-            tally(&rollout, fleet.members(&rollout.config, self.uptime), roll_call)
-        };
+        let tally = self.repo.tally(&rollout, self.uptime);
         let mut view = rollout.view(Some(&tally), self.now);
         let course = state.courses.get(&rollout.config);
         let queued = course.and_then(|course| course.queued.as_ref());

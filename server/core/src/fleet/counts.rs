@@ -28,14 +28,14 @@ pub fn fleet_counts<'a>(
 ) -> ConfigCounts {
     let mut counts = ConfigCounts::default();
     let mut versions: BTreeMap<Option<&CommitId>, VersionCounts> = BTreeMap::new();
-    for member in members {
+    for member in members.filter(|member| member.liveness != Liveness::Gone) {
         counts.instances += 1;
         let running = member.report.running.as_ref().map(|running| &running.version);
         let version = versions.entry(running).or_default();
         match member.liveness {
             Liveness::Live => counts.live += 1,
             Liveness::Stale => counts.stale += 1,
-            Liveness::Lost => counts.lost += 1,
+            Liveness::Lost | Liveness::Gone => counts.lost += 1,
         }
         if member.liveness != Liveness::Live {
             version.unknown += 1;

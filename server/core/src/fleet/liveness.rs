@@ -72,16 +72,16 @@ pub(super) fn silent_ms(presence: Presence, since: Uptime, now: Uptime) -> u64 {
     now.ms_since(since).saturating_add(before_ms)
 }
 
-/// What that silence means; nothing of one that is gone.
-pub(super) fn liveness(presence: Presence, silent_ms: u64, heartbeat: Heartbeat) -> Option<Liveness> {
+/// What that silence means.
+pub(super) fn liveness(presence: Presence, silent_ms: u64, heartbeat: Heartbeat) -> Liveness {
     if presence == Presence::Gone {
-        return None;
+        return Liveness::Gone;
     }
     if silent_ms >= heartbeat.lost_after_ms {
-        return Some(Liveness::Lost);
+        return Liveness::Lost;
     }
     if presence == Presence::Heard && silent_ms <= heartbeat.live_ms() {
-        return Some(Liveness::Live);
+        return Liveness::Live;
     }
-    Some(Liveness::Stale)
+    Liveness::Stale
 }

@@ -36,7 +36,7 @@ use self::seat::Seat;
 pub use self::tidy::{CLIENT_BYTES_MAX, MESSAGE_BYTES_MAX};
 use self::tidy::{tidy, weight};
 pub use self::told::Listing;
-use crate::rollout::Member;
+use crate::rollout::{self, Member};
 
 /// Instances remembered of one repository.
 pub const INSTANCES_MAX: usize = 100_000;
@@ -220,18 +220,30 @@ impl Fleet {
         config: &ConfigName,
         now: Uptime,
     ) -> impl Iterator<Item = Member<'a>> + use<'a> {
+        let all = self.members_and_gone(config, now);
+        all.filter(|member| member.liveness != rollout::Liveness::Gone)
+    }
+
+    /// The same, and those that had it when they said that they end.
+    pub fn members_and_gone<'a>(
+        &'a self,
+        config: &ConfigName,
+        now: Uptime,
+    ) -> impl Iterator<Item = Member<'a>> + use<'a> {
         let seats = self.seats.get_key_value(config).into_iter();
         let seats =
             seats.flat_map(|(config, seats)| seats.iter().map(move |(place, seat)| (config, place, seat)));
         seats.filter_map(move |(config, place, seat)| {
             let entry = self.entries.get(*place)?;
             let silent_ms = entry.silent_ms(now);
+            let report = &entry.reported.report;
             Some(Member {
                 instance: &entry.reported.instance,
-                labels: &entry.reported.report.labels,
-                report: entry.reported.report.configs.get(config)?,
-                liveness: liveness(entry.presence, silent_ms, self.heartbeat)?,
+                labels: &report.labels,
+                report: report.configs.get(config)?,
+                liveness: liveness(entry.presence, silent_ms, self.heartbeat),
                 silent_ms,
+                lost_ms: silent_ms.saturating_sub(self.heartbeat.lost_after_ms),
                 told: seat.told,
                 restarts: seat.restarts,
             })

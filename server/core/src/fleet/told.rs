@@ -123,10 +123,10 @@ impl Fleet {
 impl Entry {
     fn liveness(&self, now: Uptime, fleet: &Fleet) -> Liveness {
         match liveness(self.presence, self.silent_ms(now), fleet.heartbeat) {
-            Some(rollout::Liveness::Live) => Liveness::Live,
-            Some(rollout::Liveness::Stale) => Liveness::Stale,
-            Some(rollout::Liveness::Lost) => Liveness::Lost,
-            None => Liveness::Gone,
+            rollout::Liveness::Live => Liveness::Live,
+            rollout::Liveness::Stale => Liveness::Stale,
+            rollout::Liveness::Lost => Liveness::Lost,
+            rollout::Liveness::Gone => Liveness::Gone,
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Where the members of a rollout stand, counted.
 //!
 //! Invariant: an instance counts as applied only if it said itself that it runs the target, and was heard of lately:
-//! silence is never success. A count is made from the fleet as it is now and keeps nothing, so it heals by itself.
+//! silence is never success. Until its stage has ended well it is waited for, however far it said that it was; only
+//! its own word that it ends lets it go. A count is made from the fleet as it is now and keeps nothing, so it heals by
+//! itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +11,7 @@ use headwater_validators::rollout::Budget;
 use headwater_wire::{CommitId, ConfigReport, Generation, InstanceId, ReportState};
 
 use super::directive::{Directive, Directives};
-use super::state::{Rollout, State};
+use super::state::{Opened, Rollout, State};
 
 /// Instances that are named in a count; the rest are only counted.
 const NAMED_MAX: usize = 10;
@@ -38,6 +40,8 @@ pub enum Liveness {
     Stale,
     /// Not for so long that it is given up.
     Lost,
+    /// It has said that it ends, and is no member of anything any more.
+    Gone,
 }
 
 /// Where one instance stands.
@@ -66,6 +70,8 @@ pub struct Member<'a> {
     pub liveness: Liveness,
     /// For how long it was not, in ms.
     pub silent_ms: u64,
+    /// For how long of that time it was given up, in ms.
+    pub lost_ms: u64,
     /// Number of the newest directive that it was given, as far as is known.
     pub told: Generation,
     /// How often it began anew since it was given that one.
@@ -99,14 +105,20 @@ pub struct Tally {
     pub pending: u64,
     /// Those that failed, or count as such by the policy.
     pub failed: u64,
-    /// Those that were not heard of lately, however far they were.
+    /// Those that were not heard of lately, however far they were, and are waited for.
     pub unknown: u64,
+    /// Those that were not heard of lately after their stage had ended well with them: nobody waits for them.
+    pub silent: u64,
+    /// Those that have said that they end since their stage opened, and are in no other count.
+    pub ended: u64,
     /// Some of those that failed.
     pub failed_names: Vec<InstanceId>,
     /// Of the instances that must be ready: those that are.
     pub required_ready: u64,
     /// Of the instances that must be ready: those that refused.
     pub required_refused: u64,
+    /// Of the instances that must be ready: those that were not heard of lately, whatever they said before.
+    pub required_unknown: u64,
     /// Live instances that the due stage would take, with their ranks.
     pub candidates: Vec<(InstanceId, u64)>,
     /// Instances that the due stage would take if they were not lost.
@@ -149,22 +161,44 @@ impl Standing {
         }
     }
 
+    /// Whether it was not heard of for so long that it counts as failed. Silence from before it was told is not this
+    /// content's doing.
+    fn is_missed(&self, terms: &Terms<'_>) -> bool {
+        let silent_ms = self.silent_ms.min(terms.open_ms);
+        let limit = terms.budget.unknown_after_ms;
+        self.liveness != Liveness::Live && limit.is_some_and(|limit| silent_ms >= limit)
+    }
+
     /// Whether it counts as failed.
-    fn counts_as_failed(&self, budget: &Budget) -> bool {
-        let silent = budget
-            .unknown_after_ms
-            .is_some_and(|limit| self.silent_ms >= limit);
+    fn counts_as_failed(&self, terms: &Terms<'_>) -> bool {
         match self.progress {
             Progress::Failed => true,
-            // Gone after it has proved itself: it was stopped, like any other.
-            Progress::Confirmed => false,
-            // Gone before: that is how the ack of content looks that takes its instance down.
+            Progress::Confirmed if terms.proof == Proof::Given => false,
+            // Gone on probation: that is how the ack of content looks that takes its instance down.
             Progress::Applied if self.liveness == Liveness::Lost => true,
-            Progress::Applied | Progress::Pending | Progress::Ready => {
-                self.restarts >= budget.restarts || (self.liveness != Liveness::Live && silent)
+            Progress::Confirmed | Progress::Applied | Progress::Pending | Progress::Ready => {
+                self.restarts >= terms.budget.restarts || self.is_missed(terms)
             }
         }
     }
+}
+
+/// Whether a stage has shown what it had to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Proof {
+    /// Its members must run it and stay well.
+    Owed,
+    /// They have. Who is not heard of since was stopped like any other.
+    Given,
+}
+
+/// What the members of one stage are measured by.
+#[derive(Debug)]
+struct Terms<'a> {
+    budget: &'a Budget,
+    proof: Proof,
+    /// For how long the stage has been open, in ms.
+    open_ms: u64,
 }
 
 /// Counts the members of a rollout.
@@ -189,14 +223,20 @@ struct Census<'a> {
     counts: Tally,
 }
 
-impl Census<'_> {
+impl<'a> Census<'a> {
     fn add(&mut self, member: &Member<'_>) {
         let (instance, labels) = (member.instance, member.labels);
+        let rank = self.directives.rank(instance);
+        let opened = self.directives.stage_of(rank, labels);
+        let directive = self.directives.one(instance, opened);
+        if member.liveness == Liveness::Gone {
+            let has_left = opened.is_some_and(|opened| member.silent_ms <= opened.open_ms);
+            self.counts.ended += u64::from(has_left);
+            return;
+        }
         if member.liveness == Liveness::Live {
             self.counts.fleet += 1;
         }
-        let rank = self.directives.rank(instance);
-        let opened = self.directives.stage_of(rank, labels);
         if let (State::Due { stage, .. }, None) = (&self.rollout.state, opened)
             && self.directives.may_join(*stage, labels)
         {
@@ -206,13 +246,28 @@ impl Census<'_> {
                 self.counts.candidates.push((instance.clone(), rank));
             }
         }
-        match self.directives.one(instance, opened) {
+        match directive {
             Directive::Baseline(generation) => self.add_baseline(member, generation),
             Directive::Prepare(generation) => self.add_required(member, generation),
             Directive::Target(generation) => {
-                let open_ms = opened.map_or(u64::MAX, |opened| opened.open_ms);
-                self.add_member(member, generation, open_ms);
+                let terms = self.terms(opened);
+                self.add_member(member, generation, &terms);
             }
+        }
+    }
+
+    /// By what the members of an open stage are measured; who is in none is told the target because everybody is.
+    fn terms(&self, opened: Option<&Opened>) -> Terms<'a> {
+        let newest = self.rollout.opened.last().map(|opened| opened.generation);
+        let is_newest = opened.is_none_or(|opened| Some(opened.generation) == newest);
+        Terms {
+            budget: &self.rollout.policy.budget,
+            proof: if is_newest && self.rollout.state.is_proving() {
+                Proof::Owed
+            } else {
+                Proof::Given
+            },
+            open_ms: opened.map_or(u64::MAX, |opened| opened.open_ms),
         }
     }
 
@@ -233,33 +288,33 @@ impl Census<'_> {
     fn add_required(&mut self, member: &Member<'_>, generation: Generation) {
         let standing = Standing::of(member, &self.rollout.target.version, generation);
         match standing.progress {
-            Progress::Ready => self.counts.required_ready += 1,
             Progress::Failed => {
                 self.counts.required_refused += 1;
                 self.name(member);
             }
+            // What it said before it fell silent is no promise that it is there to switch.
+            _ if standing.liveness != Liveness::Live => self.counts.required_unknown += 1,
+            Progress::Ready => self.counts.required_ready += 1,
             Progress::Pending | Progress::Applied | Progress::Confirmed => {}
         }
     }
 
-    fn add_member(&mut self, member: &Member<'_>, generation: Generation, open_ms: u64) {
-        // It was gone before its stage began, and nobody has seen it since.
-        if member.liveness == Liveness::Lost && member.silent_ms > open_ms {
+    fn add_member(&mut self, member: &Member<'_>, generation: Generation, terms: &Terms<'_>) {
+        // It was lost before its stage began, and nobody has seen it since.
+        if member.liveness == Liveness::Lost && member.lost_ms > terms.open_ms {
             return;
         }
         let standing = Standing::of(member, &self.rollout.target.version, generation);
         self.counts.members += 1;
-        if standing.counts_as_failed(&self.rollout.policy.budget) {
+        if standing.counts_as_failed(terms) {
             self.counts.failed += 1;
             self.name(member);
             return;
         }
-        if standing.liveness != Liveness::Live {
-            self.counts.unknown += u64::from(standing.progress != Progress::Confirmed);
-            self.counts.confirmed += u64::from(standing.progress == Progress::Confirmed);
-            return;
-        }
+        let has_proved = terms.proof == Proof::Given && standing.progress == Progress::Confirmed;
         let count = match standing.progress {
+            _ if standing.liveness != Liveness::Live && has_proved => &mut self.counts.silent,
+            _ if standing.liveness != Liveness::Live => &mut self.counts.unknown,
             Progress::Applied => &mut self.counts.applied,
             Progress::Confirmed => &mut self.counts.confirmed,
             Progress::Ready => &mut self.counts.ready,

@@ -39,11 +39,8 @@ pub fn immediate<'a>(
     let tally = tally(&rollout, fleet, RollCall::Over);
     let mut view = rollout.view(Some(&tally), now);
     view.baseline = stable.past.first().map(|(version, _)| version.clone());
-    view.orders.clear();
-    (view.waited_ms, view.limit_ms) = (None, None);
-    let running = tally.applied + tally.confirmed;
-    if running == tally.members {
-        view.state = RolloutState::Done;
+    if tally.applied + tally.confirmed + tally.silent < tally.members {
+        view.state = RolloutState::Exposing;
     }
     view.next = next(&tally);
     view
@@ -59,6 +56,9 @@ fn next(tally: &Tally) -> String {
     } else if tally.unknown > 0 {
         let silent = count(tally.unknown, "instance");
         format!("no word lately from {silent}; who comes back gets it")
+    } else if tally.silent > 0 {
+        let silent = count(tally.silent, "instance");
+        format!("nothing: everybody who was heard of lately runs it; no word from {silent} that did")
     } else if tally.members > 0 {
         "nothing: everybody who reported runs it".to_owned()
     } else {
@@ -66,7 +66,7 @@ fn next(tally: &Tally) -> String {
     }
 }
 
-/// A rollout whose only stage is open to everybody, and has been for longer than anybody was silent.
+/// A rollout whose only stage is open to everybody, has been for longer than anybody was silent, and is not waited for.
 fn told_to_all(config: &ConfigName, stable: &Target) -> Rollout {
     let opened = Opened {
         threshold: Threshold::ALL,
@@ -85,10 +85,7 @@ fn told_to_all(config: &ConfigName, stable: &Target) -> Rollout {
         baseline_generation: stable.generation,
         policy: Policy::immediate(),
         urgency: Urgency::Usual,
-        state: State::Exposing {
-            stage: 0,
-            waited_ms: 0,
-        },
+        state: State::Done,
         opened: vec![opened],
         steps: 0,
         timeline: Timeline::default(),

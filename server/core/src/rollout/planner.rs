@@ -209,21 +209,22 @@ fn baking(
 }
 
 /// What keeps quiet from being success: somebody is not there, too few are, or a signal has not said yes. Who went
-/// silent while it baked is waited for, so that a crash that takes the instance with it does not look like quiet.
+/// silent while it baked is waited for, so that a crash that takes the instance with it does not look like quiet; and
+/// where there are instances, one must have run it.
 pub(super) fn unproved(
     rollout: &Rollout,
     signals: &BTreeMap<String, Readings>,
     tally: &Tally,
 ) -> Option<Why> {
-    let pending = tally.pending + tally.ready + tally.unknown;
+    let pending = waited_for(rollout, tally);
     if pending > 0 || !is_complete(tally) {
         return Some(Why::Late {
             pending,
-            members: tally.members,
+            members: tally.members.max(pending),
         });
     }
     let ran = tally.applied + tally.confirmed;
-    let wanted = rollout.policy.sample_min.min(tally.fleet);
+    let wanted = rollout.policy.sample_min.max(1).min(tally.fleet);
     if ran < wanted {
         return Some(Why::TooFew { ran, wanted });
     }
@@ -245,8 +246,8 @@ fn rolling_back(rollout: &Rollout, waited_ms: u64, tally: &Tally) -> Option<Step
     (waited_ms >= rollout.policy.deadlines.roll_back_ms).then_some(Step::GiveUp { left: tally.not_back })
 }
 
-/// Members of the newest stage that were there when it opened and are not in the fleet at all.
+/// Members that were there when their stages opened, are not in the fleet at all, and have not said that they end.
 fn missing(rollout: &Rollout, tally: &Tally) -> u64 {
     let told: u64 = rollout.opened.iter().map(|opened| opened.members).sum();
-    told.saturating_sub(tally.members)
+    told.saturating_sub(tally.members + tally.ended)
 }

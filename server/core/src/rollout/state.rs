@@ -206,6 +206,23 @@ impl State {
         }
     }
 
+    /// Whether the newest stage still has to show that its members run the target and stay well, also if it was stopped
+    /// meanwhile.
+    pub(super) fn is_proving(&self) -> bool {
+        match self {
+            Self::Exposing { .. } | Self::Baking { .. } => true,
+            Self::Paused { from } | Self::Halted { from, .. } => from.is_proving(),
+            Self::Due { .. }
+            | Self::Preparing { .. }
+            | Self::RollingBack { .. }
+            | Self::Done
+            | Self::RolledBack { .. }
+            | Self::Incomplete { .. }
+            | Self::Aborted { .. }
+            | Self::Superseded => false,
+        }
+    }
+
     /// Whether everybody is told the baseline, and nobody the target.
     pub fn is_back(&self) -> bool {
         matches!(

@@ -20,7 +20,8 @@ use super::timeline::Happening;
 impl Course {
     /// The newest rollout, and what comes after it.
     pub fn view(&self, tally: Option<&Tally>, now: Timestamp) -> Option<RolloutView> {
-        let mut view = self.rollout.as_ref()?.view(tally, now);
+        let rollout = self.rollout.as_ref()?;
+        let mut view = rollout.view(tally.filter(|_| !rollout.state.is_final()), now);
         view.queued = self.queued.as_ref().map(|offer| offer.facts.version.clone());
         Some(view)
     }
@@ -29,7 +30,6 @@ impl Course {
 impl Rollout {
     /// What is told of it. Without a count nobody is counted.
     pub fn view(&self, tally: Option<&Tally>, now: Timestamp) -> RolloutView {
-        let counted = tally.filter(|_| !self.state.is_final());
         let happenings = &self.timeline.happenings;
         let (waited_ms, limit_ms) = clock(self).unzip();
         RolloutView {
@@ -45,8 +45,8 @@ impl Rollout {
             since: happenings.last().map(|happening| happening.at),
             waited_ms,
             limit_ms: limit_ms.flatten(),
-            counts: counted.map(|tally| counts(self, tally)),
-            failed_names: counted.map_or_else(Vec::new, failed_names),
+            counts: tally.map(|tally| counts(self, tally)),
+            failed_names: tally.map_or_else(Vec::new, failed_names),
             next: next(self, tally.unwrap_or(&Tally::default()), now),
             orders: self.orders(),
             queued: None,
@@ -239,7 +239,8 @@ fn counts(rollout: &Rollout, tally: &Tally) -> RolloutCounts {
             members,
             ready: tally.required_ready,
             failed: tally.required_refused,
-            pending: members.saturating_sub(answered),
+            pending: members.saturating_sub(answered + tally.required_unknown),
+            unknown: tally.required_unknown,
             ..counts
         };
     }
@@ -250,7 +251,7 @@ fn counts(rollout: &Rollout, tally: &Tally) -> RolloutCounts {
         pending: tally.pending,
         ready: tally.ready,
         failed: tally.failed,
-        unknown: tally.unknown,
+        unknown: tally.unknown + tally.silent,
         ..counts
     }
 }

@@ -13,6 +13,9 @@ use crate::instance::{Instance, Message};
 use crate::mutations::Mutation;
 use crate::{commit, digest};
 
+/// Silence after which an instance is given up.
+pub(crate) const LOST_AFTER_MS: u64 = 300_000;
+
 /// What is kept.
 #[derive(Debug, Clone)]
 pub(crate) struct Kept {
@@ -184,7 +187,7 @@ impl Coordinator {
     fn liveness(heard: &Heard, now_ms: u64) -> Liveness {
         match now_ms - heard.at_ms {
             0..=75_000 => Liveness::Live,
-            75_001..=300_000 => Liveness::Stale,
+            75_001..LOST_AFTER_MS => Liveness::Stale,
             _ => Liveness::Lost,
         }
     }
@@ -203,6 +206,7 @@ impl Coordinator {
             report: &heard.report,
             liveness: Self::liveness(heard, now_ms),
             silent_ms: now_ms - heard.at_ms,
+            lost_ms: (now_ms - heard.at_ms).saturating_sub(LOST_AFTER_MS),
             told: heard.report.generation,
             restarts: heard.restarts,
         });

@@ -12,7 +12,7 @@ use headwater_wire::{
     ValueSource,
 };
 
-use crate::coordinator::{config, facts, stable};
+use crate::coordinator::{LOST_AFTER_MS, config, facts, stable};
 use crate::{commit, digest};
 
 /// What one instance says.
@@ -103,17 +103,21 @@ impl Fleet {
         &self.rollout().state
     }
 
-    pub(crate) fn tally(&self) -> Tally {
-        let members = self.instances.iter().map(|(instance, says)| Member {
+    pub(crate) fn members(&self) -> impl Iterator<Item = Member<'_>> {
+        self.instances.iter().map(|(instance, says)| Member {
             instance,
             labels: &says.labels,
             report: &says.report,
             liveness: says.liveness,
             silent_ms: says.silent_ms,
+            lost_ms: says.silent_ms.saturating_sub(LOST_AFTER_MS),
             told: says.report.generation,
             restarts: says.restarts,
-        });
-        tally(self.rollout(), members, self.roll_call)
+        })
+    }
+
+    pub(crate) fn tally(&self) -> Tally {
+        tally(self.rollout(), self.members(), self.roll_call)
     }
 
     pub(crate) fn plan(&self) -> Option<Step> {

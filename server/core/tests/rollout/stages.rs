@@ -271,6 +271,7 @@ fn who_is_silent_for_longer_than_the_policy_allows_has_failed() {
     fleet.step();
     let told = fleet.told(2);
     fleet.obey(ReportState::Applied);
+    fleet.pass(3 * MINUTE_MS);
     fleet.falls_silent(told[0], Liveness::Stale, 2 * MINUTE_MS - 1);
     assert_eq!(fleet.tally().failed, 0);
     fleet.falls_silent(told[0], Liveness::Stale, 2 * MINUTE_MS);
@@ -296,17 +297,131 @@ fn who_is_lost_on_probation_has_failed_although_it_said_that_all_was_well() {
     ));
 }
 
+/// A first stage of two that bakes, and whom it took; both have proved themselves.
+fn two_confirmed(policy: &Policy) -> (Fleet, Vec<usize>) {
+    let mut fleet = Fleet::of(4);
+    fleet.offer(2, policy);
+    fleet.step();
+    let told = fleet.told(2);
+    fleet.obey(ReportState::Confirmed);
+    assert_eq!(fleet.step(), Some(Step::Bake));
+    (fleet, told)
+}
+
 #[test]
-fn who_is_lost_after_its_probation_was_only_stopped() {
+fn who_falls_silent_after_its_probation_is_waited_for_while_its_stage_bakes() {
+    for liveness in [Liveness::Stale, Liveness::Lost] {
+        let (mut fleet, told) = two_confirmed(&in_two());
+        fleet.pass(MINUTE_MS);
+        fleet.falls_silent(told[0], liveness, MINUTE_MS - 1);
+        let tally = fleet.tally();
+        assert_eq!((tally.confirmed, tally.unknown, tally.failed), (1, 1, 0));
+        assert_eq!(fleet.step(), None);
+        fleet.order(Order::Pause).unwrap();
+        assert_eq!(fleet.tally().unknown, 1, "a stop proves nothing");
+        fleet.order(Order::Resume).unwrap();
+        fleet.pass(fleet.rollout().policy.deadlines.expose_ms);
+        assert!(matches!(
+            fleet.step(),
+            Some(Step::Halt(Why::Late { pending: 1, .. }))
+        ));
+    }
+}
+
+#[test]
+fn who_was_told_and_is_silent_for_too_long_has_failed_however_far_it_was() {
+    for state in [ReportState::Pending, ReportState::Applied, ReportState::Confirmed] {
+        for liveness in [Liveness::Stale, Liveness::Lost] {
+            let mut policy = in_two();
+            policy.budget.unknown_after_ms = Some(10 * MINUTE_MS);
+            let (mut fleet, told) = two_confirmed(&policy);
+            fleet.says(told[0]).report.state = state;
+            fleet.pass(10 * MINUTE_MS - 1);
+            // Its last word is older than the stage, and it was not lost when that began.
+            fleet.falls_silent(told[0], liveness, 11 * MINUTE_MS);
+            let tally = fleet.tally();
+            let is_lost_on_probation = state == ReportState::Applied && liveness == Liveness::Lost;
+            assert_eq!(tally.failed, u64::from(is_lost_on_probation), "{state:?} {liveness:?}");
+            assert_eq!((tally.members, tally.unknown + tally.failed), (2, 1));
+            fleet.pass(1);
+            assert!(matches!(
+                fleet.step(),
+                Some(Step::Halt(Why::Failed { failed: 1, .. }))
+            ));
+        }
+    }
+}
+
+#[test]
+fn who_says_that_it_ends_is_waited_for_no_more() {
     let mut fleet = Fleet::of(4);
     fleet.offer(2, &in_two());
     fleet.step();
     let told = fleet.told(2);
-    fleet.obey(ReportState::Confirmed);
-    fleet.step();
+    fleet.obeys(told[0], ReportState::Confirmed);
+    assert_eq!(fleet.step(), None);
+    fleet.falls_silent(told[1], Liveness::Gone, 0);
+    assert_eq!(fleet.step(), Some(Step::Bake));
     fleet.pass(MINUTE_MS);
-    fleet.falls_silent(told[0], Liveness::Lost, MINUTE_MS - 1);
     assert_eq!(fleet.step(), Some(Step::Advance));
+}
+
+#[test]
+fn quiet_after_all_have_ended_proves_nothing() {
+    let (mut fleet, told) = two_confirmed(&in_two());
+    for number in told {
+        fleet.falls_silent(number, Liveness::Gone, 0);
+    }
+    fleet.pass(MINUTE_MS);
+    assert_eq!(fleet.step(), None);
+    fleet.pass(fleet.rollout().policy.deadlines.expose_ms);
+    assert_eq!(fleet.step(), Some(Step::Halt(Why::TooFew { ran: 0, wanted: 1 })));
+}
+
+#[test]
+fn who_is_in_no_memory_any_more_is_waited_for() {
+    let (mut fleet, told) = two_confirmed(&in_two());
+    fleet.instances.remove(format!("i-{}", told[0]).as_str());
+    fleet.pass(MINUTE_MS);
+    assert_eq!(fleet.step(), None);
+}
+
+#[test]
+fn who_falls_silent_after_its_stage_has_ended_well_was_only_stopped() {
+    let mut policy = in_two();
+    policy.budget.unknown_after_ms = Some(MINUTE_MS);
+    let (mut fleet, told) = two_confirmed(&policy);
+    fleet.pass(MINUTE_MS);
+    assert_eq!(fleet.step(), Some(Step::Advance));
+    fleet.falls_silent(told[0], Liveness::Lost, 2 * MINUTE_MS);
+    fleet.pass(2 * MINUTE_MS);
+    goes_well(&mut fleet);
+    assert_eq!(*fleet.state(), State::Done);
+    let tally = fleet.tally();
+    assert_eq!((tally.confirmed, tally.silent), (3, 1), "and is no success either");
+}
+
+#[test]
+fn silence_from_before_a_stage_is_not_its_doing() {
+    let mut fleet = Fleet::of(1);
+    let mut policy = staged(&[Share::Everyone]);
+    policy.budget.unknown_after_ms = Some(2 * MINUTE_MS);
+    fleet.falls_silent(0, Liveness::Stale, 3 * MINUTE_MS);
+    fleet.offer(2, &policy);
+    fleet.step();
+    assert_eq!((fleet.tally().failed, fleet.tally().unknown), (0, 1));
+    fleet.pass(2 * MINUTE_MS);
+    assert!(matches!(fleet.step(), Some(Step::Halt(Why::Failed { .. }))));
+}
+
+#[test]
+fn restarts_after_the_probation_count_while_the_stage_bakes() {
+    let (mut fleet, told) = two_confirmed(&in_two());
+    fleet.says(told[0]).restarts = 2;
+    assert!(matches!(
+        fleet.step(),
+        Some(Step::Halt(Why::Failed { failed: 1, .. }))
+    ));
 }
 
 #[test]

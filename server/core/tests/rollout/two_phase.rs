@@ -54,6 +54,18 @@ fn to_be_ready_for_another_word_is_not_to_be_ready() {
 }
 
 #[test]
+fn who_falls_silent_after_it_got_ready_is_not_ready() {
+    let mut fleet = asked(2, &together());
+    fleet.obey(ReportState::Confirmed);
+    fleet.falls_silent(0, Liveness::Stale, 100_000);
+    let tally = fleet.tally();
+    assert_eq!((tally.required_ready, tally.required_unknown), (1, 1));
+    assert_eq!(fleet.step(), None);
+    fleet.falls_silent(0, Liveness::Live, 0);
+    assert_eq!(fleet.step(), Some(Step::Activate));
+}
+
+#[test]
 fn one_that_refuses_ends_it_and_everybody_is_told_what_to_hold_under_a_higher_number() {
     let mut fleet = asked(3, &together());
     let asked = fleet.directive(0).generation();

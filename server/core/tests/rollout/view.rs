@@ -1,7 +1,7 @@
 //! What people are told of a rollout: every state, every reason, and what happens next.
 
 use headwater_core::rollout::{
-    Activation, Forecast, Freeze, Liveness, Member, OnHalt, Order, Policy, Quorum, Reading, RollCall, Share,
+    Activation, Forecast, Freeze, Liveness, OnHalt, Order, Policy, Quorum, Reading, RollCall, Share,
     SignalPolicy, SignalSource, StagePolicy, Step, Urgency, Why, forecast, immediate,
 };
 use headwater_wire::{ReportState, RolloutState, RolloutView, Timestamp};
@@ -425,22 +425,10 @@ fn what_waits_behind_a_rollout_is_named() {
     assert_eq!(view(&fleet).queued, Some(commit(3)));
 }
 
-fn members(fleet: &Fleet) -> impl Iterator<Item = Member<'_>> {
-    fleet.instances.iter().map(|(instance, says)| Member {
-        instance,
-        labels: &says.labels,
-        report: &says.report,
-        liveness: says.liveness,
-        silent_ms: says.silent_ms,
-        told: says.report.generation,
-        restarts: says.restarts,
-    })
-}
-
 #[test]
 fn a_config_that_is_moved_at_once_is_told_from_what_its_instances_say() {
     let told = |fleet: &Fleet| {
-        let view = immediate(&config(), &fleet.stable, members(fleet), fleet.now);
+        let view = immediate(&config(), &fleet.stable, fleet.members(), fleet.now);
         assert_eq!(view.policy.kind, "immediate");
         assert!(view.orders.is_empty());
         format!("{}: {}", view.state.as_str(), view.next)
@@ -488,7 +476,7 @@ fn a_forecast_takes_whom_the_rollout_would_take() {
         in_two_phases(&[Share::Percent(50), Share::Everyone]),
     ] {
         let mut fleet = Fleet::of(21);
-        let foreseen = forecast(&policy, members(&fleet));
+        let foreseen = forecast(&policy, fleet.members());
         fleet.offer(2, &policy);
         let mut happened = Vec::new();
         let mut before = 0;
@@ -525,12 +513,12 @@ fn a_forecast_says_where_a_rollout_would_stop_for_want_of_instances() {
         stages: Vec::new(),
         stops_at: Some(0),
     };
-    assert_eq!(forecast(&policy, members(&fleet)), stops);
+    assert_eq!(forecast(&policy, fleet.members()), stops);
     let fleet = fleet.labelled(&[2], ("canary", "true"));
-    assert_eq!(forecast(&policy, members(&fleet)).stages, [1, 3]);
+    assert_eq!(forecast(&policy, fleet.members()).stages, [1, 3]);
     let policy = Policy {
         stages: vec![StagePolicy::default()],
         ..policy
     };
-    assert_eq!(forecast(&policy, members(&Fleet::of(0))).stages, [0]);
+    assert_eq!(forecast(&policy, Fleet::of(0).members()).stages, [0]);
 }
