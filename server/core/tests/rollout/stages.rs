@@ -341,7 +341,11 @@ fn who_was_told_and_is_silent_for_too_long_has_failed_however_far_it_was() {
             fleet.falls_silent(told[0], liveness, 11 * MINUTE_MS);
             let tally = fleet.tally();
             let is_lost_on_probation = state == ReportState::Applied && liveness == Liveness::Lost;
-            assert_eq!(tally.failed, u64::from(is_lost_on_probation), "{state:?} {liveness:?}");
+            assert_eq!(
+                tally.failed,
+                u64::from(is_lost_on_probation),
+                "{state:?} {liveness:?}"
+            );
             assert_eq!((tally.members, tally.unknown + tally.failed), (2, 1));
             fleet.pass(1);
             assert!(matches!(
@@ -398,7 +402,11 @@ fn who_falls_silent_after_its_stage_has_ended_well_was_only_stopped() {
     goes_well(&mut fleet);
     assert_eq!(*fleet.state(), State::Done);
     let tally = fleet.tally();
-    assert_eq!((tally.confirmed, tally.silent), (3, 1), "and is no success either");
+    assert_eq!(
+        (tally.confirmed, tally.silent),
+        (3, 1),
+        "and is no success either"
+    );
 }
 
 #[test]
