@@ -204,11 +204,12 @@ impl Replica {
         let step = counted
             .as_ref()
             .and_then(|(rollout, tally)| plan(rollout, tally, self.wall(now)));
-        let due = counted.as_ref().zip(step).map(|((rollout, _), step)| Due {
+        let due = counted.as_ref().zip(step).map(|((rollout, tally), step)| Due {
             config: config(),
             id: rollout.id.clone(),
             after: rollout.steps,
             step,
+            counts: Some(rollout.counts(tally)),
             at: self.wall(now),
         });
         let due = due.into_iter().collect();

@@ -212,6 +212,7 @@ impl World {
             order,
             reason: "asked for".to_owned(),
             by: None,
+            counts: None,
             at: here.wall(self.now),
         };
         let text = format!("{:?} {:?}", self.now, ordered.order);
@@ -263,6 +264,7 @@ fn one_is_enough((rollout, tally): &(Rollout, Tally)) -> Option<Due> {
         id: rollout.id.clone(),
         after: rollout.steps,
         step: Step::Activate,
+        counts: None,
         at: Timestamp(0),
     })
 }

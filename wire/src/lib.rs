@@ -47,8 +47,8 @@ pub use rollback::{
     LeftAlone, ReleaseRequest, RollbackList, RollbackMode, RollbackRequest, RollbackStage, RollbackView,
 };
 pub use rollout::{
-    RolloutCounts, RolloutList, RolloutOrder, RolloutOrderRequest, RolloutPolicyView, RolloutStageView,
-    RolloutState, RolloutStepView, RolloutView,
+    RolloutCounts, RolloutFailure, RolloutList, RolloutOrder, RolloutOrderRequest, RolloutPolicyView,
+    RolloutStageView, RolloutState, RolloutStepView, RolloutView,
 };
 pub use snapshot::{ChangeKind, Phase, SnapshotBody};
 pub use socket::{SocketDown, SocketUp};

@@ -222,8 +222,8 @@ pub struct RolloutStageView {
 /// Where the instances of a rollout stand.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RolloutCounts {
-    /// Members of the open stages, or of the stage that gets ready. Each of them is in exactly one of the counts up
-    /// to `unknown`.
+    /// Members of the open stages, or of the stage that gets ready: each of them is in exactly one of the counts up to
+    /// `unknown`. While it goes back, those that may run the target.
     #[serde(default)]
     pub members: u64,
     /// Run the target, on probation.
@@ -244,10 +244,10 @@ pub struct RolloutCounts {
     /// Were not heard of lately, however far they were.
     #[serde(default)]
     pub unknown: u64,
-    /// Should hold the baseline, and have not said that they do.
+    /// May run the target, should hold the baseline, and have not said that they do.
     #[serde(default)]
     pub not_back: u64,
-    /// Live instances that have the config, members or not.
+    /// Instances that have the config: those that are live, and members that are not.
     #[serde(default)]
     pub fleet: u64,
 }
@@ -269,6 +269,18 @@ pub struct RolloutStepView {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// An instance that failed, or that a rollout went back for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolloutFailure {
+    /// Who.
+    pub instance: InstanceId,
+    /// How: the step at which it failed, restarts, or silence.
+    pub how: String,
+    /// What it said itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// One movement of one config's instances.
@@ -307,9 +319,12 @@ pub struct RolloutView {
     /// Where its instances stand; absent once it is over and its members are nobody's business any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<RolloutCounts>,
-    /// Some of the instances that failed.
+    /// Some of the instances that failed, or that it went back for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed_names: Vec<InstanceId>,
+    /// The same instances, and why each of them counts as failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<RolloutFailure>,
     /// What happens next and when, or who must do what.
     pub next: String,
     /// What can be ordered now.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use headwater_wire::{BranchName, CommitId, ConfigName, Generation, Timestamp};
+use headwater_wire::{BranchName, CommitId, ConfigName, Generation, RolloutCounts, Timestamp};
 
 use crate::content::Content;
 use crate::control::ConfigFacts;
@@ -129,6 +129,8 @@ pub struct Due {
     pub after: u64,
     /// The step.
     pub step: Step,
+    /// How its members stood.
+    pub counts: Option<RolloutCounts>,
     /// When.
     pub at: Timestamp,
 }
@@ -144,6 +146,8 @@ pub struct Ordered {
     pub reason: String,
     /// Who, if somebody was named.
     pub by: Option<String>,
+    /// How its members stood.
+    pub counts: Option<RolloutCounts>,
     /// When.
     pub at: Timestamp,
 }

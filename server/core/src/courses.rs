@@ -4,7 +4,7 @@
 //! them cost nothing. What the first content of a config is compared with is not there yet, so it is moved at once
 //! whatever the policy says. A rollout that is over is remembered, and no step of it is taken twice.
 
-use headwater_wire::{CommitId, ConfigName, Generation, Timestamp};
+use headwater_wire::{CommitId, ConfigName, Generation, RolloutCounts, Timestamp};
 
 use crate::command::{Due, Effect, Ordered, Refusal};
 use crate::content::{Content, is_same};
@@ -21,6 +21,7 @@ struct Cause {
     at: Timestamp,
     by: Option<String>,
     reason: Option<String>,
+    counts: Option<RolloutCounts>,
 }
 
 impl RepoState {
@@ -122,8 +123,8 @@ impl RepoState {
         let offered = course.offer(config, stable, offer, next);
         let cause = Cause {
             at: found.at,
-            by: None,
             reason: Some(format!("commit {by}")),
+            ..Cause::default()
         };
         match (offered, before) {
             (Offered::Begins | Offered::GoesBack, before) => {
@@ -146,6 +147,7 @@ impl RepoState {
             id,
             after,
             step,
+            counts,
             at,
         } = due;
         let moving = self.moving_of(&config);
@@ -153,7 +155,12 @@ impl RepoState {
             return Err(Refusal::MovedOn);
         }
         let reason = step.why().map(ToString::to_string);
-        let cause = Cause { at, by: None, reason };
+        let cause = Cause {
+            at,
+            by: None,
+            reason,
+            counts,
+        };
         let generation = self.generation.next();
         self.advance(&config, step, generation, &cause)
             .ok_or(Refusal::MovedOn)
@@ -166,6 +173,7 @@ impl RepoState {
             order,
             reason,
             by,
+            counts,
             at,
         } = ordered;
         let Some(rollout) = self.rollout(&id) else {
@@ -177,6 +185,7 @@ impl RepoState {
             at,
             by,
             reason: Some(reason),
+            counts,
         };
         let generation = self.generation.next();
         let taken = self.advance(&config, step, generation, &cause);
@@ -202,8 +211,8 @@ impl RepoState {
             };
             let cause = Cause {
                 at,
-                by: None,
                 reason: Some(why.to_string()),
+                ..Cause::default()
             };
             let generation = self.generation.next();
             // What stands still already, or goes back, is left as it is.
@@ -238,8 +247,8 @@ impl RepoState {
         };
         let cause = Cause {
             at,
-            by: None,
             reason: Some(reason.to_owned()),
+            ..Cause::default()
         };
         self.advance(config, step, generation, &cause);
         if let Some(course) = self.courses.get_mut(config) {
@@ -287,8 +296,8 @@ impl RepoState {
             stable.generation = rollout.baseline_generation;
             let cause = Cause {
                 at,
-                by: None,
                 reason: Some("the config is no longer declared".to_owned()),
+                ..Cause::default()
             };
             rollout.timeline.add(happening("supersede", None, &cause));
             self.remember(rollout);
@@ -304,8 +313,8 @@ impl RepoState {
         let configs: Vec<ConfigName> = self.courses.keys().cloned().collect();
         let cause = Cause {
             at,
-            by: None,
             reason: Some(Why::Restored.to_string()),
+            ..Cause::default()
         };
         for config in configs {
             let next = self.generation.next();
@@ -340,6 +349,7 @@ impl RepoState {
             return None;
         }
         course.note(&id, happening(word, stage, cause));
+        course.close(&id, cause.counts);
         self.generation = self.generation.max(generation);
         let mut effects = vec![Effect::RolloutMoved {
             config: config.clone(),

@@ -29,6 +29,7 @@ fn rollout(config: &str, state: RolloutState) -> RolloutView {
         limit_ms: None,
         counts: Some(counts),
         failed_names: Vec::new(),
+        failures: Vec::new(),
         next: String::new(),
         orders: Vec::new(),
         queued: None,

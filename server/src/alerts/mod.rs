@@ -170,7 +170,7 @@ impl Watcher {
         let state = &published.state;
         let view = |(config, course): (&ConfigName, &Course)| {
             let rollout = course.rollout.as_ref()?;
-            let tally = self.repo.rollouts.tally(config);
+            let tally = self.repo.rollouts.tally(rollout);
             let view = course.view(tally.as_deref(), clock::now())?;
             (!rollout.state.is_final() || holds_back(state, config)).then_some((view, rollout.steps))
         };

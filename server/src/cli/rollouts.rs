@@ -4,7 +4,9 @@ use std::io;
 
 use clap::Args;
 use headwater_client::{RepoApi, RolloutsQuery};
-use headwater_wire::{ProblemCode, RolloutList, RolloutState, RolloutStepView, RolloutView, Timestamp};
+use headwater_wire::{
+    ProblemCode, RolloutFailure, RolloutList, RolloutState, RolloutStepView, RolloutView, Timestamp,
+};
 
 use super::configs::refuse_unknown;
 use super::failure::{Exit, Failure};
@@ -141,12 +143,11 @@ pub(super) fn print_one(view: &RolloutView, now: Timestamp, out: &mut Out<'_>) -
         view.counts
             .map(|_| field("instances", Tone::Normal, counts(view))),
     );
-    let failed: Vec<String> = view
-        .failed_names
-        .iter()
-        .map(|name| clean(name.as_str()))
-        .collect();
-    rows.extend((!failed.is_empty()).then(|| field("failed", Tone::Bad, failed.join(", "))));
+    rows.extend(
+        failed(view)
+            .into_iter()
+            .map(|told| field("failed", Tone::Bad, told)),
+    );
     rows.push(field("next", Tone::Hint, clean(&view.next)));
     rows.extend(view.queued.as_ref().map(|queued| {
         field(
@@ -163,6 +164,23 @@ pub(super) fn print_one(view: &RolloutView, now: Timestamp, out: &mut Out<'_>) -
         out.line(format!("    {line}"))?;
     }
     Ok(())
+}
+
+/// Instances that failed, each with what is known of it; of an older server their names.
+fn failed(view: &RolloutView) -> Vec<String> {
+    if view.failures.is_empty() {
+        return view
+            .failed_names
+            .iter()
+            .map(|name| clean(name.as_str()))
+            .collect();
+    }
+    let told = |failure: &RolloutFailure| {
+        let said = failure.message.as_ref().map(|said| format!(": {}", clean(said)));
+        let (name, how) = (clean(failure.instance.as_str()), clean(&failure.how));
+        format!("{name} ({how}){}", said.unwrap_or_default())
+    };
+    view.failures.iter().map(told).collect()
 }
 
 fn field(name: &str, tone: Tone, text: String) -> Vec<Cell> {

@@ -119,7 +119,12 @@ fn print_rollouts(rollouts: &[RolloutView], out: &mut Out<'_>) -> io::Result<()>
             .as_ref()
             .map(|why| format!("{}; ", clean(why)))
             .unwrap_or_default();
-        let next = format!("{why}{}", clean(&view.next));
+        let queued = view
+            .queued
+            .as_ref()
+            .map(|queued| format!("; {} comes after it", queued.short()))
+            .unwrap_or_default();
+        let next = format!("{why}{}{queued}", clean(&view.next));
         let tone = if needs_a_person(view) {
             Tone::Hint
         } else {

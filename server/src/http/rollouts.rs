@@ -131,7 +131,12 @@ fn order_refused(view: &RolloutView, order: RolloutOrder, refused: &OrderRefused
     let hint = if fitting.is_empty() {
         "nothing can be ordered of it any more; to go back, roll back".to_owned()
     } else {
-        format!("it takes {} now", fitting.join(", "))
+        let meanwhile = if *refused == OrderRefused::BeginsByItself {
+            format!("; {}", view.next)
+        } else {
+            String::new()
+        };
+        format!("it takes {} now{meanwhile}", fitting.join(", "))
     };
     let detail = format!("cannot {} rollout {}: {refused}", order.as_str(), view.id);
     Problem::new(ProblemCode::RolloutRefused, detail)

@@ -42,11 +42,16 @@ impl Pipeline {
         (reason, by): (String, Option<String>),
     ) -> Result<Rollout, OrderError> {
         let mut state = self.state_now();
+        let counts = state.rollout(&id).and_then(|rollout| {
+            let tally = self.repo.rollouts.tally(rollout)?;
+            Some(rollout.counts(&tally))
+        });
         let ordered = Ordered {
             id: id.clone(),
             order,
             reason,
             by,
+            counts,
             at: clock::now(),
         };
         state.apply(Command::Order(Box::new(ordered)))?;

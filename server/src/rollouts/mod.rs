@@ -85,10 +85,11 @@ impl Rollouts {
         self.sender.clone()
     }
 
-    /// How the members of the rollout that moves a config stood when they were last counted.
-    pub(crate) fn tally(&self, config: &ConfigName) -> Option<Arc<Tally>> {
+    /// How the members of a rollout that moves stood when they were last counted.
+    pub(crate) fn tally(&self, rollout: &Rollout) -> Option<Arc<Tally>> {
         let tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
-        tallies.get(config).map(|(_, tally)| tally.clone())
+        let (id, tally) = tallies.get(&rollout.config)?;
+        (*id == rollout.id).then(|| tally.clone())
     }
 
     /// The rollout with what signals have said of it.
@@ -164,6 +165,7 @@ impl Repo {
                 id: rollout.id.clone(),
                 after: rollout.steps,
                 step,
+                counts: Some(rollout.counts(&tally)),
                 at: now,
             }));
             counts.push((rollout.config, rollout.id, tally));

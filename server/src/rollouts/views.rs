@@ -143,12 +143,7 @@ impl<'a> Moment<'a> {
         if !rollout.state.is_final() {
             return self.moving(rollout);
         }
-        let mut view = rollout.view(None, self.now);
-        if let Some(stable) = self.brought(rollout) {
-            let standing = self.immediate(&rollout.config, stable);
-            (view.counts, view.failed_names) = (standing.counts, standing.failed_names);
-        }
-        view
+        rollout.view(None, self.now)
     }
 
     fn moving(&self, rollout: &Rollout) -> RolloutView {
@@ -164,26 +159,22 @@ impl<'a> Moment<'a> {
         view
     }
 
-    /// A config that is moved at once, unless a rollout moves it, or has brought what it holds and tells of it.
+    /// A config that is moved at once, unless a rollout moves it. Where one has brought what it holds, that tells of it, and
+    /// here stand only those that do not run it since.
     fn at_once(&self, config: &ConfigName, stable: &Target) -> Option<RolloutView> {
         let state = &self.published.state;
-        let mut ended = state.ended.iter();
-        let is_told = state.moving_of(config).is_some()
-            || ended.any(|rollout| rollout.config == *config && self.brought(rollout).is_some());
-        (!is_told).then(|| self.immediate(config, stable))
+        if state.moving_of(config).is_some() {
+            return None;
+        }
+        let view = self.immediate(config, stable);
+        let newest = state.ended.iter().rfind(|ended| ended.config == *config);
+        let is_brought = newest
+            .is_some_and(|newest| newest.state == State::Done && newest.target.version == stable.version);
+        (!is_brought || view.state != RolloutState::Done).then_some(view)
     }
 
     fn immediate(&self, config: &ConfigName, stable: &Target) -> RolloutView {
         let fleet = self.repo.fleet.read().unwrap_or_else(PoisonError::into_inner);
         immediate(config, stable, fleet.members(config, self.uptime), self.now)
-    }
-
-    /// What is stable of its config, if this is the rollout that brought it.
-    fn brought(&self, rollout: &Rollout) -> Option<&Target> {
-        let state = &self.published.state;
-        let stable = state.targets.get(&rollout.config)?;
-        let newest = state.ended.iter().rfind(|ended| ended.config == rollout.config)?;
-        let is_it = newest.id == rollout.id && rollout.state == State::Done;
-        (is_it && stable.version == rollout.target.version).then_some(stable)
     }
 }

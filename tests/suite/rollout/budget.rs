@@ -155,8 +155,15 @@ fn while_nothing_new_may_go_out_what_is_out_can_still_be_taken_back() {
     let mut programs = three();
     until(server.addr(), &mut programs, "the first value", all_run(1));
     set(&origin, 2);
-    until_it_is(&server, &mut programs, "frozen");
+    let view = until_it_is(&server, &mut programs, "frozen");
     assert!(none_was_told(&programs, 2));
+    let promote = format!("{ROLLOUTS}/{}/promote", view["id"].as_str().unwrap());
+    let refused = server
+        .post(&promote, &json!({"reason": "now"}))
+        .expect(409)
+        .json();
+    let hint = refused["hint"].as_str().unwrap();
+    assert!(hint.contains("nothing new is exposed until 2100-01-01"), "{hint}");
     for program in &mut programs {
         program.refuses = Some(3);
     }

@@ -8,10 +8,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use headwater_validators::rollout::Budget;
-use headwater_wire::{CommitId, ConfigReport, Generation, InstanceId, ReportState};
+use headwater_wire::{CommitId, ConfigReport, Generation, InstanceId, Phase, ReportState};
 
+use super::blame::{Blamed, Fault};
 use super::directive::{Directive, Directives};
 use super::state::{Opened, Rollout, State};
+use super::step::Why;
 
 /// Instances that are named in a count; the rest are only counted.
 const NAMED_MAX: usize = 10;
@@ -93,7 +95,7 @@ pub enum RollCall {
 pub struct Tally {
     /// Whether the fleet is complete.
     pub roll_call: RollCall,
-    /// Members of the open stages.
+    /// Members of the open stages; while everybody goes back, those that may run the target.
     pub members: u64,
     /// Those that run it on probation.
     pub applied: u64,
@@ -111,8 +113,8 @@ pub struct Tally {
     pub silent: u64,
     /// Those that have said that they end since their stage opened, and are in no other count.
     pub ended: u64,
-    /// Some of those that failed.
-    pub failed_names: Vec<InstanceId>,
+    /// Some of those that failed or refused, by name.
+    pub blamed: Vec<Blamed>,
     /// Of the instances that must be ready: those that are.
     pub required_ready: u64,
     /// Of the instances that must be ready: those that refused.
@@ -123,10 +125,12 @@ pub struct Tally {
     pub candidates: Vec<(InstanceId, u64)>,
     /// Instances that the due stage would take if they were not lost.
     pub lost_candidates: BTreeSet<InstanceId>,
-    /// Live instances that should hold the baseline and have not said so.
+    /// Instances that may run the target, should hold the baseline and have not said so, but for those that are lost.
     pub not_back: u64,
     /// Instances of the fleet that have the config and are live.
     pub fleet: u64,
+    /// Of the members, those that are not.
+    pub away: u64,
 }
 
 impl Standing {
@@ -161,23 +165,28 @@ impl Standing {
         }
     }
 
-    /// Whether it was not heard of for so long that it counts as failed. Silence from before it was told is not this
+    /// For how long it was not heard of, if it counts as failed for that. Silence from before it was told is not this
     /// content's doing.
-    fn is_missed(&self, terms: &Terms<'_>) -> bool {
+    fn missed_ms(&self, terms: &Terms<'_>) -> Option<u64> {
         let silent_ms = self.silent_ms.min(terms.open_ms);
-        let limit = terms.budget.unknown_after_ms;
-        self.liveness != Liveness::Live && limit.is_some_and(|limit| silent_ms >= limit)
+        let limit = terms.budget.unknown_after_ms?;
+        (self.liveness != Liveness::Live && silent_ms >= limit).then_some(silent_ms)
     }
 
-    /// Whether it counts as failed.
-    fn counts_as_failed(&self, terms: &Terms<'_>) -> bool {
+    /// Why it counts as failed, if it does.
+    fn fault(&self, terms: &Terms<'_>) -> Option<Fault> {
         match self.progress {
-            Progress::Failed => true,
-            Progress::Confirmed if terms.proof == Proof::Given => false,
+            Progress::Failed => Some(Fault::Said),
+            Progress::Confirmed if terms.proof == Proof::Given => None,
             // Gone on probation: that is how the ack of content looks that takes its instance down.
-            Progress::Applied if self.liveness == Liveness::Lost => true,
+            Progress::Applied if self.liveness == Liveness::Lost => Some(Fault::LostOnProbation),
+            Progress::Confirmed | Progress::Applied | Progress::Pending | Progress::Ready
+                if self.restarts >= terms.budget.restarts =>
+            {
+                Some(Fault::Restarts(self.restarts))
+            }
             Progress::Confirmed | Progress::Applied | Progress::Pending | Progress::Ready => {
-                self.restarts >= terms.budget.restarts || self.is_missed(terms)
+                self.missed_ms(terms).map(Fault::Silent)
             }
         }
     }
@@ -214,6 +223,7 @@ pub fn tally<'a>(rollout: &Rollout, fleet: impl Iterator<Item = Member<'a>>, rol
     for member in fleet {
         census.add(&member);
     }
+    census.counts.blamed.sort();
     census.counts
 }
 
@@ -247,7 +257,7 @@ impl<'a> Census<'a> {
             }
         }
         match directive {
-            Directive::Baseline(generation) => self.add_baseline(member, generation),
+            Directive::Baseline(generation) => self.add_baseline(member, generation, opened),
             Directive::Prepare(generation) => self.add_required(member, generation),
             Directive::Target(generation) => {
                 let terms = self.terms(opened);
@@ -271,7 +281,21 @@ impl<'a> Census<'a> {
         }
     }
 
-    fn add_baseline(&mut self, member: &Member<'_>, generation: Generation) {
+    /// Counted are those who may run the target, and have to come back from it.
+    fn add_baseline(&mut self, member: &Member<'_>, generation: Generation, opened: Option<&Opened>) {
+        let (State::RollingBack { why, .. } | State::Incomplete { why, .. }) = &self.rollout.state else {
+            return;
+        };
+        let running = member.report.running.as_ref().map(|running| &running.version);
+        let runs_target = running == Some(&self.rollout.target.version);
+        let was_told = opened.is_some_and(|opened| opened.phase == Phase::Active);
+        // An older copy does not know whom it exposed since.
+        let may_run_it = runs_target || was_told || *why == Why::Restored;
+        let was_there = opened.is_none_or(|opened| member.lost_ms <= opened.open_ms);
+        if !may_run_it || (member.liveness == Liveness::Lost && !was_there) {
+            return;
+        }
+        self.count(member);
         let names = [
             Some(&self.rollout.baseline.version),
             self.rollout.adopted.as_ref(),
@@ -280,8 +304,10 @@ impl<'a> Census<'a> {
             let standing = Standing::of(member, version, generation);
             matches!(standing.progress, Progress::Applied | Progress::Confirmed)
         });
-        if member.liveness == Liveness::Live && !is_back {
-            self.counts.not_back += 1;
+        match member.liveness {
+            Liveness::Live if is_back => {}
+            Liveness::Live | Liveness::Stale => self.counts.not_back += 1,
+            Liveness::Lost | Liveness::Gone => self.counts.unknown += 1,
         }
     }
 
@@ -290,7 +316,7 @@ impl<'a> Census<'a> {
         match standing.progress {
             Progress::Failed => {
                 self.counts.required_refused += 1;
-                self.name(member);
+                self.blame(member, Fault::Said);
             }
             // What it said before it fell silent is no promise that it is there to switch.
             _ if standing.liveness != Liveness::Live => self.counts.required_unknown += 1,
@@ -305,10 +331,10 @@ impl<'a> Census<'a> {
             return;
         }
         let standing = Standing::of(member, &self.rollout.target.version, generation);
-        self.counts.members += 1;
-        if standing.counts_as_failed(terms) {
+        self.count(member);
+        if let Some(fault) = standing.fault(terms) {
             self.counts.failed += 1;
-            self.name(member);
+            self.blame(member, fault);
             return;
         }
         let has_proved = terms.proof == Proof::Given && standing.progress == Progress::Confirmed;
@@ -323,9 +349,15 @@ impl<'a> Census<'a> {
         *count += 1;
     }
 
-    fn name(&mut self, member: &Member<'_>) {
-        if self.counts.failed_names.len() < NAMED_MAX {
-            self.counts.failed_names.push(member.instance.clone());
+    fn count(&mut self, member: &Member<'_>) {
+        self.counts.members += 1;
+        self.counts.away += u64::from(member.liveness != Liveness::Live);
+    }
+
+    fn blame(&mut self, member: &Member<'_>, fault: Fault) {
+        if self.counts.blamed.len() < NAMED_MAX {
+            let blamed = Blamed::of(member.instance, member.report, fault);
+            self.counts.blamed.push(blamed);
         }
     }
 }

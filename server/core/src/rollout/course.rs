@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use headwater_validators::rollout::Known;
-use headwater_wire::{CommitId, ConfigName, Generation, InstanceId, Phase};
+use headwater_wire::{CommitId, ConfigName, Generation, InstanceId, Phase, RolloutCounts};
 use serde::{Deserialize, Serialize};
 
 use super::directive::Directive;
@@ -201,6 +201,15 @@ impl Course {
         let mut known = self.ended.iter_mut().chain(&mut self.rollout);
         if let Some(rollout) = known.find(|rollout| rollout.id == id) {
             rollout.timeline.add(happening);
+        }
+    }
+
+    /// Remembers how the members of a rollout of it stood at its end.
+    pub(crate) fn close(&mut self, id: &str, counts: Option<RolloutCounts>) {
+        let mut known = self.ended.iter_mut().chain(&mut self.rollout);
+        let over = known.find(|rollout| rollout.id == id && rollout.state.is_final());
+        if let Some(rollout) = over {
+            rollout.ended_with = counts;
         }
     }
 

@@ -56,18 +56,19 @@ impl Rollout {
 
     /// Whether every instance is told what `other` tells it.
     pub fn tells_the_same(&self, other: &Self) -> bool {
-        let opened = |rollout: &Self| -> Vec<_> {
-            let opened = rollout.opened.iter();
-            opened
-                .map(|opened| (opened.threshold, opened.generation, opened.phase))
-                .collect()
+        let words = |opened: &Opened, other: &Opened| {
+            opened.threshold == other.threshold
+                && opened.generation == other.generation
+                && opened.phase == other.phase
         };
+        let opened = self.opened.iter().zip(&other.opened);
         self.id == other.id
             && self.baseline_generation == other.baseline_generation
             && self.state.is_back() == other.state.is_back()
             && self.state.is_final() == other.state.is_final()
             && required(&self.state) == required(&other.state)
-            && opened(self) == opened(other)
+            && self.opened.len() == other.opened.len()
+            && opened.into_iter().all(|(opened, other)| words(opened, other))
     }
 }
 

@@ -6,8 +6,8 @@
 use headwater_wire::InstanceId;
 
 use super::census::{Liveness, Member, Tally};
-use super::membership::{Selector, Threshold, rank};
-use super::planner::{proves_nothing, wanted};
+use super::membership::{Selector, rank};
+use super::planner::{choose, proves_nothing};
 use super::policy::Policy;
 
 /// What each stage would take.
@@ -41,7 +41,6 @@ pub fn forecast<'a>(policy: &Policy, fleet: impl Iterator<Item = Member<'a>>) ->
             .filter(|(member, _)| fits(member))
             .map(|(member, rank)| (member.instance.clone(), *rank))
             .collect();
-        let mut ranks: Vec<u64> = candidates.iter().map(|(_, rank)| *rank).collect();
         let tally = Tally {
             members: taken,
             candidates,
@@ -52,7 +51,7 @@ pub fn forecast<'a>(policy: &Policy, fleet: impl Iterator<Item = Member<'a>>) ->
             forecast.stops_at = Some(number);
             return forecast;
         }
-        let threshold = Threshold::of(wanted(stage, &tally), &mut ranks);
+        let threshold = choose(stage, &tally);
         let before = rest.len();
         rest.retain(|(member, rank)| !(fits(member) && threshold.takes(*rank)));
         let members = (before - rest.len()) as u64;

@@ -89,5 +89,6 @@ fn told_to_all(config: &ConfigName, stable: &Target) -> Rollout {
         opened: vec![opened],
         steps: 0,
         timeline: Timeline::default(),
+        ended_with: None,
     }
 }

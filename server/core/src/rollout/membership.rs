@@ -1,8 +1,9 @@
 //! Which instances fall into which stage.
 //!
-//! Invariant: who is in a stage stays in it: a stage is a set of labels and a threshold of rank, fixed when it opens.
-//! An instance that comes later is ranked like the others, and is in exactly if its rank lies under the threshold.
-//! Ranks differ from rollout to rollout, so that it is not always the same host that goes first.
+//! Invariant: who is in a stage stays in it: a stage is a set of labels and of ranks, fixed when it opens. Of those who
+//! come later, a part in a hundred takes that part, by their ranks, so that it stays one; a number takes nobody, so
+//! that it is never exceeded. Ranks differ from rollout to rollout, so that it is not always the same host that goes
+//! first.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +11,6 @@ use globset::{Glob, GlobMatcher};
 use headwater_wire::InstanceId;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-
-use super::policy::Share;
 
 /// Position of an instance in the order of a rollout, spread evenly.
 pub fn rank(salt: &str, instance: &InstanceId) -> u64 {
@@ -28,36 +27,51 @@ pub fn rank(salt: &str, instance: &InstanceId) -> u64 {
     first.min(u64::MAX - 1)
 }
 
-/// Below which rank instances are in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Threshold(u64);
+/// Which ranks are in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Threshold {
+    /// Those below this one, whoever comes.
+    Below(u64),
+    /// These alone, in order.
+    These(Vec<u64>),
+}
 
 impl Threshold {
     /// Everybody is in.
-    pub const ALL: Self = Self(u64::MAX);
+    pub const ALL: Self = Self::Below(u64::MAX);
     /// Nobody is in.
-    pub const NOBODY: Self = Self(0);
+    pub const NOBODY: Self = Self::Below(0);
 
-    /// The threshold that takes `share` of those with these ranks, which are brought into order. Nobody known leaves
-    /// it to those who come: of an unknown number a share is the same share of all ranks.
-    pub fn of(share: Share, ranks: &mut [u64]) -> Self {
-        let wanted = match share {
-            Share::Everyone => return Self::ALL,
-            Share::Percent(percent) => (ranks.len() * usize::from(percent)).div_ceil(100).max(1),
-            Share::Count(0) => return Self::NOBODY,
-            Share::Count(count) => usize::try_from(count).unwrap_or(usize::MAX),
+    /// Takes the first `wanted` of those with these ranks, and nobody else.
+    pub fn these(wanted: usize, mut ranks: Vec<u64>) -> Self {
+        ranks.sort_unstable();
+        ranks.truncate(wanted);
+        Self::These(ranks)
+    }
+
+    /// Takes the first `wanted` of those with these ranks, and as large a part of those who come later.
+    pub fn below(wanted: usize, mut ranks: Vec<u64>) -> Self {
+        let Some(last) = wanted.checked_sub(1) else {
+            return Self::NOBODY;
         };
         ranks.sort_unstable();
-        match (ranks.get(wanted - 1), share) {
-            (Some(rank), _) => Self(rank.saturating_add(1)),
-            (None, Share::Percent(percent)) => Self(u64::MAX / 100 * u64::from(percent)),
-            (None, Share::Count(_) | Share::Everyone) => Self::ALL,
-        }
+        ranks
+            .get(last)
+            .map_or(Self::ALL, |rank| Self::Below(rank.saturating_add(1)))
+    }
+
+    /// Takes so many of a hundred of an unknown number.
+    pub fn percent(percent: u8) -> Self {
+        Self::Below(u64::MAX / 100 * u64::from(percent))
     }
 
     /// Whether an instance of this rank is in.
-    pub fn takes(self, rank: u64) -> bool {
-        rank < self.0
+    pub fn takes(&self, rank: u64) -> bool {
+        match self {
+            Self::Below(threshold) => rank < *threshold,
+            Self::These(ranks) => ranks.binary_search(&rank).is_ok(),
+        }
     }
 }
 

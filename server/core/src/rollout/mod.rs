@@ -20,6 +20,7 @@
 //! the fence number an instance is given never falls. Time is what the caller says has passed: no clock is compared
 //! with another, so none can be wrong. What is deliberately absent: Git, documents, and who may give orders.
 
+mod blame;
 mod census;
 mod course;
 mod directive;
@@ -41,6 +42,7 @@ pub use headwater_validators::rollout::{
     Budget, Deadlines, Freeze, Known, OnHalt, Quorum, SignalPolicy, SignalSource,
 };
 
+pub use blame::Blamed;
 pub use census::{Liveness, Member, Progress, RollCall, Standing, Tally, tally};
 pub use course::{Course, Left, Offer, Offered};
 pub use directive::Directive;

@@ -4,6 +4,7 @@
 
 use super::state::{Rollout, State};
 use super::step::{Step, Why};
+use super::view::needs_approval;
 
 /// A person's order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +34,9 @@ pub enum OrderRefused {
     /// Instances get ready; that they do is what two phases are for.
     #[error("instances are getting ready, which cannot be skipped")]
     GettingReady,
+    /// A promotion lets a stage begin that waits for one. It ends no freeze.
+    #[error("the next stage waits for no person, and begins by itself")]
+    BeginsByItself,
     /// It is stopped already.
     #[error("the rollout is stopped already")]
     Stopped,
@@ -57,10 +61,27 @@ impl Rollout {
             Order::Pause => Ok(Step::Pause),
             Order::Resume if is_stopped => Ok(Step::Resume),
             Order::Resume => Err(OrderRefused::NotStopped),
-            Order::Promote if matches!(self.state, State::Preparing { .. }) => {
-                Err(OrderRefused::GettingReady)
+            Order::Promote => self.promote(),
+        }
+    }
+
+    fn promote(&self) -> Result<Step, OrderRefused> {
+        match self.state {
+            State::Preparing { .. } => Err(OrderRefused::GettingReady),
+            State::Due { stage, approval } if !needs_approval(&self.policy, stage, approval) => {
+                Err(OrderRefused::BeginsByItself)
             }
-            Order::Promote => Ok(Step::Promote),
+            State::Due { .. }
+            | State::Exposing { .. }
+            | State::Baking { .. }
+            | State::Paused { .. }
+            | State::Halted { .. }
+            | State::RollingBack { .. }
+            | State::Done
+            | State::RolledBack { .. }
+            | State::Incomplete { .. }
+            | State::Aborted { .. }
+            | State::Superseded => Ok(Step::Promote),
         }
     }
 }

@@ -64,6 +64,7 @@ fn over_budget(rollout: &Rollout, tally: &Tally) -> Option<Why> {
         failed: tally.failed,
         members: tally.members,
         allowed,
+        who: tally.blamed.clone(),
     })
 }
 
@@ -98,20 +99,20 @@ fn due(rollout: &Rollout, stage: usize, approval: Approval, tally: &Tally) -> Op
     if (chooses && !is_complete(tally)) || (policy.approval && approval == Approval::Open) {
         return None;
     }
-    let mut ranks: Vec<u64> = tally.candidates.iter().map(|(_, rank)| *rank).collect();
-    let threshold = Threshold::of(wanted(policy, tally), &mut ranks);
-    let chosen = tally.candidates.iter().filter(|(_, rank)| threshold.takes(*rank));
+    let threshold = choose(policy, tally);
     if proves_nothing(policy, tally) {
         return Some(Step::Halt(Why::NobodyInStage { stage }));
     }
+    let chosen = tally.candidates.iter().filter(|(_, rank)| threshold.takes(*rank));
+    let chosen: BTreeSet<InstanceId> = chosen.map(|(instance, _)| instance.clone()).collect();
     Some(match rollout.policy.activation {
         Activation::Single => Step::Expose {
+            members: chosen.len() as u64,
             threshold,
-            members: chosen.count() as u64,
         },
         Activation::TwoPhase => Step::Prepare {
             threshold,
-            required: chosen.map(|(instance, _)| instance.clone()).collect(),
+            required: chosen,
             excluded: tally.lost_candidates.clone(),
         },
     })
@@ -123,19 +124,25 @@ pub(super) fn proves_nothing(policy: &StagePolicy, tally: &Tally) -> bool {
     is_empty && tally.fleet > 0 && !policy.takes_everyone()
 }
 
-/// A share counts those whom earlier stages have taken: a quarter after a tenth takes fifteen more of a hundred. Of
-/// those with certain labels it is a share of its own.
-pub(super) fn wanted(policy: &StagePolicy, tally: &Tally) -> Share {
-    let (there, more) = (tally.members, tally.candidates.len() as u64);
-    let target = match policy.share {
-        Share::Percent(_) | Share::Count(_) if !policy.labels.is_empty() || there + more == 0 => {
-            return policy.share;
-        }
-        Share::Everyone => return Share::Everyone,
-        Share::Percent(percent) => ((there + more) * u64::from(percent)).div_ceil(100),
-        Share::Count(count) => u64::from(count),
+/// Whom a stage takes. A share counts those whom earlier stages have taken: a quarter after a tenth takes fifteen more
+/// of a hundred. Of those with certain labels it is a share of its own.
+pub(super) fn choose(policy: &StagePolicy, tally: &Tally) -> Threshold {
+    let ranks: Vec<u64> = tally.candidates.iter().map(|(_, rank)| *rank).collect();
+    let there = if policy.labels.is_empty() {
+        tally.members
+    } else {
+        0
     };
-    Share::Count(u32::try_from(target.saturating_sub(there)).unwrap_or(u32::MAX))
+    let more = |wanted: u64| usize::try_from(wanted.saturating_sub(there)).unwrap_or(usize::MAX);
+    match (policy.share, there + ranks.len() as u64) {
+        (Share::Everyone, _) => Threshold::ALL,
+        (Share::Count(count), _) => Threshold::these(more(u64::from(count)), ranks),
+        (Share::Percent(percent), 0) => Threshold::percent(percent),
+        (Share::Percent(percent), all) => {
+            let wanted = (all * u64::from(percent)).div_ceil(100);
+            Threshold::below(more(wanted), ranks)
+        }
+    }
 }
 
 fn preparing(
@@ -157,7 +164,11 @@ fn preparing(
         Quorum::Percent(percent) => (required * u64::from(percent)).div_ceil(100),
     };
     if required - refused < enough {
-        return Some(Step::AbortPrepare(Why::Refused { refused, required }));
+        return Some(Step::AbortPrepare(Why::Refused {
+            refused,
+            required,
+            who: tally.blamed.clone(),
+        }));
     }
     if waited_ms < rollout.policy.deadlines.prepare_ms {
         return None;

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use headwater_wire::{CommitId, ConfigName, Generation, InstanceId, Phase};
+use headwater_wire::{CommitId, ConfigName, Generation, InstanceId, Phase, RolloutCounts};
 use serde::{Deserialize, Serialize};
 
 use super::course::Offer;
@@ -49,6 +49,9 @@ pub struct Rollout {
     /// What happened, when, and who wanted it.
     #[serde(default)]
     pub timeline: Timeline,
+    /// How its members stood when it ended, if they were counted: what the fleet does afterwards is none of its doing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_with: Option<RolloutCounts>,
 }
 
 /// A stage that was opened.
@@ -256,6 +259,7 @@ impl Rollout {
             opened: Vec::new(),
             steps: 0,
             timeline: Timeline::default(),
+            ended_with: None,
         }
     }
 
@@ -362,6 +366,7 @@ impl Rollout {
             _ => return false,
         };
         self.state = state;
+        self.ended_with = None;
         self.steps += 1;
         true
     }

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use headwater_wire::{CommitId, InstanceId};
 use serde::{Deserialize, Serialize};
 
+use super::blame::{Blamed, named};
 use super::membership::Threshold;
 
 /// Why a rollout stopped.
@@ -15,7 +16,7 @@ use super::membership::Threshold;
 #[serde(rename_all = "snake_case")]
 pub enum Why {
     /// More instances failed than may.
-    #[error("{failed} of {members} instances failed; it stops at {allowed}")]
+    #[error("{failed} of {members} instances failed; it stops at {allowed}{}", named(who, *failed))]
     Failed {
         /// Instances that failed.
         failed: u64,
@@ -23,6 +24,9 @@ pub enum Why {
         members: u64,
         /// How many stop a rollout.
         allowed: u64,
+        /// Some of those that failed.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        who: Vec<Blamed>,
     },
     /// Instances did not come to run it in time.
     #[error("{pending} of {members} instances were not ready in time")]
@@ -33,12 +37,15 @@ pub enum Why {
         members: u64,
     },
     /// A required instance refused to get ready.
-    #[error("{refused} of {required} instances refused to get ready")]
+    #[error("{refused} of {required} instances refused to get ready{}", named(who, *refused))]
     Refused {
         /// Instances that refused.
         refused: u64,
         /// Instances that had to be ready.
         required: u64,
+        /// Some of those that refused.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        who: Vec<Blamed>,
     },
     /// A stage takes nobody, so it would prove nothing.
     #[error("no instance is in stage {}", stage + 1)]
@@ -96,6 +103,25 @@ pub enum Why {
         /// Why.
         reason: String,
     },
+}
+
+impl Why {
+    /// Instances that it stopped for, as far as they are known by name.
+    pub fn who(&self) -> &[Blamed] {
+        match self {
+            Self::Failed { who, .. } | Self::Refused { who, .. } => who,
+            Self::Late { .. }
+            | Self::NobodyInStage { .. }
+            | Self::TooFew { .. }
+            | Self::Unwell { .. }
+            | Self::Unclear { .. }
+            | Self::Frozen
+            | Self::Reverted { .. }
+            | Self::HistoryHeld { .. }
+            | Self::Restored
+            | Self::Asked { .. } => &[],
+        }
+    }
 }
 
 /// One decision.

@@ -5,10 +5,11 @@
 
 use headwater_validators::rollout::OnHalt;
 use headwater_wire::{
-    InstanceId, RolloutCounts, RolloutOrder, RolloutPolicyView, RolloutStageView, RolloutState,
+    RolloutCounts, RolloutFailure, RolloutOrder, RolloutPolicyView, RolloutStageView, RolloutState,
     RolloutStepView, RolloutView, Timestamp,
 };
 
+use super::blame::Blamed;
 use super::census::Tally;
 use super::course::Course;
 use super::next::next;
@@ -28,10 +29,11 @@ impl Course {
 }
 
 impl Rollout {
-    /// What is told of it. Without a count nobody is counted.
+    /// What is told of it. Without a count nobody is counted; once it is over, those count who did when it ended.
     pub fn view(&self, tally: Option<&Tally>, now: Timestamp) -> RolloutView {
         let happenings = &self.timeline.happenings;
         let (waited_ms, limit_ms) = clock(self).unzip();
+        let blamed = blamed(self, tally);
         RolloutView {
             id: self.id.clone(),
             config: self.config.clone(),
@@ -45,8 +47,9 @@ impl Rollout {
             since: happenings.last().map(|happening| happening.at),
             waited_ms,
             limit_ms: limit_ms.flatten(),
-            counts: tally.map(|tally| counts(self, tally)),
-            failed_names: tally.map_or_else(Vec::new, failed_names),
+            counts: self.ended_with.or_else(|| tally.map(|tally| self.counts(tally))),
+            failed_names: blamed.iter().map(|blamed| blamed.instance.clone()).collect(),
+            failures: blamed.iter().map(failure).collect(),
             next: next(self, tally.unwrap_or(&Tally::default()), now),
             orders: self.orders(),
             queued: None,
@@ -70,6 +73,38 @@ impl Rollout {
             .into_iter()
             .filter(|(_, order)| self.order(order.clone()).is_ok());
         fitting.map(|(word, _)| word).collect()
+    }
+
+    /// Where its instances stand. While a stage gets ready its members are those that must be.
+    pub fn counts(&self, tally: &Tally) -> RolloutCounts {
+        let counts = RolloutCounts {
+            not_back: tally.not_back,
+            fleet: tally.fleet + tally.away,
+            ..RolloutCounts::default()
+        };
+        if let State::Preparing { required, .. } = &self.state {
+            let members = required.len() as u64;
+            let answered = tally.required_ready + tally.required_refused + tally.required_unknown;
+            return RolloutCounts {
+                members,
+                ready: tally.required_ready,
+                failed: tally.required_refused,
+                unknown: tally.required_unknown,
+                pending: members.saturating_sub(answered),
+                fleet: counts.fleet.max(members),
+                ..counts
+            };
+        }
+        RolloutCounts {
+            members: tally.members,
+            applied: tally.applied,
+            confirmed: tally.confirmed,
+            pending: tally.pending,
+            ready: tally.ready,
+            failed: tally.failed,
+            unknown: tally.unknown + tally.silent,
+            ..counts
+        }
     }
 
     fn policy_view(&self) -> RolloutPolicyView {
@@ -221,43 +256,30 @@ fn clock(rollout: &Rollout) -> Option<(u64, Option<u64>)> {
     }
 }
 
-/// Where its instances stand. While a stage gets ready its members are those that must be.
-fn counts(rollout: &Rollout, tally: &Tally) -> RolloutCounts {
-    let counts = RolloutCounts {
-        not_back: if rollout.state.is_back() {
-            tally.not_back
-        } else {
-            0
-        },
-        fleet: tally.fleet,
-        ..RolloutCounts::default()
-    };
-    if let State::Preparing { required, .. } = &rollout.state {
-        let members = required.len() as u64;
-        let answered = tally.required_ready + tally.required_refused;
-        return RolloutCounts {
-            members,
-            ready: tally.required_ready,
-            failed: tally.required_refused,
-            pending: members.saturating_sub(answered + tally.required_unknown),
-            unknown: tally.required_unknown,
-            ..counts
-        };
-    }
-    RolloutCounts {
-        members: tally.members,
-        applied: tally.applied,
-        confirmed: tally.confirmed,
-        pending: tally.pending,
-        ready: tally.ready,
-        failed: tally.failed,
-        unknown: tally.unknown + tally.silent,
-        ..counts
+/// Those that failed, or that it went back for: they say nothing of it any more once they were told something else.
+fn blamed<'a>(rollout: &'a Rollout, tally: Option<&'a Tally>) -> &'a [Blamed] {
+    let now = tally.map_or(&[][..], |tally| &tally.blamed);
+    match &rollout.state {
+        State::Halted { why, .. } if now.is_empty() => why.who(),
+        State::RollingBack { why, .. }
+        | State::RolledBack { why }
+        | State::Incomplete { why, .. }
+        | State::Aborted { why } => why.who(),
+        State::Due { .. }
+        | State::Preparing { .. }
+        | State::Exposing { .. }
+        | State::Baking { .. }
+        | State::Paused { .. }
+        | State::Halted { .. }
+        | State::Done
+        | State::Superseded => now,
     }
 }
 
-fn failed_names(tally: &Tally) -> Vec<InstanceId> {
-    let mut names = tally.failed_names.clone();
-    names.sort();
-    names
+fn failure(blamed: &Blamed) -> RolloutFailure {
+    RolloutFailure {
+        instance: blamed.instance.clone(),
+        how: blamed.how.clone(),
+        message: blamed.said.clone(),
+    }
 }

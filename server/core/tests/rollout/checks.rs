@@ -30,8 +30,8 @@ pub(crate) struct Checks {
     ran: BTreeMap<InstanceId, BTreeSet<CommitId>>,
     /// Instances that the rollout of this name told to run its target.
     exposed: (String, BTreeSet<InstanceId>),
-    /// How many had to hold the target before the newest stage opened, and whom the coordinator knew then.
-    opened: (usize, BTreeSet<InstanceId>),
+    /// Who had to hold the target before the newest stage opened, and whom the coordinator knew then.
+    opened: (BTreeSet<InstanceId>, BTreeSet<InstanceId>),
     /// Content that a rollout left, and that no commit and no person has let in again.
     left: Option<CommitId>,
     /// Rollouts that have left their content; a restored copy may show one of them again.
@@ -169,12 +169,12 @@ impl Checks {
             let known = coordinator.known(now_ms);
             let holds =
                 |instance: &&Instance| coordinator.message(instance).version == rollout.target.version;
-            let there = instances.iter().filter(|instance| known.contains(&instance.id));
-            self.opened = (there.filter(holds).count(), known);
+            let before = instances.iter().filter(holds);
+            self.opened = (before.map(|instance| instance.id.clone()).collect(), known);
         }
     }
 
-    /// A stage was opened: how many may be told of those that were known then. Who comes later is a join.
+    /// A stage is open: how many may be told of those that were known when it opened. Who comes later is a join.
     pub(crate) fn radius(&self, coordinator: &Coordinator, instances: &[Instance]) -> Check {
         let Some(rollout) = coordinator.live.rollout() else {
             return Ok(());
@@ -183,20 +183,33 @@ impl Checks {
             return Ok(());
         };
         let policy = &rollout.policy.stages[stage];
-        let is_known = |instance: &&Instance| self.opened.1.contains(&instance.id);
-        let there: Vec<&Instance> = instances.iter().filter(is_known).collect();
-        let limit = match policy.share {
+        let (before, known) = &self.opened;
+        let holds = |instance: &&Instance| coordinator.message(instance).version == rollout.target.version;
+        let told: BTreeSet<InstanceId> = instances
+            .iter()
+            .filter(holds)
+            .map(|instance| instance.id.clone())
+            .collect();
+        let there = instances
+            .iter()
+            .filter(|instance| known.contains(&instance.id))
+            .count();
+        let (told, limit) = match policy.share {
             _ if !policy.labels.is_empty() => return Ok(()),
-            Share::Everyone => there.len(),
-            Share::Percent(percent) => (there.len() * usize::from(percent)).div_ceil(100),
-            Share::Count(count) => usize::try_from(count).unwrap(),
+            // A number stays what it is, whoever comes.
+            Share::Count(count) => (told.difference(before).count(), usize::try_from(count).unwrap()),
+            Share::Everyone => (told.intersection(known).count(), there),
+            Share::Percent(percent) => {
+                let share = (there * usize::from(percent)).div_ceil(100);
+                (
+                    told.intersection(known).count(),
+                    share.max(before.intersection(known).count()),
+                )
+            }
         };
-        let holds = |instance: &&&Instance| coordinator.message(instance).version == rollout.target.version;
-        let told = there.iter().filter(holds).count();
-        if told > limit.max(self.opened.0) {
+        if told > limit {
             return Err(format!(
-                "I11 blast-radius: {told} of {} are told, {limit} may be",
-                there.len()
+                "I11 blast-radius: {told} of {there} are told, {limit} may be"
             ));
         }
         Ok(())

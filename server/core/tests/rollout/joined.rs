@@ -10,7 +10,9 @@ use headwater_core::{
     Arrival, Command, ConfigFacts, Content, Decision, Due, Effect, Held, Ordered, Refusal, Relation,
     RepoState, Rollback, RollbackState, Sight, Undone, Uptime,
 };
-use headwater_wire::{CommitId, ConfigName, Generation, HeadState, InstanceId, RollbackMode, Timestamp};
+use headwater_wire::{
+    CommitId, ConfigName, Generation, HeadState, InstanceId, RollbackMode, RolloutCounts, Timestamp,
+};
 use proptest::prelude::*;
 
 use crate::commit;
@@ -86,6 +88,7 @@ impl Repo {
             id: rollout.id.clone(),
             after: rollout.steps,
             step,
+            counts: None,
             at: Timestamp(0),
         }
     }
@@ -96,6 +99,7 @@ impl Repo {
             order,
             reason: "because".to_owned(),
             by: Some("Ada".to_owned()),
+            counts: None,
             at: Timestamp(7),
         };
         self.state.apply(Command::Order(Box::new(ordered)))
@@ -184,9 +188,8 @@ fn rollback(undone: Undone, base: &CommitId, exposed: &CommitId) -> Rollback {
 }
 
 fn half() -> Step {
-    let mut ranks = vec![0, u64::MAX / 2];
     Step::Expose {
-        threshold: Threshold::of(Share::Count(1), &mut ranks),
+        threshold: Threshold::below(1, vec![0, u64::MAX / 2]),
         members: 1,
     }
 }
@@ -196,6 +199,30 @@ fn all() -> Step {
         threshold: Threshold::ALL,
         members: 1,
     }
+}
+
+#[test]
+fn a_rollout_that_is_over_keeps_the_counts_that_it_ended_with() {
+    let mut repo = Repo::moving();
+    let ended = RolloutCounts {
+        members: 2,
+        confirmed: 2,
+        fleet: 10,
+        ..RolloutCounts::default()
+    };
+    for (step, counts) in [
+        (half(), None),
+        (Step::RollBack(Why::Restored), None),
+        (Step::Settle, Some(ended)),
+    ] {
+        let due = Due {
+            counts,
+            ..repo.due(step)
+        };
+        repo.state.apply(Command::Step(Box::new(due))).unwrap();
+    }
+    let over = repo.state.ended.last().unwrap();
+    assert_eq!(over.view(None, Timestamp(0)).counts, Some(ended));
 }
 
 #[test]
@@ -816,6 +843,7 @@ impl Repo {
                     id: rollout.id,
                     after: rollout.steps,
                     step: some_step(step),
+                    counts: None,
                     at: Timestamp(0),
                 }))
             }

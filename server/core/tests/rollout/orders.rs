@@ -1,8 +1,9 @@
 //! What people order, and what becomes of a rollout that has stopped.
 
-use headwater_core::rollout::{OnHalt, Order, OrderRefused, Policy, State, Step, Why};
-use headwater_wire::ReportState;
+use headwater_core::rollout::{Freeze, Liveness, OnHalt, Order, OrderRefused, Policy, State, Step, Why};
+use headwater_wire::{ReportState, RolloutOrder, Running, Timestamp};
 
+use crate::commit;
 use crate::fleet::Fleet;
 use crate::stages::{goes_well, in_two};
 
@@ -20,6 +21,50 @@ fn a_stage_that_needs_approval_waits_for_a_person() {
     fleet.order(Order::Promote).unwrap();
     goes_well(&mut fleet);
     assert_eq!(*fleet.state(), State::Done);
+}
+
+#[test]
+fn a_stage_that_waits_for_no_person_cannot_be_promoted_and_neither_can_a_freeze() {
+    let mut fleet = Fleet::of(4);
+    let mut policy = in_two();
+    policy.freezes = vec![Freeze::Between {
+        from: Timestamp(0),
+        until: Timestamp(60_000),
+    }];
+    fleet.offer(2, &policy);
+    assert_eq!(fleet.step(), None);
+    assert_eq!(fleet.order(Order::Promote), Err(OrderRefused::BeginsByItself));
+    assert!(!fleet.rollout().orders().contains(&RolloutOrder::Promote));
+}
+
+#[test]
+fn going_back_waits_for_those_alone_who_may_have_had_it() {
+    let mut fleet = Fleet::of(6);
+    // Two run what was stable as another commit, which is told to nobody again.
+    let elsewhere = fleet.says(0).report.running.clone().unwrap();
+    fleet.offer(2, &in_two());
+    fleet.step();
+    let told = fleet.told(2);
+    fleet.obey(ReportState::Applied);
+    for number in (0..6).filter(|number| !told.contains(number)) {
+        fleet.says(number).report.running = Some(Running {
+            version: commit(9),
+            ..elsewhere.clone()
+        });
+    }
+    fleet
+        .order(Order::Abort {
+            reason: "bad".to_owned(),
+        })
+        .unwrap();
+    let counts = fleet.rollout().counts(&fleet.tally());
+    assert_eq!((counts.members, counts.not_back, counts.fleet), (2, 2, 6));
+    fleet.falls_silent(told[0], Liveness::Stale, 100_000);
+    fleet.obeys(told[1], ReportState::Applied);
+    assert_eq!(fleet.step(), None, "silence is no way back either");
+    fleet.falls_silent(told[0], Liveness::Live, 0);
+    fleet.obeys(told[0], ReportState::Applied);
+    assert_eq!(fleet.step(), Some(Step::Settle));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use headwater_core::rollout::{
     Liveness, OnHalt, Order, Policy, RollCall, Share, StagePolicy, State, Step, Why,
 };
 use headwater_wire::{Generation, ReportState};
+use proptest::prelude::*;
 
 use crate::fleet::Fleet;
 
@@ -115,6 +116,64 @@ fn who_comes_later_is_in_exactly_if_its_rank_lies_in_the_open_share() {
     );
 }
 
+proptest! {
+    #[test]
+    fn a_count_is_never_exceeded_whoever_comes_and_goes(
+        counts in (1_u32..8, 0_u32..8),
+        fleet_of in (1_usize..12, 0_usize..30),
+        gone in proptest::collection::vec(any::<prop::sample::Index>(), 0..6),
+    ) {
+        let shares = [Share::Count(counts.0), Share::Count(counts.0 + counts.1), Share::Everyone];
+        let mut fleet = Fleet::of(fleet_of.0);
+        fleet.offer(2, &staged(&shares));
+        for limit in [counts.0, counts.0 + counts.1] {
+            if !matches!(fleet.step(), Some(Step::Expose { .. })) {
+                return Ok(());
+            }
+            let told = fleet.told(2);
+            prop_assert!(told.len() <= limit as usize, "{} of {limit}", told.len());
+            for who in &gone {
+                fleet.falls_silent(who.index(fleet_of.0), Liveness::Lost, 600_000);
+            }
+            for number in fleet_of.0..fleet_of.0 + fleet_of.1 {
+                fleet.joins(number);
+            }
+            prop_assert_eq!(&fleet.told(2), &told, "who comes later waits for the stage that takes everyone");
+            for number in 0..fleet_of.0 {
+                fleet.falls_silent(number, Liveness::Live, 0);
+            }
+            fleet.obey(ReportState::Confirmed);
+            fleet.step();
+            fleet.pass(MINUTE_MS);
+            fleet.step();
+        }
+        fleet.step();
+        prop_assert_eq!(fleet.told(2).len(), fleet_of.0 + fleet_of.1);
+    }
+
+    #[test]
+    fn nobody_is_counted_who_is_not_there(silences in proptest::collection::vec(0_usize..4, 2..10), steps in 0_usize..9) {
+        let mut fleet = Fleet::of(silences.len());
+        fleet.offer(2, &staged(&[Share::Count(2), Share::Everyone]));
+        for step in 0..steps {
+            fleet.step();
+            fleet.obey(ReportState::Confirmed);
+            fleet.pass(MINUTE_MS);
+            if step + 1 == steps {
+                for (number, silence) in silences.iter().enumerate() {
+                    let liveness = [Liveness::Live, Liveness::Stale, Liveness::Lost, Liveness::Gone][*silence];
+                    fleet.falls_silent(number, liveness, if *silence == 0 { 0 } else { MINUTE_MS });
+                }
+            }
+            let told = fleet.rollout().counts(&fleet.tally());
+            prop_assert!(told.members <= told.fleet, "{} of {}", told.members, told.fleet);
+            prop_assert!(told.fleet <= silences.len() as u64);
+            let parts = told.applied + told.confirmed + told.pending + told.ready + told.failed + told.unknown;
+            prop_assert_eq!(parts, told.members);
+        }
+    }
+}
+
 #[test]
 fn two_rollouts_do_not_begin_with_the_same_instances() {
     let mut fleet = Fleet::of(40);
@@ -200,16 +259,16 @@ fn one_refusal_stops_the_rollout_and_nobody_else_is_told() {
     let told = fleet.told(2);
     fleet.obey(ReportState::Applied);
     fleet.refuses(told[0]);
-    let why = Why::Failed {
-        failed: 1,
-        members: 2,
-        allowed: 1,
+    let Some(Step::Halt(why)) = fleet.step() else {
+        panic!("{:?}", fleet.state());
     };
-    assert_eq!(fleet.step(), Some(Step::Halt(why)));
+    let id = format!("i-{}", told[0]);
     assert_eq!(
-        fleet.tally().failed_names,
-        [format!("i-{}", told[0]).parse().unwrap()]
+        why.to_string(),
+        format!("1 of 2 instances failed; it stops at 1: {id} (validate)")
     );
+    let said: Vec<_> = why.who().iter().map(|blamed| blamed.said.as_deref()).collect();
+    assert_eq!(said, [Some("port out of range")]);
     fleet.pass(MINUTE_MS);
     assert_eq!(fleet.step(), None);
     assert_eq!(fleet.told(2), told);

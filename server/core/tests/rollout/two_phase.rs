@@ -70,15 +70,32 @@ fn one_that_refuses_ends_it_and_everybody_is_told_what_to_hold_under_a_higher_nu
     let mut fleet = asked(3, &together());
     let asked = fleet.directive(0).generation();
     fleet.refuses(1);
-    let why = Why::Refused {
-        refused: 1,
-        required: 3,
+    let Some(Step::AbortPrepare(why)) = fleet.step() else {
+        panic!("{:?}", fleet.state());
     };
-    assert_eq!(fleet.step(), Some(Step::AbortPrepare(why.clone())));
+    assert_eq!(
+        why.to_string(),
+        "1 of 3 instances refused to get ready: i-1 (validate)"
+    );
     assert_eq!(*fleet.state(), State::Aborted { why });
     for number in 0..3 {
         assert!(matches!(fleet.directive(number), Directive::Baseline(word) if word > asked));
     }
+}
+
+#[test]
+fn who_refused_is_known_by_name_after_everybody_was_told_something_else() {
+    let mut fleet = asked(3, &together());
+    fleet.refuses(1);
+    fleet.step();
+    fleet.obey(ReportState::Confirmed);
+    let view = fleet.course.view(None, fleet.now).unwrap();
+    assert_eq!(view.failed_names, ["i-1".parse().unwrap()]);
+    let said = view.failures.first().unwrap();
+    assert_eq!(
+        (said.how.as_str(), said.message.as_deref()),
+        ("validate", Some("port out of range"))
+    );
 }
 
 #[test]
@@ -121,11 +138,14 @@ fn a_quorum_bears_as_many_refusals_as_it_can_do_without() {
     fleet.refuses(1);
     assert_eq!(fleet.step(), None);
     fleet.refuses(2);
-    let why = Why::Refused {
-        refused: 3,
-        required: 5,
-    };
-    assert_eq!(fleet.step(), Some(Step::AbortPrepare(why)));
+    assert!(matches!(
+        fleet.step(),
+        Some(Step::AbortPrepare(Why::Refused {
+            refused: 3,
+            required: 5,
+            ..
+        }))
+    ));
 }
 
 #[test]

@@ -90,11 +90,11 @@ fn a_rollout_that_goes_well_says_at_each_step_what_comes_next() {
     insta::assert_snapshot!(said.join("\n\n"), @"
     due 1/2, 0 members
     next: stage 1 begins once all instances have had time to report
-    orders: promote pause abort
+    orders: pause abort
 
     due 1/2, 0 members
     next: stage 1 begins now
-    orders: promote pause abort
+    orders: pause abort
 
     exposing 1/2, 2 members, 2 pending, 60000 of 900000 ms
     next: bakes once it runs on 2 more instances; halts in 14 min if it does not
@@ -136,7 +136,7 @@ fn what_waits_for_a_person_says_so_and_for_which_word() {
 
     due 1/2, 0 members
     next: stage 1 begins now
-    orders: promote pause abort
+    orders: pause abort
 
     paused 1/2, 0 members
     next: nothing, until a person says `resume`, or `abort` to go back
@@ -167,7 +167,7 @@ fn a_freeze_says_when_it_ends_and_what_comes_then() {
     insta::assert_snapshot!(said.join("\n\n"), @"
     frozen 1/2, 0 members
     next: nothing new is exposed until 2026-01-01T01:00:00.000Z; then stage 1 begins
-    orders: promote pause abort
+    orders: pause abort
 
     frozen 1/2, 0 members
     next: nothing new is exposed until 2026-01-01T01:00:00.000Z; then stage 1 waits for a person to say `promote`
@@ -227,17 +227,17 @@ fn what_has_stopped_says_why_and_what_it_will_do() {
     said.push(told(&fleet));
     insta::assert_snapshot!(said.join("\n\n"), @"
     halted 1/2, 2 members, 1 applied, 1 failed, 240000 of 600000 ms
-    why: 1 of 2 instances failed; it stops at 1
+    why: 1 of 2 instances failed; it stops at 1: i-2 (validate)
     next: goes back by itself in 6 min; `resume` goes on, `abort` goes back now
     orders: resume abort
 
-    rolling_back 1/2, 0 members, 2 not back, 60000 of 900000 ms
-    why: 1 of 2 instances failed; it stops at 1
+    rolling_back 1/2, 2 members, 2 not back, 60000 of 900000 ms
+    why: 1 of 2 instances failed; it stops at 1: i-2 (validate)
     next: waits for 2 instances to hold the baseline again; ends in 14 min in any case
     orders: nothing
 
     rolled_back 1/2
-    why: 1 of 2 instances failed; it stops at 1
+    why: 1 of 2 instances failed; it stops at 1: i-2 (validate)
     next: nothing: its content is held back until the branch has other content, or a person releases it
     orders: nothing
     ");
@@ -257,7 +257,7 @@ fn what_stays_halted_waits_for_a_person() {
     fleet.pass(MINUTE_MS);
     insta::assert_snapshot!(told(&fleet), @"
     halted 1/2, 2 members, 1 pending, 1 failed, 60000 ms
-    why: 1 of 2 instances failed; it stops at 1
+    why: 1 of 2 instances failed; it stops at 1: i-2 (validate)
     next: stays as it is until a person says `resume`, or `abort` to go back
     orders: resume abort
     ");

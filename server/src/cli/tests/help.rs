@@ -885,8 +885,9 @@ fn promote_explains_itself() {
     insta::assert_snapshot!(help_of("promote"), @r#"
     Let the next stage of a rollout begin
 
-    The stage that waits for a person begins, or the open one is not waited for. A rollout that has
-    stopped is resumed first; instances that get ready cannot be skipped.
+    The stage that waits for a person begins, or the open one is not waited for: what is left of its
+    bake, and instances that do not run it yet. No freeze ends by it, a rollout that has stopped is
+    resumed first, and instances that get ready cannot be skipped.
 
     Usage: headwater promote [OPTIONS] --reason <TEXT> <ID|CONFIG>
 

@@ -1,5 +1,5 @@
 use headwater_wire::{
-    PlanView, PlannedConfig, RolloutCounts, RolloutList, RolloutOrder, RolloutOrderRequest,
+    PlanView, PlannedConfig, RolloutCounts, RolloutFailure, RolloutList, RolloutOrder, RolloutOrderRequest,
     RolloutPolicyView, RolloutStageView, RolloutState, RolloutStepView, RolloutView,
 };
 
@@ -31,6 +31,7 @@ fn rollout(id: &str, config: &str, state: RolloutState) -> RolloutView {
             ..RolloutCounts::default()
         }),
         failed_names: Vec::new(),
+        failures: Vec::new(),
         next: "stage 3 comes in 11 min, if all stays well".to_owned(),
         orders: vec![RolloutOrder::Promote, RolloutOrder::Pause, RolloutOrder::Abort],
         queued: None,
@@ -51,7 +52,12 @@ fn halted() -> RolloutView {
             fleet: 40,
             ..RolloutCounts::default()
         }),
-        failed_names: vec!["web-\u{37}".parse().unwrap()],
+        failed_names: vec!["web-7".parse().unwrap()],
+        failures: vec![RolloutFailure {
+            instance: "web-7".parse().unwrap(),
+            how: "validate".to_owned(),
+            message: Some("port \u{1b}[2Jout of range".to_owned()),
+        }],
         next: "goes back by itself in 6 min; `resume` goes on, `abort` goes back now".to_owned(),
         queued: Some(commit_id('c')),
         timeline: vec![
@@ -129,7 +135,7 @@ fn one_rollout_is_told_with_all_that_was_decided() {
       state      halted  [........] 1/3, 4 min of 10 min
       why        1 of 3 instances failed; it stops at 1
       instances  3 of 40 instances: 2 confirmed, 1 failed
-      failed     web-7
+      failed     web-7 (validate): port \u{1b}[2Jout of range
       next       goes back by itself in 6 min; `resume` goes on, `abort` goes back now
       queued     cccccccccc comes after it
         10 min ago  expose stage 1
@@ -154,7 +160,7 @@ fn status_shows_on_one_screen_what_moves_and_what_needs_a_person() {
       source   ok, synced 3 s ago
       configs  12
       r-57  web            bbbbbbbbbb  halted  [........] 1/3, 4 min of 10 min  3 of 40 instances: 2 confirmed, 1 failed
-        1 of 3 instances failed; it stops at 1; goes back by itself in 6 min; `resume` goes on, `abort` goes back now
+        1 of 3 instances failed; it stops at 1; goes back by itself in 6 min; `resume` goes on, `abort` goes back now; cccccccccc comes after it
       r-60  payments/prod  bbbbbbbbbb  baking  [###.....] 2/3, 4 min of 15 min  12 of 40 instances: 10 confirmed, 1 applied; 1 unknown
         stage 3 comes in 11 min, if all stays well
     ");
