@@ -10,21 +10,20 @@ mod ledger;
 mod target;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_core::rollout::{Course, Policy, immediate};
-use headwater_core::{RepoState, span};
-use headwater_wire::{ConfigName, RepoName, RolloutState, RolloutView};
+use headwater_core::rollout::Policy;
+use headwater_core::span;
+use headwater_wire::{RepoName, RolloutState, RolloutView};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::warn;
 
-use crate::clock;
-use crate::publish::{Exposed, Published};
+use crate::publish::Published;
 use crate::repo::Repo;
+use crate::rollouts::views::Standing;
 use crate::settings::{AlertKind, AlertSettings, Settings};
-use crate::task;
-use event::{Event, EventKind, failing, of_head, of_rollout, of_source, stuck, waits_for_a_person};
+use event::{Event, failing, of_head, of_rollout, of_source, stuck, waits_for_a_person};
 use ledger::Ledger;
 use target::Queue;
 
@@ -32,8 +31,6 @@ use target::Queue;
 const LOOK: Duration = Duration::from_secs(15);
 /// Time after which an Alertmanager is told again what still holds, in ms: it forgets it otherwise.
 const AGAIN_MS: i64 = 5 * 60 * 1_000;
-/// Longest time that counting may take.
-const COUNT_DEADLINE: Duration = Duration::from_secs(20);
 
 /// All who are told. Dropping it ends that.
 #[derive(Debug, Default)]
@@ -87,7 +84,7 @@ fn start(settings: &AlertSettings, public_url: Option<String>, repos: Vec<Arc<Re
             queue: queue.clone(),
             ledger: Ledger::default(),
             waiting: BTreeMap::new(),
-            failing: Vec::new(),
+            counted: Standing::default(),
         };
         tokio::spawn(watcher.run(stop.clone()));
     }
@@ -110,7 +107,7 @@ struct Watcher {
     ledger: Ledger,
     waiting: Waiting,
     /// What was counted last: a count that fails is no sign that all is well.
-    failing: Vec<Event>,
+    counted: Standing,
 }
 
 impl Watcher {
@@ -144,44 +141,38 @@ impl Watcher {
     /// What has to be said now, of what one wants to be told.
     async fn standing(&mut self, published: &Arc<Published>, now_ms: u64) -> Vec<Event> {
         let name = &self.repo.settings().name;
-        let views = self.views(published);
+        match self.repo.standing().await {
+            Ok(counted) => self.counted = counted,
+            Err(error) => warn!(%error, "rollouts and instances could not be counted for alerts: {error}"),
+        }
+        let Standing {
+            rollouts,
+            outstanding,
+        } = &self.counted;
         let mut standing: Vec<Event> = of_head(name, published).into_iter().collect();
         standing.extend(of_source(name, published));
-        standing.extend(views.iter().filter_map(|(view, _)| of_rollout(name, view)));
+        standing.extend(rollouts.iter().filter_map(|(view, _)| of_rollout(name, view)));
         standing.extend(stuck_ones(
             name,
-            &views,
+            rollouts,
             (&mut self.waiting, now_ms),
             self.settings.stuck_after,
         ));
-        if self.settings.events.contains(&EventKind::Failing)
-            && let Some(failing) = failing_ones(&self.repo, published).await
-        {
-            self.failing = failing;
-        }
-        standing.extend(self.failing.iter().cloned());
+        let failing = |view| failing(name, view, failures_allowed(published, view));
+        standing.extend(outstanding.iter().filter_map(failing));
         standing.retain(|event| self.settings.events.contains(&event.kind));
         standing
     }
-
-    /// The rollouts of which something may have to be said, each with its number of steps: those that move, and those
-    /// that went back from what is held back still.
-    fn views(&self, published: &Published) -> Vec<(RolloutView, u64)> {
-        let state = &published.state;
-        let view = |(config, course): (&ConfigName, &Course)| {
-            let rollout = course.rollout.as_ref()?;
-            let tally = self.repo.rollouts.tally(rollout);
-            let view = course.view(tally.as_deref(), clock::now())?;
-            (!rollout.state.is_final() || holds_back(state, config)).then_some((view, rollout.steps))
-        };
-        state.courses.iter().filter_map(view).collect()
-    }
 }
 
-/// Whether content of a config is kept from instances because something went back from it.
-fn holds_back(state: &RepoState, config: &ConfigName) -> bool {
-    let left = state.courses.get(config).and_then(|course| course.left.as_ref());
-    left.is_some() || state.withheld.contains_key(config)
+/// How many instances may fail by the policy of a config, as the tip says it.
+fn failures_allowed(published: &Published, view: &RolloutView) -> u64 {
+    let policy = published.snapshot.as_ref().and_then(|snapshot| {
+        let tree = snapshot.judged.valid.as_ref()?;
+        let exposed = snapshot.configs.get(&view.config)?;
+        Some(Policy::of_config(tree, &exposed.config))
+    });
+    policy.unwrap_or_else(Policy::immediate).budget.failed
 }
 
 /// Those that wait for a person for longer than may be.
@@ -204,34 +195,6 @@ fn stuck_ones(
         }
     }
     stuck_ones
-}
-
-/// Configs that nothing moves, and that instances refuse or die of, if they can be counted.
-async fn failing_ones(repo: &Arc<Repo>, published: &Arc<Published>) -> Option<Vec<Event>> {
-    let (repo, published) = (repo.clone(), published.clone());
-    let counted = task::blocking(COUNT_DEADLINE, move || count_failing(&repo, &published)).await;
-    let note = |error: &task::BlockingError| warn!(%error, "failed instances could not be counted: {error}");
-    counted.inspect_err(note).ok()
-}
-
-fn count_failing(repo: &Repo, published: &Published) -> Vec<Event> {
-    let Some(snapshot) = &published.snapshot else {
-        return Vec::new();
-    };
-    let settled = snapshot
-        .configs
-        .iter()
-        .filter(|(config, _)| published.state.moving_of(config).is_none());
-    let event = |(config, exposed): (&ConfigName, &Arc<Exposed>)| {
-        let moment = repo.moment();
-        let fleet = repo.fleet.read().unwrap_or_else(PoisonError::into_inner);
-        let members = fleet.members(config, moment.uptime);
-        let view = immediate(config, &exposed.target, members, moment.at);
-        let valid = snapshot.judged.valid.as_ref();
-        let policy = valid.map_or_else(Policy::immediate, |tree| Policy::of_config(tree, &exposed.config));
-        failing(&repo.settings().name, &view, policy.budget.failed)
-    };
-    settled.filter_map(event).collect()
 }
 
 #[cfg(test)]

@@ -31,6 +31,15 @@ pub(crate) struct Wanted {
     pub state: Option<RolloutState>,
 }
 
+/// What people may have to be told of, beside what ended well.
+#[derive(Debug, Default)]
+pub(crate) struct Standing {
+    /// Rollouts that move, and those whose content is held back since they left it; each with its number of steps.
+    pub rollouts: Vec<(RolloutView, u64)>,
+    /// Configs that nothing moves, where somebody does not run what is stable.
+    pub outstanding: Vec<RolloutView>,
+}
+
 /// A repository at one moment.
 struct Moment<'a> {
     repo: &'a Repo,
@@ -44,6 +53,13 @@ impl Repo {
     pub(crate) async fn rollout_list(self: &Arc<Self>, wanted: Wanted) -> Result<RolloutList, RepoError> {
         let repo = self.clone();
         let work = move || Moment::of(&repo).list(&wanted);
+        Ok(task::blocking(LIST_DEADLINE, work).await?)
+    }
+
+    /// What people may have to be told of, as a list of rollouts tells it.
+    pub(crate) async fn standing(self: &Arc<Self>) -> Result<Standing, RepoError> {
+        let repo = self.clone();
+        let work = move || Moment::of(&repo).standing();
         Ok(task::blocking(LIST_DEADLINE, work).await?)
     }
 
@@ -108,6 +124,35 @@ impl<'a> Moment<'a> {
             view.timeline.clear();
         }
         RolloutList { rollouts, left_out }
+    }
+
+    fn standing(&self) -> Standing {
+        let state = &self.published.state;
+        let over = state.ended.iter().filter(|rollout| {
+            let newest = state.ended.iter().rfind(|ended| ended.config == rollout.config);
+            newest.is_some_and(|newest| newest.id == rollout.id) && self.is_held_back(rollout)
+        });
+        let rollouts = state.moving().chain(over);
+        let outstanding = state.targets.iter();
+        let outstanding = outstanding.filter_map(|(config, stable)| self.at_once(config, stable));
+        Standing {
+            rollouts: rollouts
+                .map(|rollout| (self.stored(rollout), rollout.steps))
+                .collect(),
+            outstanding: outstanding
+                .filter(|view| view.state != RolloutState::Done)
+                .collect(),
+        }
+    }
+
+    /// Whether what a rollout went back from is kept from instances still.
+    fn is_held_back(&self, rollout: &Rollout) -> bool {
+        let state = &self.published.state;
+        let course = state.courses.get(&rollout.config);
+        let left = course.and_then(|course| course.left.as_ref());
+        rollout.state.is_back()
+            && (left.is_some_and(|left| left.id == rollout.id)
+                || state.withheld.contains_key(&rollout.config))
     }
 
     fn one(&self, id: &str) -> Option<RolloutView> {
