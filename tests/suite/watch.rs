@@ -410,6 +410,15 @@ fn labels_choose_the_variant_and_another_variant_is_another_token() {
     assert_eq!(name("label.region=eu-west").0, "eu");
     assert_eq!(name("label.canary=true&label.region=eu-west").0, "canary");
     assert_ne!(name("").1, name("label.region=eu-west").1);
+
+    // Who has reported its labels need not say them again.
+    assert_eq!(name("instance=i-1").0, "base");
+    let labels = r#"{"incarnation": 1, "seq": 1, "labels": {"region": "eu-west"}, "configs": {}}"#;
+    let report =
+        Ask::new("PUT", "/v1/repos/default/instances/i-1").body("application/json", labels.as_bytes());
+    server.ask(&report).expect(200);
+    assert_eq!(name("instance=i-1").0, "eu");
+    assert_eq!(name("instance=i-1&label.canary=true").0, "canary");
     let moved = Ask::get(&format!("{APP}?label.region=eu-west")).header("if-none-match", &name("").1);
     assert_eq!(
         server.ask(&moved).expect(200).must("headwater-change"),

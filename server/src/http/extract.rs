@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use headwater_core::Token;
@@ -161,7 +161,19 @@ impl Asker {
         self.instance.as_ref().map(|instance| (instance, &self.labels))
     }
 
-    /// Reads `instance` and `label.*`.
+    /// Reads `instance` and `label.*`. An instance that names no labels has those that it reported.
+    pub(super) fn known_to(repo: &Repo, pairs: &Pairs) -> Result<Self> {
+        let mut asker = Self::read(pairs)?;
+        if let (Some(instance), true) = (&asker.instance, asker.labels.is_empty()) {
+            let fleet = repo.fleet.read().unwrap_or_else(PoisonError::into_inner);
+            let reported = fleet.get(instance);
+            asker.labels =
+                reported.map_or_else(BTreeMap::new, |reported| BTreeMap::clone(&reported.report.labels));
+        }
+        Ok(asker)
+    }
+
+    /// Reads `instance` and `label.*`, as they stand there.
     pub(super) fn read(pairs: &Pairs) -> Result<Self> {
         Ok(Self {
             instance: pairs.parsed("instance", INSTANCE_HINT)?,

@@ -103,8 +103,8 @@ impl Wanted {
         };
         let held = last_event_id.or(pairs.get("have")).map(str::to_owned);
         Ok(Self {
+            asker: Asker::known_to(&repo, &pairs)?,
             repo,
-            asker: Asker::read(&pairs)?,
             configs,
             inline_bytes_max,
             held,

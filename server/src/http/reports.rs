@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use headwater_core::{Answer as Compared, FenceCheck, Freshness, REPORT_CONFIGS_MAX, Taken, Token};
 use headwater_wire::{
-    ConfigName, ConfigReport, FailPhase, Generation, InstanceId, InstanceReport, Problem, ProblemCode,
-    ReportAnswerWith, VersionEventWith,
+    ChangeKind, ConfigName, ConfigReport, FailPhase, Generation, InstanceId, InstanceReport, Problem,
+    ProblemCode, ReportAnswerWith, VersionEventWith,
 };
 use serde_json::value::RawValue;
 use tracing::{debug, warn};
@@ -273,13 +273,21 @@ impl Assigner<'_> {
             debug!(%config, %error, "what an instance runs could not be compared: {error}");
             Compared::ReplicaBehind
         });
-        self.push(published, config, &told, compared);
+        self.push(published, (config, report.generation), &told, compared);
         compared
     }
 
-    fn push(&mut self, published: &Published, config: &ConfigName, told: &Told, compared: Compared) {
+    fn push(
+        &mut self,
+        published: &Published,
+        (config, seen): (&ConfigName, Generation),
+        told: &Told,
+        compared: Compared,
+    ) {
         let effective = told.exposed.config.select(&self.labels);
         let (change, document) = match compared {
+            // What it runs is told again under a higher number.
+            Compared::UpToDate if seen < told.generation => (ChangeKind::Rerender, None),
             Compared::UpToDate => (last_change(&told.exposed), None),
             Compared::Target(change) => {
                 let small = effective.canonical().len() <= INLINE_BYTES_DEFAULT;

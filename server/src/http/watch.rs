@@ -47,10 +47,11 @@ pub(super) async fn current(
     let pairs = Pairs::read(query.as_deref())?;
     let wait = extract::wait(&pairs, &headers)?;
     let held = extract::held(&headers);
+    let repo = extract::repo(&app, &repo)?;
     let watch = Watch {
-        repo: extract::repo(&app, &repo)?,
         config: extract::config(&config)?,
-        asker: Asker::read(&pairs)?,
+        asker: Asker::known_to(&repo, &pairs)?,
+        repo,
         representation: Representation::read(&pairs)?,
         holds_unknown: held.is_empty() && extract::holds_something(&headers),
         held,

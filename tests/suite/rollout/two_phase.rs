@@ -63,6 +63,23 @@ fn one_that_cannot_get_ready_keeps_all_at_what_they_run() {
     );
     assert!(programs.iter().all(|program| program.asked == [2]));
     assert_eq!(running(&programs), BTreeMap::from([(1, 3)]));
+    let changes: Vec<&str> = programs
+        .iter()
+        .map(|program| program.told.last().unwrap().1.as_str())
+        .collect();
+    assert_eq!(changes, ["rerender"; 3], "they run it, and are told again");
+    let view = rollout(&server);
+    assert_eq!(
+        (&view["state"], &view["why"]),
+        (
+            &json!("aborted"),
+            &json!("1 of 3 instances refused to get ready: i-2 (validate)")
+        )
+    );
+    assert_eq!(
+        view["failures"],
+        json!([{"instance": "i-2", "how": "validate", "message": "no"}])
+    );
     let repo = server.repo();
     assert_eq!(
         (&repo["tip"], &repo["head_state"]),
