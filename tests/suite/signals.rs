@@ -13,7 +13,9 @@ use headwater_tests::wait::wait_for;
 use serde_json::{Value, json};
 
 use crate::guards::{SECRET, signed};
-use crate::rollout::{Program, STAGED, all_run, one_has, origin, quick, set, three, until};
+use crate::rollout::{
+    Program, ROLLOUTS, STAGED, all_run, one_has, origin, quick, rollout, set, slow, three, until,
+};
 
 const PASS: &str = "{\"result\": \"pass\"}";
 
@@ -128,6 +130,37 @@ fn a_no_stops_the_rollout_in_its_stage_and_somebody_is_told() {
     );
     assert_eq!(programs.iter().filter(|program| program.was_told(2)).count(), 1);
     assert_eq!(pager.asked().len(), 1, "one happening is told once");
+}
+
+#[test]
+fn who_does_not_come_back_in_time_is_told_of() {
+    let pager = Oracle::start();
+    let (origin, _) = origin(&format!("{}deadlines = {{ roll_back = \"1s\" }}\n", slow()));
+    let server = quick(&origin).with(|settings| telling(settings, &pager)).start();
+    let mut programs = three();
+    until(server.addr(), &mut programs, "the first value", all_run(1));
+    set(&origin, 2);
+    until(server.addr(), &mut programs, "one has it", one_has(2));
+    programs.retain(|program| !program.was_told(2));
+    let abort = format!("{ROLLOUTS}/{}/abort", rollout(&server)["id"].as_str().unwrap());
+    server
+        .post(&abort, &json!({"reason": "errors since noon"}))
+        .expect(200);
+    let told = wait_for("somebody to be told", || {
+        for program in &mut programs {
+            program.turn(server.addr());
+        }
+        let asked = pager.asked().into_iter().map(|asked| asked.json());
+        asked.into_iter().find(|body| body["event"] == "incomplete")
+    });
+    let detail = told["detail"].as_str().unwrap();
+    assert_eq!(
+        (&told["state"], detail),
+        (
+            &json!("firing"),
+            "of 1 instance that were told, 0 run it, 1 not back yet"
+        )
+    );
 }
 
 #[test]
