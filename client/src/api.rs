@@ -287,6 +287,19 @@ impl RepoApi {
             .await
     }
 
+    /// `DELETE …/instances/{instance}?incarnation=`: this life of an instance ends.
+    pub async fn leave(&self, instance: &InstanceId, incarnation: u64) -> Result<(), ApiError> {
+        let path = self.instance_path(instance);
+        let path = path.query("incarnation", &incarnation.to_string());
+        self.api.connection.send(Call::delete(path)).await.map(drop)
+    }
+
+    /// `DELETE …/instances/{instance}`: forgets an instance, as a person wishes: its next report is its first.
+    pub async fn forget(&self, instance: &InstanceId) -> Result<(), ApiError> {
+        let call = Call::delete(self.instance_path(instance));
+        self.api.connection.send(call).await.map(drop)
+    }
+
     /// `GET …/instances`: one page of the newest reports. A page may be short, or empty, although more follow: go on
     /// with its `next`.
     pub async fn instances(&self, query: &InstancesQuery) -> Result<InstancePage, ApiError> {

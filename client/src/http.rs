@@ -71,6 +71,12 @@ impl Call {
         call
     }
 
+    pub(crate) fn delete(path: PathBuilder) -> Self {
+        let mut call = Self::get(path);
+        call.method = Method::DELETE;
+        call
+    }
+
     pub(crate) fn header(mut self, name: http::HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
         self

@@ -32,6 +32,7 @@ mod repo;
 mod rollouts;
 pub mod sandbox;
 pub mod secret;
+mod seldom;
 pub mod settings;
 mod signals;
 mod soft_sink;

@@ -37,6 +37,7 @@ use crate::pipeline::{Force, Fresh, Request, versions};
 use crate::publish::{Board, Published, Told};
 use crate::rollouts::Rollouts;
 use crate::sandbox::{SandboxError, Turn};
+use crate::seldom::Seldom;
 use crate::settings::RepoSettings;
 use crate::store::{Store, StoreFailure, VerdictRecord};
 use crate::task::{self, BlockingError};
@@ -99,6 +100,8 @@ pub(crate) struct Repo {
     pub board: Board,
     /// What instances say they run. Never held over a wait.
     pub fleet: RwLock<Fleet>,
+    /// When a report was last said to be refused.
+    pub refusals: Seldom,
     /// Fences that were overtaken and wait to be raised.
     pub fences: Fences,
     /// How what moves stands.
@@ -141,6 +144,7 @@ impl Repo {
             draining,
             board,
             fleet: RwLock::new(fleet),
+            refusals: Seldom::default(),
             fences: Fences::default(),
             rollouts: Rollouts::default(),
             urgent: Urgent::default(),

@@ -454,7 +454,7 @@ fn an_instance_that_ends_is_gone_and_a_newer_life_of_it_is_not() {
     assert_eq!(leave("?incarnation=4").expect(409).code(), "instance_replaced");
     assert_eq!(leave("?incarnation=soon").expect(400).code(), "bad_request");
     leave("?incarnation=5").expect(204);
-    leave("").expect(204);
+    leave("?incarnation=5").expect(204);
     assert_eq!(ids(&server, ""), Vec::<String>::new());
     assert_eq!(ids(&server, "liveness=gone"), ["i"]);
     assert_eq!(
@@ -470,7 +470,29 @@ fn an_instance_that_ends_is_gone_and_a_newer_life_of_it_is_not() {
         true
     );
     assert_eq!(ids(&server, ""), ["i"]);
-    assert_eq!(one(&server, "i")["standings"]["app"]["restarts"], 1);
+    assert_eq!(one(&server, "i")["standings"]["app"]["restarts"], 0);
+}
+
+#[test]
+fn a_forged_report_is_refused_and_a_person_has_an_instance_forgotten() {
+    let (_origin, server, first) = served();
+    let confirmed = runs(&server, &first, "confirmed", None);
+    reported(&server, "i", &report((5, 1), &confirmed));
+    for forged in [((1 << 53) - 1, 1), (5, (1 << 53) - 1), (6, (1 << 53) - 1)] {
+        let refused = put(&server, "i", &report(forged, &confirmed)).expect(400);
+        assert_eq!(refused.code(), "bad_request");
+        let hint = refused.json()["hint"].as_str().unwrap().to_owned();
+        assert!(hint.contains("from 1"), "{hint}");
+    }
+    assert_eq!(reported(&server, "i", &report((5, 2), &confirmed))["accepted"], true);
+    // What is far ahead and yet believed is what a person takes back.
+    reported(&server, "i", &report((1_764_113_511_042, 1), &confirmed));
+    assert_eq!(reported(&server, "i", &report((5, 3), &confirmed))["accepted"], false);
+    let forget = Ask::new("DELETE", &format!("{INSTANCES}/i"));
+    server.ask(&forget).expect(204);
+    assert_eq!(server.ask(&forget).expect(404).code(), "instance_not_found");
+    assert_eq!(reported(&server, "i", &report((5, 4), &confirmed))["accepted"], true);
+    assert_eq!(ids(&server, ""), ["i"]);
 }
 
 #[test]

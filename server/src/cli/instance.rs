@@ -67,6 +67,25 @@ impl Time {
     }
 }
 
+/// Lets the service forget an instance.
+pub(super) async fn forget(
+    session: &Session,
+    instance: &InstanceId,
+    out: &mut Out<'_>,
+) -> Result<Exit, Failure> {
+    session.repo().await?.forget(instance).await?;
+    match session.output {
+        Output::Json => out.json(&serde_json::json!({ "forgotten": instance }))?,
+        Output::Text => {
+            let name = clean(instance.as_str());
+            out.line(&format!(
+                "`{name}` is forgotten: its next report counts as its first"
+            ))?;
+        }
+    }
+    Ok(Exit::Fine)
+}
+
 /// Shows one instance, or what it ran at a time.
 pub(super) async fn run(
     session: &Session,

@@ -27,7 +27,8 @@ Examples:
   headwater instances --config payments/prod --state failed
   headwater instances --version 9f2c --label region='eu-*'
   headwater instances --state unknown
-  headwater instances payments-7f9c --at 14:03";
+  headwater instances payments-7f9c --at 14:03
+  headwater instances payments-7f9c --forget";
 
 /// Show what each instance says it runs
 ///
@@ -62,6 +63,9 @@ pub(crate) struct Instances {
     /// Only instances with this label, whose value is a glob; may be repeated
     #[arg(long = "label", value_name = "KEY=GLOB", value_parser = options::label)]
     labels: Vec<(String, String)>,
+    /// Let the service forget the instance: its next report counts as its first, whatever was reported under its name
+    #[arg(long, requires = "instance", conflicts_with_all = ["at", "config"])]
+    forget: bool,
     #[command(flatten)]
     pub(super) server: ServerOptions,
 }
@@ -81,6 +85,9 @@ fn drift(word: &str) -> Result<Drift, &'static str> {
 
 impl Instances {
     pub(super) async fn run(&self, session: &Session, out: &mut Out<'_>) -> Result<Exit, Failure> {
+        if let Some(instance) = self.instance.as_ref().filter(|_| self.forget) {
+            return instance::forget(session, instance, out).await;
+        }
         if let Some(instance) = &self.instance {
             return instance::run(session, (instance, self.config.as_ref()), self.at, out).await;
         }

@@ -18,6 +18,7 @@ use headwater_wire::{
 };
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
+use tracing::info;
 
 use super::extract::{self, INSTANCE_HINT, Pairs};
 use super::problem::{Answer, Result, bad_request};
@@ -98,7 +99,8 @@ pub(super) async fn one(
     }
 }
 
-/// `DELETE /v1/repos/{repo}/instances/{instance}?incarnation=`.
+/// `DELETE /v1/repos/{repo}/instances/{instance}?incarnation=`: a life says that it ends; without a number, a person
+/// has the instance forgotten.
 pub(super) async fn leave(
     State(app): State<App>,
     Path((repo, instance)): Path<(String, String)>,
@@ -108,6 +110,9 @@ pub(super) async fn leave(
     let instance: InstanceId = extract::id(&instance, INSTANCE_HINT)?;
     let pairs = Pairs::read(query.as_deref())?;
     let incarnation: Option<u64> = pairs.parsed("incarnation", "the incarnation of the life that ends")?;
+    let Some(incarnation) = incarnation else {
+        return forget(&repo, &instance);
+    };
     let left = {
         let mut fleet = repo.fleet.write().unwrap_or_else(PoisonError::into_inner);
         fleet.leave(&instance, incarnation, repo.moment())
@@ -122,6 +127,18 @@ pub(super) async fn leave(
             Err(problem.hint(hint).into())
         }
     }
+}
+
+fn forget(repo: &Repo, instance: &InstanceId) -> Result {
+    let was_known = {
+        let mut fleet = repo.fleet.write().unwrap_or_else(PoisonError::into_inner);
+        fleet.forget(instance)
+    };
+    if !was_known {
+        return Err(instance_not_found(instance));
+    }
+    info!(repo = %repo.name(), %instance, "{instance} was forgotten, as somebody asked");
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 fn instance_not_found(instance: &InstanceId) -> Answer {

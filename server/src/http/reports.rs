@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use headwater_core::{Answer as Compared, FenceCheck, Freshness, REPORT_CONFIGS_MAX, Taken, Token};
+use headwater_core::{Answer as Compared, FenceCheck, Freshness, NotTaken, REPORT_CONFIGS_MAX, Taken, Token};
 use headwater_wire::{
     ChangeKind, ConfigName, ConfigReport, FailPhase, Generation, InstanceId, InstanceReport, Problem,
     ProblemCode, ReportAnswerWith, VersionEventWith,
@@ -85,12 +85,7 @@ pub(super) async fn take(
         }
         taken.map(|taken| (taken, fleet.heartbeat().every_ms))
     };
-    let ((taken, newest), heartbeat_ms) = taken.map_err(|full| {
-        Answer::from(
-            Problem::new(ProblemCode::Overloaded, full.to_string())
-                .hint("instances that are silent for a day give way; try again after a pause"),
-        )
-    })?;
+    let ((taken, newest), heartbeat_ms) = taken.map_err(|why| not_taken(repo, instance, why))?;
     if taken != Taken::Older {
         let published = repo.board.read();
         if configs
@@ -141,6 +136,21 @@ fn arrived(
     arrived
         .map(|(config, report)| (config.clone(), report.generation))
         .collect()
+}
+
+/// Why a report is not taken, for the instance and for the log.
+fn not_taken(repo: &Repo, instance: &InstanceId, why: NotTaken) -> Answer {
+    let (code, hint) = match &why {
+        NotTaken::Full(_) => (
+            ProblemCode::Overloaded,
+            "instances that end or are lost give way; try again after a pause",
+        ),
+        NotTaken::Implausible(implausible) => (ProblemCode::BadRequest, implausible.hint()),
+    };
+    if repo.refusals.is_due() {
+        warn!(%instance, hint, "a report of {instance} is not taken, and maybe others: {why}");
+    }
+    Problem::new(code, why.to_string()).hint(hint).into()
 }
 
 /// Has targets told again above what the instance has seen, and waits for it a little, so that the answer to this very

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::history::History;
 use super::liveness::{Moment, Presence, Uptime};
+use super::numbers::check_incarnation;
 use super::seat::Seat;
 use super::tidy::weight;
 use super::{Entry, Fleet, FleetFull, Reported};
@@ -79,9 +80,13 @@ impl Fleet {
         kept.collect()
     }
 
-    /// Remembers an instance that an earlier process heard. One that was heard since is left alone.
+    /// Remembers an instance that an earlier process heard. One that was heard since is left alone, and so is one whose
+    /// numbers are not believed.
     pub fn recall(&mut self, kept: KeptInstance, now: Uptime) -> Result<(), FleetFull> {
         if self.ids.contains_key(&kept.instance) {
+            return Ok(());
+        }
+        if check_incarnation(kept.report.incarnation, kept.reported_at).is_err() {
             return Ok(());
         }
         let report = self.tidied(kept.report);

@@ -11,6 +11,7 @@ mod held;
 mod history;
 mod kept;
 mod liveness;
+mod numbers;
 mod places;
 mod pool;
 mod seat;
@@ -31,6 +32,8 @@ pub use self::history::{HISTORY_MAX, HISTORY_TOTAL_MAX};
 pub use self::kept::{KeptInstance, KeptSeat};
 pub use self::liveness::{Heartbeat, Moment, Uptime};
 use self::liveness::{Presence, liveness, silent_ms};
+pub use self::numbers::Implausible;
+use self::numbers::{check_incarnation, check_seq};
 use self::places::{Place, Places};
 use self::seat::Seat;
 pub use self::tidy::{CLIENT_BYTES_MAX, MESSAGE_BYTES_MAX};
@@ -87,6 +90,14 @@ struct Entry {
     bytes: usize,
 }
 
+/// How it stood with an instance until its next report.
+#[derive(Debug, Clone, Copy)]
+struct Before {
+    heard_at: Timestamp,
+    /// It had said that it ends, so a life that follows was not begun by a crash.
+    has_left: bool,
+}
+
 /// What became of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
@@ -96,6 +107,17 @@ pub enum Taken {
     Again,
     /// A newer one was taken before; it counts for nothing.
     Older,
+}
+
+/// Why a report is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotTaken {
+    /// There is no room for it.
+    #[error(transparent)]
+    Full(#[from] FleetFull),
+    /// It cannot be so.
+    #[error(transparent)]
+    Implausible(#[from] Implausible),
 }
 
 /// There is no room for one more instance.
@@ -140,23 +162,28 @@ impl Fleet {
         instance: &InstanceId,
         report: InstanceReport,
         now: Moment,
-    ) -> Result<(Taken, Arc<Reported>), FleetFull> {
+    ) -> Result<(Taken, Arc<Reported>), NotTaken> {
         let order = (report.incarnation, report.seq);
+        check_incarnation(report.incarnation, now.at)?;
         let place = self.ids.get(instance).copied();
         let mut before = None;
         if let Some(entry) = place.and_then(|place| self.entries.get_mut(place)) {
             let newest = (entry.reported.report.incarnation, entry.reported.report.seq);
-            // That a life ends is its last word, whatever comes late.
-            let is_over = entry.presence == Presence::Gone && report.incarnation <= newest.0;
-            if is_over || order < newest {
+            if order < newest || entry.is_over(report.incarnation, now.uptime, self.heartbeat) {
                 return Ok((Taken::Older, entry.reported.clone()));
             }
-            before = Some(entry.heard.at);
+            check_seq(report.seq, (order.0 == newest.0).then_some(newest.1))?;
+            before = Some(Before {
+                heard_at: entry.heard.at,
+                has_left: entry.presence == Presence::Gone,
+            });
             entry.heard = now;
             entry.presence = Presence::Heard;
             if order == newest {
                 return Ok((Taken::Again, entry.reported.clone()));
             }
+        } else {
+            check_seq(report.seq, None)?;
         }
         let report = self.tidied(report);
         let bytes = weight(instance, &report);
@@ -179,15 +206,15 @@ impl Fleet {
         Ok((Taken::Newer, reported))
     }
 
-    /// Takes the word of an instance that it ends: of one life, or of the newest. It is remembered, but is no member
-    /// of anything any more until another life of it reports.
-    pub fn leave(&mut self, instance: &InstanceId, incarnation: Option<u64>, now: Moment) -> Left {
+    /// Takes the word that a life of an instance ends. It is remembered, but is no member of anything any more until
+    /// another life of it reports, or this one goes on doing so: then the word was not its own.
+    pub fn leave(&mut self, instance: &InstanceId, incarnation: u64, now: Moment) -> Left {
         let place = self.ids.get(instance).copied();
         let Some(entry) = place.and_then(|place| self.entries.get_mut(place)) else {
             return Left::Unknown;
         };
         let newest = entry.reported.report.incarnation;
-        if incarnation.is_some_and(|incarnation| incarnation < newest) {
+        if incarnation < newest {
             return Left::Newer { incarnation: newest };
         }
         if entry.presence != Presence::Gone {
@@ -284,11 +311,11 @@ impl Fleet {
         report
     }
 
-    /// Puts the entry of an instance in the place of the one before, which was last heard at `before`.
-    fn put(&mut self, mut entry: Entry, before: Option<Timestamp>) {
+    /// Puts the entry of an instance in the place of the one before, of which `before` tells.
+    fn put(&mut self, mut entry: Entry, before: Option<Before>) {
         let reported = entry.reported.clone();
         let heard = Heard {
-            before,
+            before: before.map(|before| before.heard_at),
             now: entry.heard.at,
             incarnation: reported.report.incarnation,
         };
@@ -316,17 +343,18 @@ impl Fleet {
 
     /// What of the entry in `place` goes on in the one that takes its place. A new life keeps the seats of the one
     /// before for as long as it has not named others; in one life, what is no longer named is over.
-    fn follow(&mut self, place: Place, entry: &mut Entry, heard_before: Option<Timestamp>) {
-        let Some(before) = self.entries.get(place) else {
+    fn follow(&mut self, place: Place, entry: &mut Entry, before: Option<Before>) {
+        let Some(last) = self.entries.get(place) else {
             return;
         };
-        let (old, new) = (&before.reported.report, &entry.reported.report);
+        let (old, new) = (&last.reported.report, &entry.reported.report);
         let is_new_life = new.incarnation > old.incarnation;
+        let is_restart = is_new_life && !before.is_some_and(|before| before.has_left);
         let named = old.configs.keys().map(|config| (config, is_new_life));
-        let carried = before.carried.iter().map(|config| (config, !is_new_life));
+        let carried = last.carried.iter().map(|config| (config, !is_new_life));
         for (config, goes_on) in named.chain(carried) {
             let seat = self.seats.get_mut(config).and_then(|seats| seats.get_mut(&place));
-            if let Some(seat) = seat.filter(|_| is_new_life) {
+            if let Some(seat) = seat.filter(|_| is_restart) {
                 seat.restart();
             }
             if new.configs.contains_key(config) {
@@ -337,16 +365,19 @@ impl Fleet {
                 continue;
             }
             entry.carried.insert(config.clone());
-            if let (Some(seats), Some(at), true) = (self.seats.get_mut(config), heard_before, is_new_life) {
-                seats.entry(place).and_modify(|seat| seat.history.end(at));
+            if let (Some(seats), Some(before), true) = (self.seats.get_mut(config), before, is_new_life) {
+                seats
+                    .entry(place)
+                    .and_modify(|seat| seat.history.end(before.heard_at));
             }
         }
     }
 
-    /// Lets an instance go.
-    fn forget(&mut self, instance: &InstanceId) {
+    /// Lets an instance go, with all that is known of it: whatever reports under its name next is the first to do so.
+    /// Says whether there was one.
+    pub fn forget(&mut self, instance: &InstanceId) -> bool {
         let Some(place) = self.ids.remove(instance) else {
-            return;
+            return false;
         };
         if let Some(entry) = self.entries.remove(place) {
             self.bytes -= entry.bytes;
@@ -355,6 +386,7 @@ impl Fleet {
                 vacate(&mut self.seats, config, place, &mut self.archive);
             }
         }
+        true
     }
 
     /// Lets those go that have been silent for long, if that is what it takes.
@@ -399,6 +431,14 @@ impl Fleet {
 }
 
 impl Entry {
+    /// Whether what this life, or one before it, says now is only late. For longer than that nothing is under way, so
+    /// whoever is heard then is still there, whoever said that it ends.
+    fn is_over(&self, incarnation: u64, now: Uptime, heartbeat: Heartbeat) -> bool {
+        self.presence == Presence::Gone
+            && incarnation <= self.reported.report.incarnation
+            && self.silent_ms(now) <= heartbeat.live_ms()
+    }
+
     fn silent_ms(&self, now: Uptime) -> u64 {
         silent_ms(self.presence, self.heard.uptime, now)
     }

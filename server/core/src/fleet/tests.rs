@@ -154,7 +154,7 @@ fn a_full_fleet_lets_the_long_silent_go_and_otherwise_refuses() {
     let full = FleetFull {
         instances: INSTANCES_MAX,
     };
-    assert_eq!(one_more(&mut fleet, 0, later(2_000)), Err(full));
+    assert_eq!(one_more(&mut fleet, 0, later(2_000)), Err(NotTaken::Full(full)));
     // Who is known is heard all the same.
     fleet.take(&id(3), report(1, 2), later(2_000)).unwrap();
     let next_day = later(SILENCE_MAX_MS + 500);
@@ -601,10 +601,10 @@ fn labels_are_asked_for_by_globs() {
 fn who_says_that_it_ends_is_no_member_and_is_still_known() {
     let mut fleet = mixed();
     let now = later(300_000);
-    assert_eq!(fleet.leave(&id(9), None, now), Left::Unknown);
-    assert_eq!(fleet.leave(&id(1), Some(0), now), Left::Newer { incarnation: 1 });
+    assert_eq!(fleet.leave(&id(9), 1, now), Left::Unknown);
+    assert_eq!(fleet.leave(&id(1), 0, now), Left::Newer { incarnation: 1 });
     for _ in 0..2 {
-        assert_eq!(fleet.leave(&id(1), Some(1), now), Left::Gone);
+        assert_eq!(fleet.leave(&id(1), 1, now), Left::Gone);
     }
     assert_eq!(fleet.members(&config(), now.uptime).count(), 3);
     assert_eq!(
@@ -613,7 +613,7 @@ fn who_says_that_it_ends_is_no_member_and_is_still_known() {
     );
     let gone = fleet.view(&id(1), now.uptime, nothing).unwrap();
     assert_eq!(gone.liveness, headwater_wire::Liveness::Gone);
-    // What comes late of that life counts for nothing; the next one is here again, and has begun anew.
+    // What comes late of that life counts for nothing; the next one is here again, and was not begun by a crash.
     let late = with(7, &[("app", running('a', ReportState::Applied))], &[]);
     assert_eq!(fleet.take(&id(1), late.clone(), now).unwrap().0, Taken::Older);
     let next = InstanceReport {
@@ -624,13 +624,110 @@ fn who_says_that_it_ends_is_no_member_and_is_still_known() {
     let back = fleet
         .members(&config(), now.uptime)
         .find(|member| *member.instance == id(1));
+    assert_eq!(back.unwrap().restarts, 0);
+    // One that ends without a word is.
+    let after = with(8, &[("app", running('a', ReportState::Applied))], &[]);
+    let after = InstanceReport {
+        incarnation: 3,
+        ..after
+    };
+    fleet.take(&id(1), after, now).unwrap();
+    let mut members = fleet.members(&config(), now.uptime);
+    let back = members.find(|member| *member.instance == id(1));
     assert_eq!(back.unwrap().restarts, 1);
+}
+
+#[test]
+fn a_rolling_restart_is_no_crash_loop_also_where_the_service_restarts_meanwhile() {
+    let mut fleet = Fleet::default();
+    says(&mut fleet, (1, 1), 5, NOW);
+    for life in 1..5 {
+        fleet.leave(&id(1), life, NOW);
+        fleet = reopened(&fleet, NOW);
+        says(&mut fleet, (life + 1, 1), 5, NOW);
+    }
+    assert_eq!(member(&fleet, NOW).restarts, 0);
+}
+
+/// The greatest number that a report may have at all.
+const FORGED: u64 = (1 << 53) - 1;
+
+#[test]
+fn a_forged_number_takes_nobody_out_of_sight() {
+    let mut fleet = Fleet::default();
+    says(&mut fleet, (1, 1), 5, NOW);
+    let forged = |incarnation, seq| InstanceReport {
+        incarnation,
+        ..with(seq, &[], &[])
+    };
+    for (forged, said) in [
+        (
+            forged(FORGED, 1),
+            "no life of an instance can have come to this number yet: 9007199254740991",
+        ),
+        (
+            forged(1, FORGED),
+            "no instance can have sent so many reports since it was last heard: 9007199254740991",
+        ),
+        (
+            forged(2, FORGED),
+            "no instance can have sent so many reports since it was last heard: 9007199254740991",
+        ),
+    ] {
+        let refused = fleet.take(&id(1), forged, NOW).unwrap_err();
+        assert_eq!(refused.to_string(), said);
+        assert!(matches!(refused, NotTaken::Implausible(_)));
+    }
+    assert_eq!(taken(&mut fleet, report(1, 2), NOW), Taken::Newer);
+    // An instance that nobody knows cannot be taken beforehand either.
+    assert!(fleet.take(&id(2), forged(FORGED, 1), NOW).is_err());
+    assert!(fleet.take(&id(2), forged(1, FORGED), NOW).is_err());
+    assert_eq!(fleet.len(), 1);
+}
+
+#[test]
+fn a_forged_goodbye_is_believed_only_until_its_life_goes_on_reporting() {
+    let live_ms = Heartbeat::default().live_ms();
+    for incarnation in [1, FORGED] {
+        let mut fleet = Fleet::default();
+        says(&mut fleet, (1, 1), 5, NOW);
+        assert_eq!(fleet.leave(&id(1), incarnation, NOW), Left::Gone);
+        assert_eq!(taken(&mut fleet, report(1, 2), later(live_ms)), Taken::Older);
+        says(&mut fleet, (1, 3), 5, later(live_ms + 1));
+        let member = member(&fleet, later(live_ms + 1));
+        assert_eq!((member.liveness, member.restarts), (Liveness::Live, 0));
+    }
+}
+
+#[test]
+fn an_instance_that_a_person_forgets_begins_anew_with_whatever_it_says_next() {
+    let mut fleet = Fleet::default();
+    says(&mut fleet, (9, 9), 5, NOW);
+    assert!(fleet.forget(&id(1)));
+    assert!(!fleet.forget(&id(1)));
+    assert_eq!(
+        (fleet.len(), fleet.members(&config(), NOW.uptime).count()),
+        (0, 0)
+    );
+    says(&mut fleet, (3, 1), 4, NOW);
+    assert_eq!(member(&fleet, NOW).told, Generation(4));
+}
+
+#[test]
+fn a_number_that_nobody_can_have_come_to_is_not_remembered_over_a_restart() {
+    let mut fleet = Fleet::default();
+    says(&mut fleet, (1, 1), 5, NOW);
+    let mut kept = fleet.kept(None, 10, NOW.uptime);
+    kept[0].report.incarnation = FORGED;
+    let mut again = Fleet::default();
+    again.recall(kept.remove(0), Uptime(0)).unwrap();
+    assert!(again.is_empty());
 }
 
 #[test]
 fn who_is_gone_makes_room_before_anybody_else() {
     let mut fleet = mixed();
-    fleet.leave(&id(1), None, later(1));
+    fleet.leave(&id(1), 1, later(1));
     fleet.bytes += REPORTS_BYTES_MAX;
     fleet.take(&id(5), report(1, 1), later(2)).unwrap_err();
     assert!(fleet.get(&id(1)).is_none());
@@ -722,7 +819,7 @@ fn reopened(fleet: &Fleet, now: Moment) -> Fleet {
 fn whom_an_earlier_process_heard_is_stale_until_it_is_heard_again() {
     let mut fleet = mixed();
     let saved = later(310_000);
-    fleet.leave(&id(4), None, saved);
+    fleet.leave(&id(4), 1, saved);
     let mut fleet = reopened(&fleet, saved);
     let liveness = |fleet: &Fleet, uptime| {
         let mut members: Vec<_> = fleet.members(&config(), Uptime(uptime)).collect();
@@ -768,7 +865,7 @@ proptest! {
         let mut fleet = Fleet::default();
         for (seq, (number, incarnation, configs, what)) in (1..).zip(steps) {
             if what == 0 {
-                fleet.leave(&id(number), None, later(seq));
+                fleet.leave(&id(number), incarnation, later(seq));
                 continue;
             }
             let named = (0..2).filter(|bit| configs & (1 << bit) != 0);

@@ -226,7 +226,12 @@ fn one() -> String {
         view.report.client = "pool/1.2".to_owned();
         serde_json::to_string(&view).unwrap()
     }
-    one_repo(Router::new().route("/v1/repos/default/instances/{instance}", get(answer)))
+    let forgotten = async |RawQuery(query): RawQuery| {
+        assert_eq!(query.as_deref().unwrap_or_default(), "");
+        StatusCode::NO_CONTENT
+    };
+    let one = get(answer).delete(forgotten);
+    one_repo(Router::new().route("/v1/repos/default/instances/{instance}", one))
 }
 
 #[test]
@@ -261,6 +266,20 @@ fn what_it_ran_at_a_time_is_told_by_when_it_was_heard() {
     exit 0
     nothing is known of what `payments-3` ran at 2026-01-31 12:00:00Z: its history begins later
     ");
+}
+
+#[test]
+fn an_instance_is_forgotten() {
+    insta::assert_snapshot!(headwater(&one(), &["instances", "payments-3", "--forget"]), @r"
+    exit 0
+    `payments-3` is forgotten: its next report counts as its first
+    ");
+    insta::assert_snapshot!(headwater(&one(), &["instances", "payments-3", "--forget", "--output", "json"]), @r#"
+    exit 0
+    {
+      "forgotten": "payments-3"
+    }
+    "#);
 }
 
 #[test]
