@@ -220,7 +220,7 @@ fn some_stage(jitter: &mut Jitter) -> StagePolicy {
         ..StagePolicy::default()
     };
     if jitter.fraction() < 0.3 {
-        stage.labels.insert("canary".to_owned(), "yes".to_owned());
+        stage.labels = [("canary".to_owned(), "yes".to_owned())].into();
     }
     stage
 }

@@ -179,7 +179,7 @@ async fn filter(repo: &Repo, pairs: &Pairs) -> Result<InstanceFilter> {
         Some(rev) => Some(history::resolve(repo, rev).await?),
         None => None,
     };
-    let labels = Selector::of(&pairs.labels()?);
+    let labels = Selector::of(pairs.labels()?);
     if let Some(label) = labels.broken() {
         let hint = "a value is a glob: `*` stands for any text, `{a,b}` for one of several";
         return Err(bad_request(

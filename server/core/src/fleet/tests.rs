@@ -34,7 +34,7 @@ fn nothing(_: &Reported, _: &ConfigName) -> Option<Assigned> {
 }
 
 fn labels(region: &str) -> Selector {
-    Selector::of(&BTreeMap::from([("region".to_owned(), region.to_owned())]))
+    Selector::from([("region".to_owned(), region.to_owned())])
 }
 
 fn report(incarnation: u64, seq: u64) -> InstanceReport {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use headwater_wire::{Generation, InstanceId, Phase};
 
-use super::membership::{Selector, rank};
+use super::membership::rank;
 use super::state::{Opened, Rollout, State};
 
 /// What one instance should hold, and under which fence number it is told so.
@@ -73,41 +73,36 @@ impl Rollout {
 }
 
 /// The directives of many instances of one rollout.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Directives<'a> {
     rollout: &'a Rollout,
-    selectors: Vec<Selector>,
 }
 
 impl<'a> Directives<'a> {
     pub(super) fn of(rollout: &'a Rollout) -> Self {
-        let stages = rollout.policy.stages.iter();
-        Self {
-            rollout,
-            selectors: stages.map(|stage| Selector::of(&stage.labels)).collect(),
-        }
+        Self { rollout }
     }
 
     /// Position of an instance in the order of the rollout.
-    pub(super) fn rank(&self, instance: &InstanceId) -> u64 {
+    pub(super) fn rank(self, instance: &InstanceId) -> u64 {
         rank(&self.rollout.id, instance)
     }
 
     /// The first open stage that an instance is in.
-    pub(super) fn stage_of(&self, rank: u64, labels: &BTreeMap<String, String>) -> Option<&'a Opened> {
-        let mut open = self.rollout.opened.iter().zip(&self.selectors);
-        let found = open.find(|(opened, selector)| opened.threshold.takes(rank) && selector.takes(labels));
+    pub(super) fn stage_of(self, rank: u64, labels: &BTreeMap<String, String>) -> Option<&'a Opened> {
+        let mut open = self.rollout.opened.iter().zip(&self.rollout.policy.stages);
+        let found = open.find(|(opened, stage)| opened.threshold.takes(rank) && stage.labels.takes(labels));
         found.map(|(opened, _)| opened)
     }
 
     /// Whether the labels of an instance that is in no open stage fit a stage.
-    pub(super) fn may_join(&self, stage: usize, labels: &BTreeMap<String, String>) -> bool {
-        let selector = self.selectors.get(stage);
-        selector.is_some_and(|selector| selector.takes(labels))
+    pub(super) fn may_join(self, stage: usize, labels: &BTreeMap<String, String>) -> bool {
+        let stage = self.rollout.policy.stages.get(stage);
+        stage.is_some_and(|stage| stage.labels.takes(labels))
     }
 
     /// What an instance should hold, from the open stage that it is in.
-    pub(super) fn one(&self, instance: &InstanceId, stage: Option<&Opened>) -> Directive {
+    pub(super) fn one(self, instance: &InstanceId, stage: Option<&Opened>) -> Directive {
         let rollout = self.rollout;
         let baseline = Directive::Baseline(rollout.baseline_generation);
         if rollout.state.is_back() {

@@ -6,7 +6,7 @@
 use headwater_wire::InstanceId;
 
 use super::census::{Liveness, Member, Tally};
-use super::membership::{Selector, rank};
+use super::membership::rank;
 use super::planner::{choose, proves_nothing};
 use super::policy::Policy;
 
@@ -34,8 +34,7 @@ pub fn forecast<'a>(policy: &Policy, fleet: impl Iterator<Item = Member<'a>>) ->
     };
     let mut taken = 0;
     for (number, stage) in policy.stages.iter().enumerate() {
-        let selector = Selector::of(&stage.labels);
-        let fits = |member: &Member<'_>| selector.takes(member.labels);
+        let fits = |member: &Member<'_>| stage.labels.takes(member.labels);
         let candidates: Vec<(InstanceId, u64)> = rest
             .iter()
             .filter(|(member, _)| fits(member))

@@ -6,6 +6,7 @@
 //! first.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use globset::{Glob, GlobMatcher};
 use headwater_wire::InstanceId;
@@ -75,9 +76,14 @@ impl Threshold {
     }
 }
 
-/// Labels that are asked for, each a glob, ready to be compared.
-#[derive(Debug, Clone, Default)]
-pub struct Selector(Vec<(String, Test)>);
+/// Labels that are asked for, each a glob, ready to be compared: whatever is asked about each instance of a fleet must not
+/// read globs for each of them. Clones share what was read.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(from = "BTreeMap<String, String>", into = "BTreeMap<String, String>")]
+pub struct Selector {
+    globs: Arc<BTreeMap<String, String>>,
+    tests: Arc<[(String, Test)]>,
+}
 
 #[derive(Debug, Clone)]
 enum Test {
@@ -107,25 +113,76 @@ impl Test {
 
 impl Selector {
     /// Of globs by label; one that is no glob takes nobody.
-    pub fn of(globs: &BTreeMap<String, String>) -> Self {
+    pub fn of(globs: BTreeMap<String, String>) -> Self {
         let tests = globs.iter();
-        Self(
-            tests
-                .map(|(label, glob)| (label.clone(), Test::of(glob)))
-                .collect(),
-        )
+        let tests = tests.map(|(label, glob)| (label.clone(), Test::of(glob)));
+        Self {
+            tests: tests.collect(),
+            globs: Arc::new(globs),
+        }
+    }
+
+    /// Globs by label.
+    pub fn globs(&self) -> &BTreeMap<String, String> {
+        &self.globs
+    }
+
+    /// Whether it takes everybody.
+    pub fn is_empty(&self) -> bool {
+        self.globs.is_empty()
     }
 
     /// A label whose glob is none, if there is one.
     pub fn broken(&self) -> Option<&str> {
-        let mut tests = self.0.iter();
+        let mut tests = self.tests.iter();
         let broken = tests.find(|(_, test)| matches!(test, Test::Never))?;
         Some(&broken.0)
     }
 
     /// Whether these labels are what is asked for.
     pub fn takes(&self, labels: &BTreeMap<String, String>) -> bool {
-        let mut tests = self.0.iter();
+        let mut tests = self.tests.iter();
         tests.all(|(label, test)| labels.get(label).is_some_and(|value| test.takes(value)))
+    }
+}
+
+impl PartialEq for Selector {
+    fn eq(&self, other: &Self) -> bool {
+        self.globs == other.globs
+    }
+}
+
+impl Eq for Selector {}
+
+impl From<BTreeMap<String, String>> for Selector {
+    fn from(globs: BTreeMap<String, String>) -> Self {
+        Self::of(globs)
+    }
+}
+
+impl<const N: usize> From<[(String, String); N]> for Selector {
+    fn from(globs: [(String, String); N]) -> Self {
+        Self::of(globs.into())
+    }
+}
+
+impl From<Selector> for BTreeMap<String, String> {
+    fn from(selector: Selector) -> Self {
+        Arc::unwrap_or_clone(selector.globs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_is_kept_as_globs_and_read_once() {
+        let selector = Selector::from([("region".to_owned(), "eu-*".to_owned())]);
+        let again: Selector = serde_json::from_str(&serde_json::to_string(&selector).unwrap()).unwrap();
+        assert_eq!(again, selector);
+        let labels = |region: &str| BTreeMap::from([("region".to_owned(), region.to_owned())]);
+        assert!(again.takes(&labels("eu-west")) && !again.takes(&labels("us-east")));
+        assert!(Arc::ptr_eq(&again.tests, &again.clone().tests));
     }
 }

@@ -3,8 +3,6 @@
 //! Invariant: a policy has at least one stage, and its last stage takes everyone: a rollout that ends has reached the
 //! whole fleet, never a part of it for good.
 
-use std::collections::BTreeMap;
-
 use headwater_validators::rollout::{
     BAKE_UNSAID_MS, Begins, Budget, Deadlines, Freeze, Known, OnHalt, Quorum, RolloutKind, RolloutPolicy,
     SignalPolicy, Stage,
@@ -14,6 +12,7 @@ use headwater_wire::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::freeze::frozen_until;
+use super::membership::Selector;
 
 /// How the instances of one config are moved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,7 +62,7 @@ pub enum Activation {
 pub struct StagePolicy {
     /// Labels an instance must have, each a glob.
     #[serde(default)]
-    pub labels: BTreeMap<String, String>,
+    pub labels: Selector,
     /// How many of those that have them.
     #[serde(default)]
     pub share: Share,
@@ -170,7 +169,7 @@ impl StagePolicy {
             (None, Some(_) | None) => Share::Everyone,
         };
         Self {
-            labels: stage.labels.clone(),
+            labels: Selector::of(stage.labels.clone()),
             share,
             bake_ms: stage.bake_time_ms.unwrap_or(0),
             approval: stage.begins == Begins::WithApproval,

@@ -156,7 +156,7 @@ impl Policy {
             Share::Count(count) => (None, Some(count)),
         };
         RolloutStageView {
-            labels: stage.labels.clone(),
+            labels: stage.labels.globs().clone(),
             percent,
             count,
             bake_ms: self.quiet_ms(number),
