@@ -124,6 +124,14 @@ impl Published {
         })
     }
 
+    /// Whether there is such a config, for everybody or for those that a rollout moves.
+    pub(crate) fn has(&self, config: &ConfigName) -> bool {
+        let snapshot = self.snapshot.as_ref();
+        snapshot.is_some_and(|snapshot| {
+            snapshot.configs.contains_key(config) || snapshot.moving.contains_key(config)
+        })
+    }
+
     /// What is stable of a config, whoever asks.
     pub(crate) fn stable(&self, config: &ConfigName) -> Option<Told> {
         let exposed = self.snapshot.as_ref()?.configs.get(config)?.clone();

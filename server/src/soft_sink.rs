@@ -28,6 +28,8 @@ const PAUSE_MAX: Duration = Duration::from_mins(1);
 const SHARE: u32 = 20;
 /// Longest time for one file.
 const DEADLINE: Duration = Duration::from_mins(5);
+/// Longest time for the file that is written when the service ends. Where it is too short, the one before stays.
+const LAST_DEADLINE: Duration = Duration::from_secs(3);
 /// Instances copied at once, while no report is taken.
 const PIECE: usize = 500;
 
@@ -75,12 +77,12 @@ impl SoftSink {
             }
             let began = Instant::now();
             if self.is_due(PAUSE_MAX) {
-                self.save().await;
+                self.save(DEADLINE).await;
             }
             pause = PAUSE.max(began.elapsed() * SHARE);
         }
         if self.is_due(Duration::ZERO) {
-            self.save().await;
+            self.save(LAST_DEADLINE).await;
         }
     }
 
@@ -103,11 +105,12 @@ impl SoftSink {
         saved.what != self.what() || saved.at.elapsed() >= pause_max
     }
 
-    async fn save(&mut self) {
+    async fn save(&mut self, deadline: Duration) {
         // What changes while it is written is written again.
         let what = self.what();
         let (dir, store, repos) = (self.data_dir.clone(), self.store.clone(), self.app.repos());
-        let written = task::blocking(DEADLINE, move || write(&dir, &store, &repos)).await;
+        let until = Instant::now() + deadline;
+        let written = task::blocking(deadline, move || write(&dir, (&store, &repos), until)).await;
         let error = match written {
             Ok(Ok(())) => {
                 self.failing = false;
@@ -123,13 +126,18 @@ impl SoftSink {
         if std::mem::replace(&mut self.failing, true) {
             debug!(%error, "what instances said can still not be kept: {error}");
         } else {
-            let hint = "free space on the disk of the data directory; after a restart instances are known as they report";
+            let hint = "look at the disk of the data directory: is it full, or slow? after a restart instances are known as they report";
             warn!(%error, hint, "what instances said cannot be kept: {error}");
         }
     }
 }
 
-fn write(data_dir: &Path, store: &Store, repos: &BTreeMap<RepoName, Arc<Repo>>) -> io::Result<()> {
+/// Writes the file, unless it takes longer than `until`.
+fn write(
+    data_dir: &Path,
+    (store, repos): (&Store, &BTreeMap<RepoName, Arc<Repo>>),
+    until: Instant,
+) -> io::Result<()> {
     let mut writing = Writing::begin(data_dir, store.witness())?;
     for (name, repo) in repos {
         writing.repo(name)?;
@@ -142,6 +150,9 @@ fn write(data_dir: &Path, store: &Store, repos: &BTreeMap<RepoName, Arc<Repo>>) 
             let Some(last) = kept.last() else {
                 break;
             };
+            if Instant::now() >= until {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "it takes too long"));
+            }
             after = Some(last.instance.clone());
             writing.instances(kept)?;
         }

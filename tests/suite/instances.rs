@@ -207,6 +207,42 @@ fn a_config_that_the_tip_does_not_have_is_named_as_unknown() {
 }
 
 #[test]
+fn invented_configs_are_named_as_unknown_and_not_remembered() {
+    let (_origin, server, first) = served();
+    let invented = |letter: char| {
+        let config = json!({"generation": 0, "state": "failed", "error": {"phase": "fetch", "message": "x".repeat(500)}});
+        let mut configs: serde_json::Map<String, Value> = (0..255)
+            .map(|n| (format!("{letter}/{n}"), config.clone()))
+            .collect();
+        configs.extend(
+            runs(&server, &first, "confirmed", None)
+                .as_object()
+                .unwrap()
+                .clone(),
+        );
+        Value::Object(configs)
+    };
+    reported(
+        &server,
+        "honest",
+        &report((1, 1), &runs(&server, &first, "confirmed", None)),
+    );
+    for (instance, letter, remembered) in [("a", 'a', 65), ("b", 'b', 1), ("c", 'c', 1)] {
+        let answer = reported(&server, instance, &report((1, 1), &invented(letter)));
+        assert_eq!(answer["unknown"].as_array().unwrap().len(), 255);
+        let shown = one(&server, instance);
+        assert_eq!(
+            shown["configs"].as_object().unwrap().len(),
+            remembered,
+            "{instance}"
+        );
+        assert_eq!(shown["configs"]["app"]["state"], "confirmed");
+    }
+    let counts = server.get("/v1/repos/default/fleet").expect(200).json();
+    assert_eq!(counts["configs"]["app"]["instances"], 4);
+}
+
+#[test]
 fn while_nothing_is_published_a_report_is_taken_and_nothing_is_assigned() {
     let origin = TestOrigin::new();
     let server = TestServer::of(&origin);
@@ -484,14 +520,23 @@ fn a_forged_report_is_refused_and_a_person_has_an_instance_forgotten() {
         let hint = refused.json()["hint"].as_str().unwrap().to_owned();
         assert!(hint.contains("from 1"), "{hint}");
     }
-    assert_eq!(reported(&server, "i", &report((5, 2), &confirmed))["accepted"], true);
+    assert_eq!(
+        reported(&server, "i", &report((5, 2), &confirmed))["accepted"],
+        true
+    );
     // What is far ahead and yet believed is what a person takes back.
     reported(&server, "i", &report((1_764_113_511_042, 1), &confirmed));
-    assert_eq!(reported(&server, "i", &report((5, 3), &confirmed))["accepted"], false);
+    assert_eq!(
+        reported(&server, "i", &report((5, 3), &confirmed))["accepted"],
+        false
+    );
     let forget = Ask::new("DELETE", &format!("{INSTANCES}/i"));
     server.ask(&forget).expect(204);
     assert_eq!(server.ask(&forget).expect(404).code(), "instance_not_found");
-    assert_eq!(reported(&server, "i", &report((5, 4), &confirmed))["accepted"], true);
+    assert_eq!(
+        reported(&server, "i", &report((5, 4), &confirmed))["accepted"],
+        true
+    );
     assert_eq!(ids(&server, ""), ["i"]);
 }
 

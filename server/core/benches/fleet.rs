@@ -14,11 +14,13 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use headwater_core::rollout::{Course, Offer, Policy, RollCall, Rollout, Urgency, plan, tally};
-use headwater_core::{ConfigFacts, Content, Fleet, INSTANCES_MAX, Moment, Target, Uptime, fleet_counts};
+use headwater_core::rollout::{Course, Directive, Offer, Policy, RollCall, Rollout, Urgency, plan, tally};
+use headwater_core::{
+    ConfigFacts, Content, Fleet, INSTANCES_MAX, Moment, REPORT_CONFIGS_MAX, Target, Uptime, fleet_counts,
+};
 use headwater_wire::{
-    CommitId, ConfigName, ConfigReport, Digest, Generation, InstanceId, InstanceReport, ReportState, Running,
-    Timestamp, ValueSource,
+    CommitId, ConfigName, ConfigReport, Digest, FailPhase, Generation, InstanceId, InstanceReport,
+    ReportError, ReportState, Running, Timestamp, ValueSource,
 };
 
 const ROUNDS: usize = 11;
@@ -121,6 +123,10 @@ fn main() {
     println!("{instances} instances of one config");
     println!("  memory per instance            {bytes:>10} bytes");
     println!(
+        "    of them by the estimate      {:>10} bytes",
+        (fleet.bytes() + fleet.history_bytes()) / instances
+    );
+    println!(
         "  first report                   {:>10.2} µs",
         each(first, instances)
     );
@@ -154,7 +160,53 @@ fn main() {
     );
     let bytes = resident_bytes().saturating_sub(before) / instances;
     println!("  memory after {ROUNDS:>2} changes        {bytes:>10} bytes");
+    println!(
+        "    of them by the estimate      {:>10} bytes",
+        (fleet.bytes() + fleet.history_bytes()) / instances
+    );
     members(&fleet, seq);
+    drop(fleet);
+    flood();
+}
+
+/// As many configs as a report may have, of which nobody else says the same.
+fn flooded(number: usize) -> InstanceReport {
+    let mut report = report(1, number, ReportState::Failed);
+    let mut config = report.configs.remove(&config()).unwrap();
+    config.error = Some(ReportError {
+        phase: FailPhase::Validate,
+        message: format!("{number:064}"),
+    });
+    let names = (0..REPORT_CONFIGS_MAX).map(|name| format!("payments/prod-{name}").parse().unwrap());
+    report.configs = names.map(|name| (name, config.clone())).collect();
+    report
+}
+
+/// A fleet that is filled on purpose.
+fn flood() {
+    let mut fleet = Fleet::default();
+    let before = resident_bytes();
+    let taken =
+        (0..INSTANCES_MAX).take_while(|number| fleet.take(&id(*number), flooded(*number), now(0)).is_ok());
+    let instances = taken.count();
+    println!("filled by {instances} instances of {REPORT_CONFIGS_MAX} configs each");
+    let mib = |bytes: usize| bytes >> 20;
+    println!(
+        "  memory                         {:>10} MiB",
+        mib(resident_bytes().saturating_sub(before))
+    );
+    println!(
+        "    of them by the estimate      {:>10} MiB",
+        mib(fleet.bytes() + fleet.history_bytes())
+    );
+    let again = median(|| {
+        timed(|| {
+            fleet
+                .take(&id(INSTANCES_MAX), flooded(INSTANCES_MAX), now(0))
+                .is_err()
+        })
+    });
+    println!("  one more, which is refused     {:>10.2} ms", ms(again));
 }
 
 fn each(all: Duration, instances: usize) -> f64 {
@@ -205,6 +257,20 @@ fn members(fleet: &Fleet, seq: u64) {
     let other = "other".parse().unwrap();
     let nobody = median(|| timed(|| fleet.members(&other, at).count()));
     println!("  tally of a config of nobody    {:>10.4} ms", ms(nobody));
+    let asked = &fleet.members(&config(), at).collect::<Vec<_>>();
+    let told = median(|| {
+        timed(|| {
+            let told = asked
+                .iter()
+                .map(|member| rollout.directive(member.instance, member.labels));
+            told.filter(|directive| matches!(directive, Directive::Target(_)))
+                .count()
+        })
+    });
+    println!(
+        "  what one is to hold            {:>10.2} µs",
+        each(told, asked.len())
+    );
     let piece = median(|| timed(|| fleet.kept(None, 500, at)));
     println!("  copy of 500, to be kept        {:>10.1} ms", ms(piece));
 }

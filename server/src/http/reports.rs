@@ -72,19 +72,7 @@ pub(super) async fn take(
 ) -> Result<ReportAnswerWith<Box<RawValue>>> {
     // What is compared is what this report says, also where a newer one was taken before.
     let (configs, labels) = (report.configs.clone(), report.labels.clone());
-    let taken = {
-        let mut fleet = repo.fleet.write().unwrap_or_else(PoisonError::into_inner);
-        let arrived = fleet
-            .get(instance)
-            .map(|before| arrived(&before.report.configs, &configs));
-        let taken = fleet.take(instance, report, repo.moment());
-        if matches!(taken, Ok((Taken::Newer, _))) {
-            for (config, generation) in arrived.unwrap_or_default() {
-                repo.metrics.arrived(&config, generation);
-            }
-        }
-        taken.map(|taken| (taken, fleet.heartbeat().every_ms))
-    };
+    let taken = remember(repo, instance, report);
     let ((taken, newest), heartbeat_ms) = taken.map_err(|why| not_taken(repo, instance, why))?;
     if taken != Taken::Older {
         let published = repo.board.read();
@@ -114,8 +102,8 @@ pub(super) async fn take(
     }
     Ok(ReportAnswerWith {
         accepted: taken != Taken::Older,
-        incarnation: newest.report.incarnation,
-        seq: newest.report.seq,
+        incarnation: newest.0,
+        seq: newest.1,
         heartbeat_ms,
         assignments: assigner.assignments,
         unknown: assigner.unknown,
@@ -123,19 +111,45 @@ pub(super) async fn take(
 }
 
 /// Configs of which the instance runs another version than it said before, with the directive that it has taken.
-fn arrived(
+fn arrived<'a>(
     before: &BTreeMap<ConfigName, ConfigReport>,
-    now: &BTreeMap<ConfigName, ConfigReport>,
-) -> Vec<(ConfigName, Generation)> {
+    now: &'a BTreeMap<ConfigName, ConfigReport>,
+) -> impl Iterator<Item = (&'a ConfigName, Generation)> {
     let version = |report: &ConfigReport| report.running.as_ref().map(|running| running.version.clone());
-    let runs_another = |(config, report): &(&ConfigName, &ConfigReport)| {
+    let runs_another = move |(config, report): &(&ConfigName, &ConfigReport)| {
         let before = before.get(*config).and_then(version);
         before.is_some() && before != version(report)
     };
     let arrived = now.iter().filter(runs_another);
-    arrived
-        .map(|(config, report)| (config.clone(), report.generation))
-        .collect()
+    arrived.map(|(config, report)| (config, report.generation))
+}
+
+/// What became of a report, the number of the newest one, and how often to report.
+type Remembered = ((Taken, (u64, u64)), u64);
+
+/// Has the fleet remember what a report says of configs that there are.
+fn remember(
+    repo: &Repo,
+    instance: &InstanceId,
+    mut report: InstanceReport,
+) -> std::result::Result<Remembered, NotTaken> {
+    let published = repo.board.read();
+    let known = published
+        .snapshot
+        .as_ref()
+        .map_or(0, |snapshot| snapshot.configs.len());
+    let mut fleet = repo.fleet.write().unwrap_or_else(PoisonError::into_inner);
+    fleet.leave_out_strangers(&mut report, (|config: &ConfigName| published.has(config), known));
+    let before = fleet.get(instance).map(|before| before.report.configs.clone());
+    let now = report.configs.clone();
+    let (taken, newest) = fleet.take(instance, report, repo.moment())?;
+    if taken == Taken::Newer {
+        for (config, generation) in arrived(&before.unwrap_or_default(), &now) {
+            repo.metrics.arrived(config, generation);
+        }
+    }
+    let newest = (newest.report.incarnation, newest.report.seq);
+    Ok(((taken, newest), fleet.heartbeat().every_ms))
 }
 
 /// Why a report is not taken, for the instance and for the log.

@@ -1,8 +1,10 @@
 //! What instances said, in one file that may be lost: written whole beside the old one, and put in its place.
 //!
-//! Invariant: a file that cannot be read, or that a newer release wrote, is set aside and never stops a start. What is
-//! read is of a bounded size, and whoever is in it counts as live only when it is heard again. The first line says how
-//! far the decisions were, so that an older copy of them is noticed. What is deliberately absent: decisions.
+//! Invariant: a file that cannot be read, or that another release wrote in another way, is set aside and never stops a
+//! start. What is read is of a bounded size, and whoever is in it counts as live only when it is heard again. The first
+//! line says how far the decisions were, so that an older copy of them is noticed. What is deliberately absent: decisions.
+
+mod lines;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -14,12 +16,13 @@ use headwater_wire::RepoName;
 use serde::{Deserialize, Serialize};
 use tracing::{error, warn};
 
+use self::lines::{Known, Line, Written};
 use super::hard::Witness;
 
 /// Layout of the lines.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Largest file that is read, in bytes: a full fleet with full histories.
-const FILE_BYTES_MAX: u64 = 4 << 30;
+const FILE_BYTES_MAX: u64 = 1 << 30;
 /// Longest line, in bytes: the largest report, and the histories of all of its configs.
 const LINE_BYTES_MAX: u64 = 16 << 20;
 
@@ -33,29 +36,20 @@ struct Head {
     decisions: Option<Witness>,
 }
 
-/// Any other line.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Line {
-    /// Those that follow are of this repository.
-    Repo(RepoName),
-    Instance(Box<KeptInstance>),
-    /// So many instances were written, and no more.
-    End(usize),
-}
-
 /// Instances of each repository, as an earlier process heard them.
 pub(crate) type Kept = BTreeMap<RepoName, Vec<KeptInstance>>;
 
 /// Why a file was not taken.
 #[derive(Debug, thiserror::Error)]
 enum Unreadable {
-    #[error("it has format {0}, and this release knows formats up to {FORMAT}")]
-    Newer(u32),
+    #[error("it has format {0}, and this release knows format {FORMAT}")]
+    Format(u32),
     #[error("it is larger than {FILE_BYTES_MAX} bytes")]
     TooLarge,
     #[error("it ends too early")]
     Cut,
+    #[error("an instance names what stands nowhere before it")]
+    Dangling,
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error(transparent)]
@@ -67,6 +61,7 @@ pub(crate) struct Writing {
     file: BufWriter<File>,
     new: PathBuf,
     path: PathBuf,
+    shared: Written,
     instances: usize,
 }
 
@@ -79,6 +74,7 @@ impl Writing {
             file: BufWriter::new(File::create(&new)?),
             new,
             path,
+            shared: Written::default(),
             instances: 0,
         };
         writing.line(&Head {
@@ -97,7 +93,9 @@ impl Writing {
     pub(crate) fn instances(&mut self, kept: Vec<KeptInstance>) -> io::Result<()> {
         for instance in kept {
             self.instances += 1;
-            self.line(&Line::Instance(Box::new(instance)))?;
+            for line in self.shared.lines(instance) {
+                self.line(&line)?;
+            }
         }
         Ok(())
     }
@@ -150,20 +148,24 @@ fn read(path: &Path) -> Result<Kept, Unreadable> {
     }
     let mut file = BufReader::new(file);
     let head: Head = next(&mut file)?.ok_or(Unreadable::Cut)?;
-    if head.headwater_instances > FORMAT {
-        return Err(Unreadable::Newer(head.headwater_instances));
+    if head.headwater_instances != FORMAT {
+        return Err(Unreadable::Format(head.headwater_instances));
     }
     let (mut kept, mut count) = (Kept::new(), 0);
+    let mut shared = Known::default();
     let mut of_repo = Vec::new();
     let mut repo = None;
     loop {
         match next(&mut file)?.ok_or(Unreadable::Cut)? {
+            Line::Labels(labels) => shared.labels.push(labels),
+            Line::Configs(configs) => shared.configs.push(configs),
+            Line::Content(content) => shared.contents.push(content),
             Line::Repo(next) => {
                 let before = repo.replace(next);
                 kept.extend(before.map(|before| (before, std::mem::take(&mut of_repo))));
             }
-            Line::Instance(instance) => {
-                of_repo.push(*instance);
+            Line::Instance(row) => {
+                of_repo.push(shared.instance(*row).ok_or(Unreadable::Dangling)?);
                 count += 1;
             }
             Line::End(written) if written == count => {
@@ -187,7 +189,11 @@ fn next<T: for<'a> Deserialize<'a>>(file: &mut BufReader<File>) -> Result<Option
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use headwater_core::{Fleet, HeldReport, Moment, Uptime};
     use headwater_wire::{InstanceReport, Timestamp};
+    use serde_json::json;
 
     use super::*;
 
@@ -203,10 +209,12 @@ mod tests {
             heard_at: Timestamp(2),
             silent_ms: 3,
             gone: false,
-            report: InstanceReport {
+            report: HeldReport {
                 incarnation: 4,
                 seq: 5,
-                ..InstanceReport::default()
+                labels: Arc::default(),
+                client: Arc::default(),
+                configs: Arc::default(),
             },
             seats: Vec::new(),
         }
@@ -249,13 +257,15 @@ mod tests {
         saved(dir.path());
         let whole = std::fs::read_to_string(&path).unwrap();
         let cut: String = whole.chars().take(whole.chars().count() - 5).collect();
+        let dangling = whole.replacen("\"labels\":0", "\"labels\":1", 1);
+        assert_ne!(dangling, whole);
         let short = whole.replacen(
             "{\"instance\":{\"instance\":\"a\"",
             "{\"other\":{\"instance\":\"a\"",
             1,
         );
-        let newer = whole.replace("{\"headwater_instances\":1", "{\"headwater_instances\":2");
-        for bad in [String::new(), "\u{0}".repeat(100), cut, short, newer] {
+        let newer = whole.replace("{\"headwater_instances\":2", "{\"headwater_instances\":3");
+        for bad in [String::new(), "\u{0}".repeat(100), cut, short, dangling, newer] {
             std::fs::write(&path, &bad).unwrap();
             assert_eq!(load(dir.path()), Kept::new());
             assert!(!path.exists());
@@ -264,5 +274,48 @@ mod tests {
                 bad
             );
         }
+    }
+
+    /// Two that ran the same contents, and changed from one to the other again and again.
+    fn fleet() -> Fleet {
+        let mut fleet = Fleet::default();
+        for seq in 1..40_u64 {
+            for instance in ["a", "b"] {
+                let digit = if seq % 2 == 0 { "0" } else { "1" };
+                let running =
+                    json!({"version": digit.repeat(40), "digest": format!("sha256:{}", digit.repeat(64))});
+                let report = json!({
+                    "incarnation": 1, "seq": seq, "labels": {"region": "eu"}, "client": "test/1",
+                    "configs": {"app": {"running": running, "generation": seq, "state": "confirmed"}},
+                });
+                let report: InstanceReport = serde_json::from_value(report).unwrap();
+                let now = Moment {
+                    at: Timestamp(1_795_651_200_000 + i64::try_from(seq).unwrap()),
+                    uptime: Uptime(seq),
+                };
+                fleet.take(&instance.parse().unwrap(), report, now).unwrap();
+            }
+        }
+        fleet
+    }
+
+    #[test]
+    fn what_many_say_alike_stands_in_the_file_once_and_comes_back_for_each() {
+        let dir = tempfile::tempdir().unwrap();
+        let instances = fleet().kept(None, 10, Uptime(40));
+        let mut writing = Writing::begin(dir.path(), WITNESS).unwrap();
+        writing.repo(&"one".parse().unwrap()).unwrap();
+        writing.instances(instances.clone()).unwrap();
+        writing.end().unwrap();
+        let text = std::fs::read_to_string(dir.path().join(FILE)).unwrap();
+        let count = |what: &str| text.matches(what).count();
+        assert_eq!(count("{\"labels\":{\"region\":\"eu\"}}"), 1);
+        assert_eq!(count("{\"configs\":"), 1);
+        // Once as what ran, and once where the newest report says so.
+        assert_eq!((count(&"0".repeat(64)), count(&"1".repeat(64))), (1, 2));
+        assert_eq!(
+            load(dir.path()),
+            Kept::from([("one".parse().unwrap(), instances)])
+        );
     }
 }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use headwater_wire::{ConfigName, ConfigReport, InstanceReport};
 
-use super::pool::Pool;
+use super::pool::{Pool, freed};
+use super::weight::Weigh;
 
 /// An [`InstanceReport`] that shares with others what they say alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,9 +57,35 @@ impl Pools {
             ),
         }
     }
+
+    /// Nobody will ask for it again.
+    pub(super) fn let_go(&mut self, report: &HeldReport) {
+        self.labels.let_go(&report.labels);
+        self.clients.let_go(&report.client);
+        self.configs.let_go(&report.configs);
+    }
+
+    /// Lets go what nobody holds any more.
+    pub(super) fn sweep(&mut self) {
+        self.labels.sweep();
+        self.clients.sweep();
+        self.configs.sweep();
+    }
+
+    /// What is held, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.labels.bytes() + self.clients.bytes() + self.configs.bytes()
+    }
+
+    /// What it would take to hold this one too, in bytes.
+    pub(super) fn added(&self, report: &InstanceReport) -> usize {
+        self.labels.added(&report.labels)
+            + self.clients.added(&report.client)
+            + self.configs.added(&report.configs)
+    }
 }
 
-fn held<T: Ord + Clone>(value: &T, before: Option<&Arc<T>>, pool: &mut Pool<T>) -> Arc<T> {
+fn held<T: Ord + Clone + Weigh>(value: &T, before: Option<&Arc<T>>, pool: &mut Pool<T>) -> Arc<T> {
     match before {
         Some(before) if **before == *value => before.clone(),
         Some(_) | None => pool.shared(value),
@@ -75,5 +102,10 @@ impl HeldReport {
             client: String::clone(&self.client),
             configs: BTreeMap::clone(&self.configs),
         }
+    }
+
+    /// What would be free without it, in bytes.
+    pub(super) fn freed(&self) -> usize {
+        freed(&self.labels) + freed(&self.client) + freed(&self.configs)
     }
 }

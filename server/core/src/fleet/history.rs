@@ -9,25 +9,37 @@ use std::sync::Arc;
 use headwater_wire::{ConfigReport, FailPhase, Ran, ReportState, Running, Timestamp, ValueSource};
 
 use super::pool::Pool;
+use super::weight::PAST_BYTES;
 
 /// Entries of one config of one instance.
 pub const HISTORY_MAX: usize = 32;
 /// Entries of all instances of a repository: ten for each of a full fleet, at about a hundred bytes.
 pub const HISTORY_TOTAL_MAX: usize = 1_000_000;
+/// Bytes that the contents take which histories name: a fleet has run some hundreds, and one that invents them has none of
+/// its own past left.
+pub const CONTENTS_BYTES_MAX: usize = 32 << 20;
 
 /// What one instance ran of one config, the oldest first.
 #[derive(Debug, Clone, Default)]
 pub(super) struct History(VecDeque<Past>);
 
-#[derive(Debug, Clone)]
-struct Past {
-    from: Timestamp,
-    until: Timestamp,
-    incarnation: u64,
-    running: Option<Arc<Running>>,
-    state: ReportState,
-    failed: Option<FailPhase>,
-    source: ValueSource,
+/// What an instance ran of a config for a while; a [`Ran`] that shares what it ran with others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Past {
+    /// When it first said so.
+    pub from: Timestamp,
+    /// When it last said so.
+    pub until: Timestamp,
+    /// The life that said so.
+    pub incarnation: u64,
+    /// What ran, if anything.
+    pub running: Option<Arc<Running>>,
+    /// What was said of it.
+    pub state: ReportState,
+    /// Where it failed, if it did.
+    pub failed: Option<FailPhase>,
+    /// Where the value came from.
+    pub source: ValueSource,
 }
 
 /// What all histories of a fleet share.
@@ -81,26 +93,18 @@ impl History {
     }
 
     /// Puts an entry of before back.
-    pub(super) fn recall(&mut self, ran: &Ran, archive: &mut Archive) {
+    pub(super) fn recall(&mut self, past: &Past, archive: &mut Archive) {
+        let running = past.running.as_ref();
         let past = Past {
-            from: ran.from,
-            until: ran.until,
-            incarnation: ran.incarnation,
-            running: ran
-                .running
-                .as_ref()
-                .map(|running| archive.contents.shared(running)),
-            state: ran.state,
-            failed: ran.failed,
-            source: ran.source,
+            running: running.map(|running| archive.contents.shared(running)),
+            ..past.clone()
         };
         self.push(past, archive);
     }
 
     fn push(&mut self, past: Past, archive: &mut Archive) {
-        let is_full = self.0.len() >= HISTORY_MAX || archive.entries >= HISTORY_TOTAL_MAX;
-        if is_full && self.0.pop_front().is_some() {
-            archive.entries -= 1;
+        if self.0.len() >= HISTORY_MAX || archive.is_full() {
+            archive.let_go(self.0.pop_front());
         }
         if self.0.len() == self.0.capacity() {
             // Most have few entries, and there are as many histories as instances: doubling would hold room for nobody.
@@ -112,12 +116,12 @@ impl History {
 
     /// Nobody can ask for it any more.
     pub(super) fn drop_from(self, archive: &mut Archive) {
-        archive.entries -= self.0.len();
+        archive.let_go(self.0);
     }
 
     /// The entries, the newest first.
-    pub(super) fn newest_first(&self) -> impl Iterator<Item = Ran> {
-        self.0.iter().rev().map(Past::told)
+    pub(super) fn newest_first(&self) -> impl Iterator<Item = &Past> {
+        self.0.iter().rev()
     }
 }
 
@@ -129,7 +133,8 @@ impl Past {
             && self.running.as_deref() == report.running.as_ref()
     }
 
-    fn told(&self) -> Ran {
+    /// As it is told.
+    pub(super) fn told(&self) -> Ran {
         Ran {
             from: self.from,
             until: self.until,
@@ -143,6 +148,27 @@ impl Past {
 }
 
 impl Archive {
+    /// What they take, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.entries * PAST_BYTES + self.contents.bytes()
+    }
+
+    fn is_full(&mut self) -> bool {
+        if self.contents.bytes() >= CONTENTS_BYTES_MAX {
+            self.contents.sweep();
+        }
+        self.entries >= HISTORY_TOTAL_MAX || self.contents.bytes() >= CONTENTS_BYTES_MAX
+    }
+
+    fn let_go(&mut self, entries: impl IntoIterator<Item = Past>) {
+        for past in entries {
+            self.entries -= 1;
+            if let Some(running) = &past.running {
+                self.contents.let_go(running);
+            }
+        }
+    }
+
     /// Lets a report name the same content as others by the same text, held once.
     pub(super) fn share(&mut self, running: &mut Running) {
         *running = Running::clone(&self.contents.shared(running));
@@ -161,5 +187,50 @@ impl Archive {
             entries: HISTORY_TOTAL_MAX,
             ..Self::default()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use headwater_wire::Generation;
+
+    use super::*;
+
+    #[test]
+    fn contents_that_nobody_else_runs_take_the_place_of_each_other() {
+        const HISTORIES: usize = 4_000;
+        let mut archive = Archive::default();
+        let mut histories = vec![History::default(); HISTORIES];
+        for number in 0..40 * HISTORIES {
+            let running = Running {
+                version: format!("{number:040x}").parse().unwrap(),
+                digest: format!("sha256:{number:064x}").parse().unwrap(),
+            };
+            let report = ConfigReport {
+                running: Some(running),
+                generation: Generation(1),
+                state: ReportState::Applied,
+                error: None,
+                prepared: None,
+                source: ValueSource::Server,
+            };
+            let heard = Heard {
+                before: None,
+                now: Timestamp(0),
+                incarnation: 1,
+            };
+            histories[number % HISTORIES].note(&report, heard, &mut archive);
+        }
+        let bytes = archive.contents.bytes();
+        assert!(
+            bytes > CONTENTS_BYTES_MAX / 2 && bytes < CONTENTS_BYTES_MAX + 1_024,
+            "{bytes}"
+        );
+        let lens = histories.iter().map(|history| history.0.len());
+        assert_eq!(lens.sum::<usize>(), archive.entries);
+        for history in histories {
+            history.drop_from(&mut archive);
+        }
+        assert_eq!(archive.bytes(), 0);
     }
 }

@@ -1,23 +1,26 @@
 //! What of a fleet outlives the process.
 //!
+//! It is a copy that shares with the fleet what many say alike, so that it is made quickly, and so that whoever writes it
+//! down can write such things once. How it is written is the business of whoever does.
+//!
 //! Invariant: whom an earlier process heard is stale until it is heard again, and lost only after it has had the same
 //! time as everybody to be heard by this one, unless it was lost before.
 
 use std::ops::Bound;
 use std::sync::Arc;
 
-use headwater_wire::{ConfigName, Generation, InstanceId, InstanceReport, Ran, Timestamp};
-use serde::{Deserialize, Serialize};
+use headwater_wire::{ConfigName, Generation, InstanceId, Timestamp};
 
-use super::history::History;
+use super::held::HeldReport;
+use super::history::{History, Past};
 use super::liveness::{Moment, Presence, Uptime};
 use super::numbers::check_incarnation;
 use super::seat::Seat;
-use super::tidy::weight;
+use super::tidy::tidy;
 use super::{Entry, Fleet, FleetFull, Reported};
 
 /// One instance, as it is kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptInstance {
     /// Who.
     pub instance: InstanceId,
@@ -28,17 +31,15 @@ pub struct KeptInstance {
     /// For how long it had been silent, in ms.
     pub silent_ms: u64,
     /// Whether it had said that it ends.
-    #[serde(default)]
     pub gone: bool,
     /// Its newest report.
-    pub report: InstanceReport,
+    pub report: HeldReport,
     /// What is remembered of each config.
-    #[serde(default)]
     pub seats: Vec<KeptSeat>,
 }
 
 /// What is remembered of one config of an instance, as it is kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptSeat {
     /// The config.
     pub config: ConfigName,
@@ -47,8 +48,7 @@ pub struct KeptSeat {
     /// Restarts since then.
     pub restarts: u32,
     /// What ran, the newest first.
-    #[serde(default)]
-    pub history: Vec<Ran>,
+    pub history: Vec<Past>,
 }
 
 impl Fleet {
@@ -64,7 +64,7 @@ impl Fleet {
                     config: config.clone(),
                     told: seat.told,
                     restarts: seat.restarts,
-                    history: seat.history.newest_first().collect(),
+                    history: seat.history.newest_first().cloned().collect(),
                 })
             };
             KeptInstance {
@@ -73,7 +73,7 @@ impl Fleet {
                 heard_at: entry.heard.at,
                 silent_ms: entry.silent_ms(now),
                 gone: entry.presence == Presence::Gone,
-                report: entry.reported.report.told(),
+                report: entry.reported.report.clone(),
                 seats: entry.configs().filter_map(seat).collect(),
             }
         });
@@ -89,9 +89,9 @@ impl Fleet {
         if check_incarnation(kept.report.incarnation, kept.reported_at).is_err() {
             return Ok(());
         }
-        let report = self.tidied(kept.report);
-        let bytes = weight(&kept.instance, &report);
-        self.make_room(&kept.instance, bytes, now)?;
+        let report = tidy(kept.report.told());
+        self.make_room(&kept.instance, &report, now)?;
+        let report = self.shared(report);
         let is_lost = kept.silent_ms >= self.heartbeat.lost_after_ms;
         let presence = if kept.gone {
             Presence::Gone
@@ -116,12 +116,14 @@ impl Fleet {
             },
             presence,
             carried,
-            bytes,
         });
-        self.bytes += bytes;
+        if presence == Presence::Gone {
+            self.leavers.gone.insert(place);
+        }
         self.ids.insert(kept.instance, place);
         for config in configs {
             self.seats.entry(config).or_default().entry(place).or_default();
+            self.seats_len += 1;
         }
         for kept in kept.seats {
             let mut history = History::default();
@@ -134,8 +136,9 @@ impl Fleet {
                 history,
             };
             let before = self.seats.entry(kept.config).or_default().insert(place, seat);
-            if let Some(before) = before {
-                before.history.drop_from(&mut self.archive);
+            match before {
+                Some(before) => before.history.drop_from(&mut self.archive),
+                None => self.seats_len += 1,
             }
         }
         Ok(())

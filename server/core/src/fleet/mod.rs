@@ -14,9 +14,12 @@ mod liveness;
 mod numbers;
 mod places;
 mod pool;
+mod room;
 mod seat;
+mod strangers;
 mod tidy;
 mod told;
+mod weight;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,26 +31,26 @@ pub use self::filter::InstanceFilter;
 pub use self::held::HeldReport;
 use self::held::Pools;
 use self::history::{Archive, Heard};
-pub use self::history::{HISTORY_MAX, HISTORY_TOTAL_MAX};
+pub use self::history::{CONTENTS_BYTES_MAX, HISTORY_MAX, HISTORY_TOTAL_MAX, Past};
 pub use self::kept::{KeptInstance, KeptSeat};
 pub use self::liveness::{Heartbeat, Moment, Uptime};
 use self::liveness::{Presence, liveness, silent_ms};
 pub use self::numbers::Implausible;
 use self::numbers::{check_incarnation, check_seq};
 use self::places::{Place, Places};
+use self::room::Leavers;
 use self::seat::Seat;
-pub use self::tidy::{CLIENT_BYTES_MAX, MESSAGE_BYTES_MAX};
-use self::tidy::{tidy, weight};
+pub use self::strangers::STRANGERS_MAX;
+use self::tidy::tidy;
+pub use self::tidy::{CLIENT_BYTES_MAX, MESSAGE_BYTES_MAX, MESSAGES_BYTES_MAX};
 pub use self::told::Listing;
 use crate::rollout::{self, Member};
 
 /// Instances remembered of one repository.
 pub const INSTANCES_MAX: usize = 100_000;
-/// Bytes that all reports of one repository take together, by a measure that is about right: about a dozen configs
-/// each for a full fleet.
-pub const REPORTS_BYTES_MAX: usize = 512 << 20;
-/// After so long without a word an instance gives way to another when there is no more room, in ms.
-pub const SILENCE_MAX_MS: u64 = 24 * 60 * 60 * 1_000;
+/// Bytes that all reports of one repository take together, by a measure that is about right: of a full fleet whose
+/// instances say much alike, about a dozen configs each.
+pub const REPORTS_BYTES_MAX: usize = 256 << 20;
 /// Configs of one report.
 pub const REPORT_CONFIGS_MAX: usize = 256;
 /// Instances one listing looks at; a filter that matches few would otherwise hold up every report meanwhile.
@@ -62,11 +65,11 @@ pub struct Fleet {
     /// Who has, or had in the life before, which config.
     seats: BTreeMap<ConfigName, BTreeMap<Place, Seat>>,
     archive: Archive,
+    /// How many seats there are.
+    seats_len: usize,
     pools: Pools,
-    bytes: usize,
+    leavers: Leavers,
     changes: u64,
-    /// Nobody can have been silent for long enough before this moment, so there is no use in looking.
-    sweep_from: Option<Uptime>,
 }
 
 /// The newest report of one instance.
@@ -87,7 +90,6 @@ struct Entry {
     presence: Presence,
     /// Configs of the life before that this one has not named yet: it may only just have begun.
     carried: BTreeSet<ConfigName>,
-    bytes: usize,
 }
 
 /// How it stood with an instance until its next report.
@@ -122,10 +124,12 @@ pub enum NotTaken {
 
 /// There is no room for one more instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("there is no room for another instance: {instances} are remembered")]
+#[error("there is no room for this report: {instances} instances are remembered, in {bytes} bytes")]
 pub struct FleetFull {
     /// Instances remembered.
     pub instances: usize,
+    /// What they take.
+    pub bytes: usize,
 }
 
 /// What became of a word that an instance ends.
@@ -179,15 +183,19 @@ impl Fleet {
             });
             entry.heard = now;
             entry.presence = Presence::Heard;
+            let reported = entry.reported.clone();
+            if let Some(place) = place {
+                self.leavers.gone.remove(&place);
+            }
             if order == newest {
-                return Ok((Taken::Again, entry.reported.clone()));
+                return Ok((Taken::Again, reported));
             }
         } else {
             check_seq(report.seq, None)?;
         }
-        let report = self.tidied(report);
-        let bytes = weight(instance, &report);
-        self.make_room(instance, bytes, now.uptime)?;
+        let report = tidy(report);
+        self.make_room(instance, &report, now.uptime)?;
+        let report = self.shared(report);
         let newest = place.and_then(|place| self.entries.get(place));
         let newest = newest.map(|entry| &entry.reported.report);
         let reported = Arc::new(Reported {
@@ -200,7 +208,6 @@ impl Fleet {
             heard: now,
             presence: Presence::Heard,
             carried: BTreeSet::new(),
-            bytes,
         };
         self.put(entry, before);
         Ok((Taken::Newer, reported))
@@ -222,7 +229,7 @@ impl Fleet {
             entry.heard = now;
             self.changes += 1;
             // It gives way before those that may only be silent.
-            self.sweep_from = None;
+            self.leavers.gone.extend(place);
         }
         Left::Gone
     }
@@ -302,8 +309,7 @@ impl Fleet {
     }
 
     /// The report as it is kept: what many run is named by one and the same text.
-    fn tidied(&mut self, report: InstanceReport) -> InstanceReport {
-        let mut report = tidy(report);
+    fn shared(&mut self, mut report: InstanceReport) -> InstanceReport {
         let running = report.configs.values_mut();
         for running in running.filter_map(|config| config.running.as_mut()) {
             self.archive.share(running);
@@ -319,13 +325,12 @@ impl Fleet {
             now: entry.heard.at,
             incarnation: reported.report.incarnation,
         };
-        self.bytes += entry.bytes;
         let place = if let Some(place) = self.ids.get(&reported.instance).copied() {
             self.follow(place, &mut entry, before);
-            if let Some(old) = self.entries.get_mut(place) {
-                self.bytes -= old.bytes;
+            if let Some(slot) = self.entries.get_mut(place) {
+                let old = std::mem::replace(slot, entry);
                 self.changes += u64::from(says_more_than(&reported.report, &old.reported.report));
-                *old = entry;
+                self.let_go(old);
             }
             place
         } else {
@@ -336,8 +341,19 @@ impl Fleet {
         };
         for (config, report) in reported.report.configs.iter() {
             let seats = self.seats.entry(config.clone()).or_default();
-            let seat = seats.entry(place).or_default();
+            let seat = seats.entry(place).or_insert_with(|| {
+                self.seats_len += 1;
+                Seat::default()
+            });
             seat.hear(report, heard, &mut self.archive);
+        }
+    }
+
+    /// Nobody will ask for what an instance said there.
+    fn let_go(&mut self, old: Entry) {
+        // Where an answer is just being made of it, it is swept later.
+        if let Some(reported) = Arc::into_inner(old.reported) {
+            self.pools.let_go(&reported.report);
         }
     }
 
@@ -361,7 +377,7 @@ impl Fleet {
                 continue;
             }
             if !goes_on {
-                vacate(&mut self.seats, config, place, &mut self.archive);
+                self.seats_len -= vacate(&mut self.seats, config, place, &mut self.archive);
                 continue;
             }
             entry.carried.insert(config.clone());
@@ -379,54 +395,15 @@ impl Fleet {
         let Some(place) = self.ids.remove(instance) else {
             return false;
         };
+        self.leavers.gone.remove(&place);
         if let Some(entry) = self.entries.remove(place) {
-            self.bytes -= entry.bytes;
             self.changes += 1;
             for config in entry.configs() {
-                vacate(&mut self.seats, config, place, &mut self.archive);
+                self.seats_len -= vacate(&mut self.seats, config, place, &mut self.archive);
             }
+            self.let_go(entry);
         }
         true
-    }
-
-    /// Lets those go that have been silent for long, if that is what it takes.
-    fn make_room(&mut self, instance: &InstanceId, bytes: usize, now: Uptime) -> Result<(), FleetFull> {
-        if self.has_room(instance, bytes) {
-            return Ok(());
-        }
-        if self.sweep_from.is_none_or(|from| from <= now) {
-            self.sweep(now);
-        }
-        if self.has_room(instance, bytes) {
-            return Ok(());
-        }
-        Err(FleetFull {
-            instances: self.ids.len(),
-        })
-    }
-
-    fn has_room(&self, instance: &InstanceId, bytes: usize) -> bool {
-        let before = self.entry(instance);
-        let count = self.ids.len() + usize::from(before.is_none());
-        let freed = before.map_or(0, |entry| entry.bytes);
-        count <= INSTANCES_MAX && self.bytes - freed + bytes <= REPORTS_BYTES_MAX
-    }
-
-    fn sweep(&mut self, now: Uptime) {
-        let is_over =
-            |entry: &&Entry| entry.presence == Presence::Gone || entry.silent_ms(now) > SILENCE_MAX_MS;
-        let over: Vec<InstanceId> = self
-            .entries
-            .iter()
-            .filter(is_over)
-            .map(|entry| entry.reported.instance.clone())
-            .collect();
-        for instance in &over {
-            self.forget(instance);
-        }
-        let longest = self.entries.iter().map(|entry| entry.silent_ms(now)).max();
-        let rest_ms = longest.map(|silent_ms| SILENCE_MAX_MS.saturating_sub(silent_ms).saturating_add(1));
-        self.sweep_from = rest_ms.map(|rest_ms| Uptime(now.0.saturating_add(rest_ms)));
     }
 }
 
@@ -455,22 +432,25 @@ fn says_more_than(new: &HeldReport, old: &HeldReport) -> bool {
         != (old.incarnation, &old.labels, &old.client, &old.configs)
 }
 
-/// Takes a seat away.
+/// Takes a seat away, and says how many there are fewer.
 fn vacate(
     seats: &mut BTreeMap<ConfigName, BTreeMap<Place, Seat>>,
     config: &ConfigName,
     place: Place,
     archive: &mut Archive,
-) {
+) -> usize {
     let Some(of_config) = seats.get_mut(config) else {
-        return;
+        return 0;
     };
-    if let Some(seat) = of_config.remove(&place) {
-        seat.history.drop_from(archive);
-    }
+    let left = of_config.remove(&place);
     if of_config.is_empty() {
         seats.remove(config);
     }
+    let Some(seat) = left else {
+        return 0;
+    };
+    seat.history.drop_from(archive);
+    1
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use headwater_wire::{
 };
 use proptest::prelude::*;
 
+use super::weight::Weigh;
 use super::*;
 use crate::rollout::{Liveness, Selector, Standing};
 
@@ -153,32 +154,116 @@ fn a_full_fleet_lets_the_long_silent_go_and_otherwise_refuses() {
     };
     let full = FleetFull {
         instances: INSTANCES_MAX,
+        bytes: fleet.bytes(),
     };
     assert_eq!(one_more(&mut fleet, 0, later(2_000)), Err(NotTaken::Full(full)));
     // Who is known is heard all the same.
     fleet.take(&id(3), report(1, 2), later(2_000)).unwrap();
-    let next_day = later(SILENCE_MAX_MS + 500);
-    assert_eq!(one_more(&mut fleet, 0, next_day), Ok(Taken::Newer));
-    assert_eq!(fleet.len(), INSTANCES_MAX - 9 + 1);
-    assert!(fleet.get(&id(3)).is_some(), "it was heard since");
-    assert!(fleet.get(&id(4)).is_none());
+    let lost = later(Heartbeat::default().lost_after_ms + 1_500);
+    fleet.take(&id(4), report(1, 2), later(2_000)).unwrap();
+    assert_eq!(one_more(&mut fleet, 0, lost), Ok(Taken::Newer));
+    assert_eq!(fleet.len(), INSTANCES_MAX, "as many go as it takes");
+    assert!(fleet.get(&id(9)).is_none(), "it was silent for longest");
+    // Whoever says that it ends goes before those who only may be silent.
+    fleet.leave(&id(3), 1, lost);
+    assert_eq!(one_more(&mut fleet, 1, lost), Ok(Taken::Newer));
+    assert!(fleet.get(&id(3)).is_none() && fleet.get(&id(8)).is_some());
+    assert!(fleet.get(&id(4)).is_some(), "it was heard since");
+}
+
+/// A report as a hostile program makes it: as many configs as may be, and nothing in it that anybody else says.
+fn flood(number: usize, names: impl Fn(usize) -> String) -> InstanceReport {
+    let mut config = running('a', ReportState::Failed);
+    let version = format!("{number:040x}").parse().unwrap();
+    config.running.as_mut().unwrap().version = version;
+    config.error = Some(ReportError {
+        phase: FailPhase::Validate,
+        message: format!("{number:0200}"),
+    });
+    let configs = (0..REPORT_CONFIGS_MAX).map(|name| (names(name).parse().unwrap(), config.clone()));
+    InstanceReport {
+        configs: configs.collect(),
+        labels: BTreeMap::from([("n".to_owned(), number.to_string())]),
+        ..report(1, 1)
+    }
 }
 
 #[test]
-fn large_reports_fill_the_fleet_before_small_ones_do() {
+fn a_flood_of_large_reports_fills_the_fleet_and_no_more_and_who_is_known_is_heard_on() {
     let mut fleet = Fleet::default();
-    let mut config = running('a', ReportState::Failed);
-    config.error = Some(ReportError {
-        phase: FailPhase::Validate,
-        message: "x".repeat(MESSAGE_BYTES_MAX),
+    fleet.take(&id(0), one('a', ReportState::Applied), NOW).unwrap();
+    let mut flooded = (1..INSTANCES_MAX).map(|number| {
+        let report = flood(number, |name| format!("c{name}"));
+        (number, fleet.take(&id(number), report, NOW))
     });
-    let names: Vec<String> = (0..REPORT_CONFIGS_MAX).map(|n| format!("c{n}")).collect();
-    let configs: Vec<(&str, ConfigReport)> =
-        names.iter().map(|name| (name.as_str(), config.clone())).collect();
-    let large = with(1, &configs, &[]);
-    fleet.bytes = REPORTS_BYTES_MAX - weight(&id(0), &large) + 1;
-    assert!(fleet.take(&id(0), large, NOW).is_err());
-    assert!(fleet.take(&id(0), report(1, 1), NOW).is_ok());
+    let (number, refused) = flooded.find(|(_, taken)| taken.is_err()).unwrap();
+    drop(flooded);
+    assert!(number > 1_000, "a single one has little room: {number}");
+    assert!(fleet.bytes() <= REPORTS_BYTES_MAX);
+    let said = refused.unwrap_err().to_string();
+    assert!(said.starts_with("there is no room for this report: "), "{said}");
+    // Where one stands is taken from whoever is known, also if it is another thing than before.
+    let next = with(2, &[("app", running('b', ReportState::Confirmed))], &[]);
+    assert_eq!(fleet.take(&id(0), next, NOW).unwrap().0, Taken::Newer);
+    // Once the flood has dried up there is room for others again.
+    let late = later(Heartbeat::default().lost_after_ms);
+    fleet.take(&id(0), with(3, &[], &[]), late).unwrap();
+    fleet
+        .take(&id(number), flood(number, |name| format!("c{name}")), late)
+        .unwrap();
+    assert!(fleet.get(&id(0)).is_some());
+}
+
+#[test]
+fn a_program_that_says_something_else_each_time_leaves_nothing_behind() {
+    let mut fleet = Fleet::default();
+    let mut say = |seq: u64| {
+        let said = flood(usize::try_from(seq).unwrap(), |name| format!("c{name}"));
+        fleet
+            .take(&id(1), InstanceReport { seq, ..said }, later(seq))
+            .unwrap();
+        (fleet.bytes(), fleet.history_bytes())
+    };
+    let first = say(1_000);
+    let full = (1_001..1_040).map(&mut say).last().unwrap();
+    assert_eq!(full.0, first.0);
+    assert!(full.1 <= HISTORY_MAX * REPORT_CONFIGS_MAX * 512);
+    assert_eq!((1_040..1_050).map(&mut say).last().unwrap(), full);
+}
+
+#[test]
+fn messages_of_many_failures_are_cut_shorter() {
+    let mut fleet = Fleet::default();
+    fleet
+        .take(&id(1), flood(7, |name| format!("c{name}")), NOW)
+        .unwrap();
+    let kept = fleet.get(&id(1)).unwrap().report.told();
+    let messages = kept
+        .configs
+        .values()
+        .map(|config| config.error.as_ref().unwrap().message.len());
+    let all: usize = messages.sum();
+    assert!(all > MESSAGES_BYTES_MAX / 2 && all <= MESSAGES_BYTES_MAX, "{all}");
+}
+
+#[test]
+fn invented_names_are_left_out_and_what_was_known_is_not() {
+    let mut fleet = Fleet::default();
+    let is_known = |config: &ConfigName| config.as_str() == "app";
+    let mut take = |number: usize, mut report: InstanceReport| {
+        fleet.leave_out_strangers(&mut report, (is_known, 1));
+        fleet.take(&id(number), report, NOW).unwrap();
+        fleet.get(&id(number)).unwrap().report.configs.len()
+    };
+    assert_eq!(take(1, one('a', ReportState::Applied)), 1);
+    assert_eq!(take(2, flood(2, |name| format!("x{name}"))), STRANGERS_MAX);
+    assert_eq!(take(3, flood(3, |name| format!("y{name}"))), 0);
+    // Who goes on with a name that is remembered is not cut short, and what the tip has is always heard.
+    assert_eq!(take(4, flood(4, |name| format!("x{name}"))), STRANGERS_MAX);
+    assert_eq!(take(5, one('b', ReportState::Applied)), 1);
+    let mut removed = one('a', ReportState::Confirmed);
+    fleet.leave_out_strangers(&mut removed, (|_: &ConfigName| false, 0));
+    assert_eq!(removed.configs.len(), 1, "it ran it while the tip had it");
 }
 
 #[test]
@@ -419,18 +504,23 @@ fn a_life_that_names_its_configs_one_after_the_other_is_the_next_one_of_each() {
     assert_eq!(take(&["a", "b"], 4, 2), (Some(3), Some(0)));
 }
 
-#[test]
-fn who_makes_room_is_no_member_any_more() {
-    let mut fleet = Fleet::default();
-    says(&mut fleet, (1, 1), 1, NOW);
-    fleet.bytes += REPORTS_BYTES_MAX;
-    let late = later(SILENCE_MAX_MS + 1);
-    fleet.take(&id(2), report(1, 1), late).unwrap_err();
-    assert_eq!(
-        (fleet.members(&config(), late.uptime).count(), fleet.len()),
-        (0, 0)
-    );
-    assert!(fleet.seats.is_empty());
+/// What a fleet takes, by a look at everybody.
+fn weighed(fleet: &Fleet) -> usize {
+    let mut labels = BTreeSet::new();
+    let mut clients = BTreeSet::new();
+    let mut configs = BTreeSet::new();
+    let mut seats = 0;
+    for entry in fleet.entries.iter() {
+        seats += weight::entry(entry.configs().count());
+        labels.insert(&*entry.reported.report.labels);
+        clients.insert(&*entry.reported.report.client);
+        configs.insert(&*entry.reported.report.configs);
+    }
+    seats
+        + fleet.seats.len() * weight::CONFIG_BYTES
+        + labels.iter().map(|value| value.weight()).sum::<usize>()
+        + clients.iter().map(|value| value.weight()).sum::<usize>()
+        + configs.iter().map(|value| value.weight()).sum::<usize>()
 }
 
 proptest! {
@@ -457,12 +547,13 @@ proptest! {
                 prop_assert_eq!(indexed, reporting.map(|entry| &entry.reported.instance).collect());
             }
             prop_assert_eq!(fleet.ids.len(), fleet.entries.iter().count());
-            prop_assert_eq!(fleet.bytes, fleet.entries.iter().map(|entry| entry.bytes).sum::<usize>());
+            prop_assert_eq!(fleet.bytes(), weighed(&fleet));
             let histories = fleet.seats.values().flat_map(BTreeMap::values).map(|seat| seat.history.newest_first().count());
             prop_assert_eq!(fleet.archive.len(), histories.sum::<usize>());
             let seats: usize = fleet.seats.values().map(BTreeMap::len).sum();
             let held = |entry: &Entry| entry.reported.report.configs.len() + entry.carried.len();
             prop_assert_eq!(seats, fleet.entries.iter().map(held).sum::<usize>());
+            prop_assert_eq!(seats, fleet.seats_len);
         }
     }
 }
@@ -725,16 +816,6 @@ fn a_number_that_nobody_can_have_come_to_is_not_remembered_over_a_restart() {
 }
 
 #[test]
-fn who_is_gone_makes_room_before_anybody_else() {
-    let mut fleet = mixed();
-    fleet.leave(&id(1), 1, later(1));
-    fleet.bytes += REPORTS_BYTES_MAX;
-    fleet.take(&id(5), report(1, 1), later(2)).unwrap_err();
-    assert!(fleet.get(&id(1)).is_none());
-    assert_eq!(fleet.len(), 3);
-}
-
-#[test]
 fn what_an_instance_ran_is_told_by_when_it_was_heard() {
     let mut fleet = Fleet::default();
     let mut seq = 0;
@@ -807,7 +888,6 @@ fn a_history_has_an_end() {
 
 fn reopened(fleet: &Fleet, now: Moment) -> Fleet {
     let kept = fleet.kept(None, usize::MAX, now.uptime);
-    let kept = serde_json::from_slice::<Vec<KeptInstance>>(&serde_json::to_vec(&kept).unwrap()).unwrap();
     let mut again = Fleet::default();
     for instance in kept {
         again.recall(instance, Uptime(0)).unwrap();
@@ -876,7 +956,7 @@ proptest! {
         let now = later(1_000);
         let again = reopened(&fleet, now);
         prop_assert_eq!(again.len(), fleet.len());
-        prop_assert_eq!(again.bytes, fleet.bytes);
+        prop_assert_eq!(again.bytes(), fleet.bytes());
         prop_assert_eq!(again.archive.len(), fleet.archive.len());
         for number in 0..4 {
             let seen = |fleet: &Fleet, now: Uptime| fleet.view(&id(number), now, nothing).map(|view| InstanceView {

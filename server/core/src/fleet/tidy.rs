@@ -1,24 +1,24 @@
-//! What of a report is kept, and what it weighs.
+//! What of a report is kept.
 //!
 //! Invariant: every text kept is one line of bounded length that cannot steer a terminal or a log.
 
-use headwater_wire::{ConfigReport, InstanceId, InstanceReport};
+use headwater_wire::InstanceReport;
 
 /// Longest message of a failure, in bytes; what is longer is cut.
 pub const MESSAGE_BYTES_MAX: usize = 1_024;
+/// What the messages of one report take together, in bytes; where many configs failed, each is cut shorter.
+pub const MESSAGES_BYTES_MAX: usize = 16 << 10;
 /// Longest name of a reporting program, in bytes; what is longer is cut.
 pub const CLIENT_BYTES_MAX: usize = 128;
-
-/// What an entry takes beside its texts: the maps' nodes, ids and numbers.
-const ENTRY_BYTES: usize = 256;
 
 /// The report as it is kept: texts of bounded length that are one line each.
 pub(super) fn tidy(mut report: InstanceReport) -> InstanceReport {
     report.client = line(&report.client, CLIENT_BYTES_MAX);
-    for config in report.configs.values_mut() {
-        if let Some(error) = &mut config.error {
-            error.message = line(&error.message, MESSAGE_BYTES_MAX);
-        }
+    let configs = report.configs.values_mut();
+    let errors: Vec<_> = configs.filter_map(|config| config.error.as_mut()).collect();
+    let bytes_max = MESSAGE_BYTES_MAX.min(MESSAGES_BYTES_MAX / errors.len().max(1));
+    for error in errors {
+        error.message = line(&error.message, bytes_max);
     }
     report
 }
@@ -41,31 +41,4 @@ fn line(text: &str, bytes_max: usize) -> String {
         kept.push(c);
     }
     kept
-}
-
-/// About what a report takes in memory, in bytes.
-pub(super) fn weight(instance: &InstanceId, report: &InstanceReport) -> usize {
-    let labels: usize = report
-        .labels
-        .iter()
-        .map(|(key, value)| ENTRY_BYTES / 2 + key.len() + value.len())
-        .sum();
-    let configs: usize = report
-        .configs
-        .iter()
-        .map(|(name, config)| ENTRY_BYTES + name.as_str().len() + config_weight(config))
-        .sum();
-    ENTRY_BYTES + instance.as_str().len() + report.client.len() + labels + configs
-}
-
-fn config_weight(config: &ConfigReport) -> usize {
-    let running = config.running.as_ref().map_or(0, |running| {
-        running.version.as_str().len() + running.digest.as_str().len()
-    });
-    let prepared = config
-        .prepared
-        .as_ref()
-        .map_or(0, |version| version.as_str().len());
-    let error = config.error.as_ref().map_or(0, |error| error.message.len());
-    running + prepared + error
 }

@@ -8,6 +8,7 @@ use std::ops::Bound;
 
 use headwater_wire::{Assigned, ConfigName, InstanceId, InstanceView, Liveness, Ran, Standing, Timestamp};
 
+use super::history::Past;
 use super::liveness::{Uptime, liveness};
 use super::places::Place;
 use super::{Entry, Fleet, InstanceFilter, LISTING_SCAN_MAX, Reported, drift};
@@ -44,7 +45,7 @@ impl Fleet {
             let seat = self.seats.get(config).and_then(|seats| seats.get(&place));
             let mut ran: Vec<Ran> = seat
                 .into_iter()
-                .flat_map(|seat| seat.history.newest_first())
+                .flat_map(|seat| seat.history.newest_first().map(Past::told))
                 .collect();
             if let (Some(newest), false) = (ran.first_mut(), entry.carried.contains(config)) {
                 newest.until = entry.heard.at.max(newest.from);
