@@ -311,7 +311,8 @@ impl Client {
         status.wait_for(wanted).await.ok().map(|status| status.clone())
     }
 
-    /// Ends in order: what is on probation is not blamed for it. Values stay readable.
+    /// Ends in order: what is on probation is not blamed for it, and the service hears that this instance ends, if it can be
+    /// reached within a second. Values stay readable.
     pub async fn stop(&self) {
         let (reply, stopped) = oneshot::channel();
         self.send(Command::Stop(reply)).await;

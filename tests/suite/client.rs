@@ -476,6 +476,37 @@ fn dropping_the_last_handle_ends_everything() {
     });
 }
 
+fn instance(server: &TestServer) -> serde_json::Value {
+    server.get("/v1/repos/default/instances/i-1").expect(200).json()
+}
+
+#[test]
+fn a_program_that_ends_in_order_says_so_and_its_next_start_is_no_restart_after_a_crash() {
+    let origin = TestOrigin::new();
+    pool(&origin, 1, 10);
+    let server = TestServer::of(&origin);
+    let cache = tempfile::tempdir().unwrap();
+    run(async {
+        for life in 0..4 {
+            let client = builder(&server, cache.path()).start().await.unwrap();
+            let handle = open(&client).await;
+            until_state(&client, ReportState::Confirmed).await;
+            wait_for("its report", || {
+                (instance(&server)["liveness"] == "live").then_some(())
+            });
+            assert_eq!(instance(&server)["standings"]["pool"]["restarts"], 0);
+            // Where a program only lets go of what it had, this takes its time.
+            if life % 2 == 0 {
+                client.stop().await;
+                assert_eq!(instance(&server)["liveness"], "gone");
+            }
+            drop((client, handle));
+            let is_gone = || instance(&server)["liveness"] == "gone";
+            tokio::task::block_in_place(|| wait_for("its last word", || is_gone().then_some(())));
+        }
+    });
+}
+
 #[test]
 fn one_socket_carries_versions_down_and_reports_up() {
     let origin = TestOrigin::new();

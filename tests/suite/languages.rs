@@ -141,6 +141,16 @@ fn starts_alone(example: &Example, origin: &TestOrigin, server: TestServer, conf
     let fourth = pool(origin, 40);
     until_runs(&mut program, &fourth, 40, "server");
     until_listed(&server, &fourth, &["applied", "confirmed"]);
+    program.terminate();
+    until_gone(&server);
+}
+
+/// Waits until the instance has said that it ends.
+fn until_gone(server: &TestServer) {
+    wait_for("its last word", || {
+        let gone = server.get("/v1/repos/default/instances?liveness=gone").json();
+        (gone["instances"][0]["instance"] == INSTANCE).then_some(())
+    });
 }
 
 fn lives_and_starts_alone(example: &Example) {
@@ -192,4 +202,5 @@ fn the_rust_example_is_the_program_that_is_built_and_it_follows_refuses_and_repo
     let mut program = example.start(server.addr());
     program.until("a value", |line| line.starts_with(&format!("version={running} ")));
     assert!(program.terminate().success(), "it ends in order");
+    until_gone(&server);
 }

@@ -31,6 +31,8 @@ use crate::watch::{Transport, TransportChoice, Watch, WatchEvent};
 const GATHER: Duration = Duration::from_millis(10);
 /// Longest wait for the last write of a client that ends.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
+/// Longest wait for the service to hear that this life ends. It is a courtesy: without it the service finds out by silence.
+const FAREWELL_DEADLINE: Duration = Duration::from_secs(1);
 /// Time in which a service that has lost count can learn of the fence and tell its word again. After that it is asked
 /// anew, since it may believe that it was heard.
 const AT_ODDS: Duration = Duration::from_secs(5);
@@ -178,7 +180,7 @@ impl Driver {
         }
     }
 
-    /// Writes what is unwritten, and leaves.
+    /// Writes what is unwritten, says that this life ends, and leaves.
     async fn stop(mut self, reply: Option<oneshot::Sender<()>>) {
         self.watch = None;
         self.event(Event::Stopping);
@@ -191,10 +193,23 @@ impl Driver {
                 Ok(None) | Err(_) => break,
             }
         }
+        self.farewell().await;
         if let Some(reply) = reply {
             // Who asked may not wait any more.
             reply.send(()).ok();
         }
+    }
+
+    /// Says that this life ends, so that the next one is not taken for a restart after a crash.
+    async fn farewell(&self) {
+        let Some((instance, life)) = self.place.instance.as_ref().zip(self.engine.missed()) else {
+            return;
+        };
+        let server = self.place.servers.current();
+        // Whether it is heard or not, this is the end.
+        tokio::time::timeout(FAREWELL_DEADLINE, server.leave(instance, life))
+            .await
+            .ok();
     }
 
     fn command(&mut self, command: Command) {

@@ -417,6 +417,11 @@ impl Engine {
     pub fn incarnation(&self) -> Option<u64> {
         self.reporter.as_ref().map(Reporter::incarnation)
     }
+
+    /// The life that the service would miss if it ended without a word.
+    pub fn missed(&self) -> Option<u64> {
+        self.reporter.as_ref().and_then(Reporter::missed)
+    }
 }
 
 fn reports(configs: &BTreeMap<ConfigName, Holding>) -> BTreeMap<ConfigName, ConfigReport> {

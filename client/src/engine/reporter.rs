@@ -124,6 +124,11 @@ impl Reporter {
     pub(super) fn incarnation(&self) -> u64 {
         self.identity.incarnation
     }
+
+    /// The life that the service would miss if it ended without a word: if not this one, then the one before it.
+    pub(super) fn missed(&self) -> Option<u64> {
+        (!self.superseded).then_some(self.identity.incarnation)
+    }
 }
 
 #[cfg(test)]
@@ -205,6 +210,18 @@ mod tests {
         reporter.due(&configs(1), at(0)).unwrap();
         reporter.answered(&answer(900), at(0));
         assert_eq!(reporter.due(&configs(1), at(0)).unwrap().incarnation, 901);
+    }
+
+    #[test]
+    fn only_a_life_that_was_not_replaced_has_something_to_say_at_its_end() {
+        let mut reporter = reporter();
+        assert_eq!(reporter.missed(), Some(100));
+        reporter.due(&configs(1), at(0)).unwrap();
+        reporter.answered(&answer(100), at(0));
+        assert_eq!(reporter.missed(), Some(100));
+        reporter.due(&configs(2), at(0)).unwrap();
+        reporter.answered(&answer(900), at(0));
+        assert_eq!(reporter.missed(), None);
     }
 
     #[test]
