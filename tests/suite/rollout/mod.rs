@@ -6,6 +6,7 @@
 mod back;
 mod budget;
 mod clients;
+mod crowd;
 mod killed;
 mod kills;
 mod people;
