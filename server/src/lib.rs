@@ -8,6 +8,7 @@ mod annex;
 mod cache;
 pub mod cli;
 pub mod clock;
+mod dashboard;
 mod earlier;
 mod fence;
 pub mod forge;

@@ -45,7 +45,7 @@ pub use judge::rehearsal::Unsettled;
 pub use limits::Limits;
 pub use manifest::migrate::{Migrated, migrate, unknown_format};
 pub use manifest::schema::MANIFEST_SCHEMA;
-pub use printable::printable;
+pub use printable::{is_unprintable, printable};
 pub use rollout::{RolloutKind, RolloutPolicy, Stage};
 pub use rules::question::{Outcome, Question, QuestionedConfig};
 pub use rules::rule::OnError;

@@ -15,7 +15,7 @@ pub fn printable(text: &str) -> String {
 }
 
 /// Whether a character is not seen, or does something to those around it.
-pub(crate) fn is_unprintable(c: char) -> bool {
+pub fn is_unprintable(c: char) -> bool {
     c.is_control() || is_invisible(c)
 }
 

@@ -24,9 +24,9 @@ mod instances;
 mod log;
 mod options;
 mod order;
-mod out;
+pub(crate) mod out;
 mod plan;
-mod progress;
+pub(crate) mod progress;
 mod reader;
 mod rollback;
 mod rollouts;
@@ -36,7 +36,7 @@ mod serve;
 mod status;
 #[cfg(test)]
 mod tests;
-mod text;
+pub(crate) mod text;
 mod watch;
 
 use std::ffi::OsString;

@@ -12,7 +12,7 @@ use super::out::Tone;
 const CELLS: u64 = 8;
 
 /// `[####....] 2/3, 4 min of 15 min`.
-pub(super) fn progress(view: &RolloutView) -> String {
+pub(crate) fn progress(view: &RolloutView) -> String {
     let time = match (view.waited_ms, view.limit_ms) {
         (Some(waited), Some(limit)) => format!(", {} of {}", span(waited.min(limit)), span(limit)),
         (Some(waited), None) => format!(", {}", span(waited)),
@@ -38,7 +38,7 @@ fn bar(view: &RolloutView) -> String {
 }
 
 /// `12 of 40 instances: 9 confirmed, 1 applied, 1 failed; 1 unknown`.
-pub(super) fn counts(view: &RolloutView) -> String {
+pub(crate) fn counts(view: &RolloutView) -> String {
     let Some(counts) = view.counts else {
         return String::new();
     };
@@ -67,7 +67,7 @@ pub(super) fn counts(view: &RolloutView) -> String {
 }
 
 /// What its state means to who looks.
-pub(super) fn tone(view: &RolloutView) -> Tone {
+pub(crate) fn tone(view: &RolloutView) -> Tone {
     let has_failed = view.counts.is_some_and(|counts| counts.failed > 0);
     match view.state {
         RolloutState::Halted | RolloutState::RollingBack | RolloutState::Incomplete => Tone::Bad,
@@ -89,7 +89,7 @@ pub(super) fn tone(view: &RolloutView) -> Tone {
 }
 
 /// Whether a person should look at it.
-pub(super) fn needs_a_person(view: &RolloutView) -> bool {
+pub(crate) fn needs_a_person(view: &RolloutView) -> bool {
     let has_failed = view.counts.is_some_and(|counts| counts.failed > 0);
     view.state.needs_a_person() || (has_failed && !view.state.is_final())
 }

@@ -2,8 +2,8 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
 use super::state::App;
@@ -82,13 +82,6 @@ fn readiness(published: &Published) -> (bool, String) {
 }
 
 /// `GET /`.
-pub(super) async fn index() -> &'static str {
-    "Headwater serves configuration from Git.\n\n\
-     GET /v1/repos                                    what is followed, and how it is\n\
-     GET /v1/repos/{repo}/configs                     the configs of the newest admitted commit\n\
-     GET /v1/repos/{repo}/configs/{config}            what to run now; ?wait=50 waits for the next change\n\
-     GET /v1/repos/{repo}/events?config={config}      the same as a stream of events\n\
-     GET /v1/repos/{repo}/commits                     who changed what, and what became of it\n\
-     GET /livez, /readyz                              probes\n\
-     GET /metrics                                     numbers for Prometheus\n"
+pub(super) async fn index(State(app): State<App>, headers: HeaderMap) -> Response {
+    crate::dashboard::index(&headers, app.repos().keys())
 }

@@ -43,10 +43,17 @@ pub(crate) use instances::counted as fleet_view;
 pub(crate) use state::App;
 pub(crate) use views::{git_pending, repo as repo_view};
 
-/// Every address of the service. Config names and paths hold slashes, so they stand last.
+/// Every address of the service: the API, and the dashboard, which asks the same API.
 pub(crate) fn router(app: App) -> Router {
-    let routes = Router::new()
-        .route("/", get(health::index))
+    let asked = layers::wrap(api(), app.clone()).with_state(app.clone());
+    let pages = crate::dashboard::routes(asked, app.draining().clone());
+    let routes = api().route("/", get(health::index)).merge(pages);
+    layers::wrap(routes, app.clone()).with_state(app)
+}
+
+/// Every address of the API. Config names and paths hold slashes, so they stand last.
+fn api() -> Router<App> {
+    Router::new()
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::metrics))
@@ -97,6 +104,5 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/repos/{repo}/rollouts/{id}/{order}", post(rollouts::order))
         .route("/hooks/{hook}", post(hooks::deliver))
         .fallback(problem::not_found)
-        .method_not_allowed_fallback(problem::method_not_allowed);
-    layers::wrap(routes, app.clone()).with_state(app)
+        .method_not_allowed_fallback(problem::method_not_allowed)
 }

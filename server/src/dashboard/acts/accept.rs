@@ -1,0 +1,57 @@
+//! Taking a history that was rewritten.
+
+use headwater_wire::{AcceptRequest, CommitId, Problem, ProblemCode, RepoView};
+
+use super::{Act, Fields, Wish};
+use crate::dashboard::api::Told;
+use crate::dashboard::asked::Asked;
+use crate::dashboard::frame::Section;
+
+/// Acceptance of a rewritten history.
+pub(in crate::dashboard) struct Accept;
+
+impl Act for Accept {
+    async fn describe(asked: &Asked, fields: &Fields) -> Told<Wish> {
+        let repo: RepoView = asked.api.get(asked.v1()).await?;
+        let head = head(fields)?;
+        let links = asked.links();
+        let tip = repo.tip.as_ref().map_or("nothing", |tip| tip.short());
+        Ok(Wish {
+            section: Section::Fleet,
+            title: "Accept a rewritten history".to_owned(),
+            says: vec![
+                format!(
+                    "The branch no longer contains what is exposed ({tip}). Its new head {} is judged and exposed, and \
+                     followed from now on.",
+                    head.short()
+                ),
+                "If nobody meant to rewrite the branch, do not accept: push the old history back instead."
+                    .to_owned(),
+            ],
+            button: "Accept".to_owned(),
+            action: links.page("accept").into_text(),
+            back: links.root().into_text(),
+            hidden: vec![("head", head.to_string())],
+            asks_who: false,
+            preview: None,
+        })
+    }
+
+    async fn perform(asked: &Asked, fields: &Fields) -> Told<String> {
+        let request = AcceptRequest {
+            head: head(fields)?,
+            reason: fields.reason(),
+        };
+        let taken = asked.api.post::<RepoView>(asked.v1().part("accept"), &request);
+        taken.await.map(drop)?;
+        Ok(asked.links().root().into_text())
+    }
+}
+
+fn head(fields: &Fields) -> Told<CommitId> {
+    let head = fields.get("head").and_then(|head| head.parse().ok());
+    head.ok_or_else(|| {
+        let problem = Problem::new(ProblemCode::BadRequest, "the form names no head");
+        Box::new(problem.hint("begin at the page of the fleet"))
+    })
+}

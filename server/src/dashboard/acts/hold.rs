@@ -1,0 +1,57 @@
+//! Releasing what a rollback or a rollout holds back.
+
+use headwater_wire::{HoldList, Problem, ProblemCode, ReleaseRequest};
+
+use super::{Act, Fields, Wish};
+use crate::dashboard::api::Told;
+use crate::dashboard::asked::Asked;
+use crate::dashboard::frame::Section;
+
+/// The end of a hold.
+pub(in crate::dashboard) struct Release;
+
+impl Act for Release {
+    async fn describe(asked: &Asked, _: &Fields) -> Told<Wish> {
+        let list: HoldList = asked.api.get(asked.v1().part("holds")).await?;
+        let id = asked.param("id");
+        let hold = list.holds.iter().find(|hold| hold.id == id);
+        let hold = hold.ok_or_else(|| {
+            let problem = Problem::new(ProblemCode::NothingHeld, format!("there is no hold `{id}`"));
+            Box::new(problem.hint("it may have ended meanwhile; the first page lists those that are open"))
+        })?;
+        let links = asked.links();
+        let configs: Vec<String> = hold.configs.iter().map(ToString::to_string).collect();
+        let what = if configs.is_empty() {
+            "The content of the branch is exposed again, also what was left.".to_owned()
+        } else {
+            format!(
+                "The content of the branch is exposed again, also what was left, of {}.",
+                configs.join(", ")
+            )
+        };
+        let why = hold
+            .reason
+            .as_ref()
+            .map(|reason| format!("It was held because: {reason}"));
+        Ok(Wish {
+            section: Section::Fleet,
+            title: "Release what is held back".to_owned(),
+            says: [what].into_iter().chain(why).collect(),
+            button: "Release".to_owned(),
+            action: links.page("holds").part(id).part("release").into_text(),
+            back: links.root().into_text(),
+            hidden: Vec::new(),
+            asks_who: false,
+            preview: None,
+        })
+    }
+
+    async fn perform(asked: &Asked, fields: &Fields) -> Told<String> {
+        let address = asked.v1().part("holds").part(asked.param("id")).part("release");
+        let request = ReleaseRequest {
+            reason: fields.reason(),
+        };
+        asked.api.post::<HoldList>(address, &request).await.map(drop)?;
+        Ok(asked.links().root().into_text())
+    }
+}

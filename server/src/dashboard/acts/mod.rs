@@ -1,0 +1,230 @@
+//! What people do: a form that says what will happen and asks why, then the API's own order, then the page of what came
+//! of it.
+//!
+//! Invariant: nothing happens by a `GET`. A form is taken only from a page of this service, which the layer round all
+//! routes sees to, and only with the token that this very browser was given with it. What is refused is shown above the
+//! same form, with what was typed. Orders say which state they were given in (`expected_tip`, the id of what moves), so
+//! that a form that was open for long does no other thing than it says.
+
+mod accept;
+mod hold;
+mod order;
+mod rollback;
+
+use std::future::Future;
+
+use askama::Template;
+use axum::body::Bytes;
+use axum::extract::{RawPathParams, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use headwater_wire::{Problem, ProblemCode};
+use http::header::{COOKIE, SET_COOKIE};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+
+pub(super) use accept::Accept;
+pub(super) use hold::Release;
+pub(super) use order::Order;
+pub(super) use rollback::GoBack;
+
+use super::api::Told;
+use super::asked::Asked;
+use super::frame::{Frame, Section};
+use super::preview::Preview;
+use super::show::{self, Desk};
+
+/// Cookie that a browser has to give back together with the form.
+const COOKIE_NAME: &str = "headwater-form";
+
+/// Something people do.
+pub(super) trait Act: Send + 'static {
+    /// What will happen.
+    fn describe(asked: &Asked, fields: &Fields) -> impl Future<Output = Told<Wish>> + Send;
+
+    /// Makes it happen, and tells the address of what came of it.
+    fn perform(asked: &Asked, fields: &Fields) -> impl Future<Output = Told<String>> + Send;
+}
+
+/// What a form asks to confirm.
+pub(super) struct Wish {
+    /// Menu entry it belongs to.
+    pub section: Section,
+    /// What it is, in a few words.
+    pub title: String,
+    /// What will happen, sentence by sentence.
+    pub says: Vec<String>,
+    /// What the button says.
+    pub button: String,
+    /// Where the form is sent.
+    pub action: String,
+    /// Where to go instead.
+    pub back: String,
+    /// What is sent along.
+    pub hidden: Vec<(&'static str, String)>,
+    /// Whether it takes a name.
+    pub asks_who: bool,
+    /// What it changes, and for whom.
+    pub preview: Option<Preview>,
+}
+
+/// The fields of a form, or of the query that opens one.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    fn read(text: &[u8]) -> Self {
+        Self(form_urlencoded::parse(text).into_owned().collect())
+    }
+
+    /// A field that is there and not empty.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        let mut fields = self.0.iter();
+        let found = fields.find(|(key, _)| key == name);
+        found
+            .map(|(_, value)| value.trim())
+            .filter(|value| !value.is_empty())
+    }
+
+    /// The same as text of its own.
+    pub(super) fn owned(&self, name: &str) -> Option<String> {
+        self.get(name).map(str::to_owned)
+    }
+
+    /// Why; the API says that it must not be empty.
+    pub(super) fn reason(&self) -> String {
+        self.owned("reason").unwrap_or_default()
+    }
+}
+
+/// The page of a form.
+#[derive(Template)]
+#[template(path = "confirm.html")]
+struct Confirm {
+    frame: Frame,
+    wish: Wish,
+    token: String,
+    reason: String,
+    by: String,
+    problem: Option<Problem>,
+}
+
+/// `GET` of a form.
+pub(super) async fn form<A: Act>(
+    State(desk): State<Desk>,
+    params: RawPathParams,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let asked = desk.asked(&params, &uri, &headers);
+    let fields = Fields::read(uri.query().unwrap_or_default().as_bytes());
+    confirm::<A>(&asked, &fields, token_of(&headers), None).await
+}
+
+/// `POST` of a form.
+pub(super) async fn act<A: Act>(
+    State(desk): State<Desk>,
+    params: RawPathParams,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let asked = desk.asked(&params, &uri, &headers);
+    let (fields, token) = (Fields::read(&body), token_of(&headers));
+    let is_ours = token.is_some() && fields.get("token") == token.as_deref();
+    let done = if is_ours {
+        A::perform(&asked, &fields).await
+    } else {
+        Err(Box::new(not_our_form()))
+    };
+    match done {
+        Ok(page) => Redirect::to(&page).into_response(),
+        Err(problem) => confirm::<A>(&asked, &fields, token, Some(*problem)).await,
+    }
+}
+
+fn not_our_form() -> Problem {
+    Problem::new(
+        ProblemCode::OriginNotAllowed,
+        "the form is not one that this browser was given",
+    )
+    .hint("look at it again and send it once more; the browser must take cookies of this service")
+}
+
+/// The form, with what went wrong if it was sent before.
+async fn confirm<A: Act>(
+    asked: &Asked,
+    fields: &Fields,
+    token: Option<String>,
+    problem: Option<Problem>,
+) -> Response {
+    let page = page::<A>(asked, fields, problem.clone()).await;
+    let (page, token) = match page {
+        Ok(page) => (page, token.unwrap_or_else(new_token)),
+        // What refused the order says more than what the form cannot show any more.
+        Err(cannot) => return show::failed(asked, problem.unwrap_or(*cannot)).await,
+    };
+    let status = problem.map_or(Ok(StatusCode::OK), |problem| StatusCode::from_u16(problem.status));
+    let page = Confirm {
+        token: token.clone(),
+        ..page
+    };
+    let mut response = show::html(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), &page);
+    let cookie = format!("{COOKIE_NAME}={token}; Path=/; SameSite=Strict; HttpOnly");
+    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+        response.headers_mut().insert(SET_COOKIE, cookie);
+    }
+    response
+}
+
+async fn page<A: Act>(asked: &Asked, fields: &Fields, problem: Option<Problem>) -> Told<Confirm> {
+    let wish = A::describe(asked, fields).await?;
+    let mut frame = Frame::load(asked, wish.section, wish.title.clone()).await?;
+    frame.follows = false;
+    Ok(Confirm {
+        frame,
+        wish,
+        token: String::new(),
+        reason: fields.reason(),
+        by: fields.owned("by").unwrap_or_default(),
+        problem,
+    })
+}
+
+fn new_token() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}
+
+/// The token that the browser was given, if it is one of ours.
+fn token_of(headers: &HeaderMap) -> Option<String> {
+    let cookies = headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies
+        .flat_map(|cookies| cookies.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='));
+    let found = pairs.find(|(name, _)| *name == COOKIE_NAME)?.1;
+    let is_ours = found.len() == 32 && found.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_ours.then(|| found.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_found_among_other_cookies_and_only_if_it_is_one_of_ours() {
+        let token = new_token();
+        let of = |cookies: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(COOKIE, cookies.parse().unwrap());
+            token_of(&headers)
+        };
+        assert_eq!(
+            of(&format!("a=b; headwater-form={token}; c=d")),
+            Some(token.clone())
+        );
+        assert_eq!(of(&format!("xheadwater-form={token}")), None);
+        assert_eq!(of("headwater-form=; a=b"), None);
+        assert_eq!(of("headwater-form=<script>"), None);
+    }
+}

@@ -1,0 +1,76 @@
+//! Promote, pause, resume, abort.
+
+use headwater_wire::{RolloutOrder, RolloutOrderRequest, RolloutView};
+
+use super::{Act, Fields, Wish};
+use crate::dashboard::api::Told;
+use crate::dashboard::asked::Asked;
+use crate::dashboard::frame::Section;
+use crate::dashboard::rollouts::Moving;
+
+/// An order to a rollout.
+pub(in crate::dashboard) struct Order;
+
+impl Act for Order {
+    async fn describe(asked: &Asked, _: &Fields) -> Told<Wish> {
+        let view: RolloutView = asked
+            .api
+            .get(asked.v1().part("rollouts").part(asked.param("id")))
+            .await?;
+        let moving = Moving::of(asked, &view);
+        let order = asked.param("order");
+        let what = match RolloutOrder::read(order) {
+            Some(RolloutOrder::Promote) => {
+                "The next stage begins now, or the open one is not waited for: more instances get the new version."
+            }
+            Some(RolloutOrder::Pause) => {
+                "Nobody new gets the new version; who has it keeps it. It stays so until somebody resumes it."
+            }
+            Some(RolloutOrder::Resume) => "It goes on from where it was stopped.",
+            Some(RolloutOrder::Abort) => {
+                "Everybody who has the new version is told the one before, at once. Git is left alone; the content \
+                 does not come again until somebody decides so."
+            }
+            Some(RolloutOrder::Other) | None => "The service decides whether it knows this order.",
+        };
+        let now = format!("Now: {}. {}", moving.sign.word, moving.next);
+        let rollout = asked.links().rollout(&view.id);
+        Ok(Wish {
+            section: Section::Rollouts,
+            title: format!("{} the rollout of {}", capital(order), view.config),
+            says: [what.to_owned(), now, moving.counts]
+                .into_iter()
+                .filter(|sentence| !sentence.is_empty())
+                .collect(),
+            button: capital(order),
+            action: asked
+                .links()
+                .page("rollouts")
+                .part(&view.id)
+                .part(order)
+                .into_text(),
+            back: rollout,
+            hidden: Vec::new(),
+            asks_who: true,
+            preview: None,
+        })
+    }
+
+    async fn perform(asked: &Asked, fields: &Fields) -> Told<String> {
+        let id = asked.param("id");
+        let address = asked.v1().part("rollouts").part(id).part(asked.param("order"));
+        let request = RolloutOrderRequest {
+            reason: fields.reason(),
+            requested_by: fields.owned("by"),
+        };
+        let view: RolloutView = asked.api.post(address, &request).await?;
+        Ok(asked.links().rollout(&view.id))
+    }
+}
+
+/// The word at the beginning of a sentence.
+fn capital(word: &str) -> String {
+    let mut chars = word.chars();
+    let first = chars.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(chars).collect()
+}

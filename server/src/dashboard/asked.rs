@@ -1,0 +1,120 @@
+//! What a page is asked for.
+//!
+//! Invariant: a parameter is handed on to the API as it came; the API is the one that says what it takes.
+
+use headwater_wire::{CommitId, ConfigName, InstanceId, RepoName, Timestamp};
+use http::Uri;
+
+use super::api::{Address, Api};
+
+/// One request for a page.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    /// The API, for who asks.
+    pub api: Api,
+    /// Now.
+    pub now: Timestamp,
+    /// Path and query.
+    pub here: String,
+    params: Vec<(String, String)>,
+    query: Vec<(String, String)>,
+}
+
+impl Asked {
+    /// A request with the parameters of its path.
+    pub(super) fn new(api: Api, now: Timestamp, uri: &Uri, params: Vec<(String, String)>) -> Self {
+        let query = uri.query().unwrap_or_default();
+        let query = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        Self {
+            api,
+            now,
+            here: uri
+                .path_and_query()
+                .map_or_else(|| uri.path().to_owned(), ToString::to_string),
+            params,
+            query,
+        }
+    }
+
+    /// A parameter of the path; empty where the path has none of that name.
+    pub(super) fn param(&self, name: &str) -> &str {
+        find(&self.params, name).unwrap_or_default()
+    }
+
+    /// A parameter of the query, if it is there and not empty.
+    pub(super) fn query(&self, name: &str) -> Option<&str> {
+        find(&self.query, name).filter(|value| !value.is_empty())
+    }
+
+    /// The repository of the path.
+    pub(super) fn repo(&self) -> &str {
+        self.param("repo")
+    }
+
+    /// The API's address of the repository.
+    pub(super) fn v1(&self) -> Address {
+        Address::new("/v1/repos").part(self.repo())
+    }
+
+    /// Links of the repository's pages.
+    pub(super) fn links(&self) -> Links {
+        Links::of(self.repo())
+    }
+}
+
+fn find<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let mut newest_first = pairs.iter().rev();
+    newest_first
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value.as_str())
+}
+
+/// Links to the pages of one repository.
+#[derive(Debug, Clone)]
+pub(super) struct Links {
+    repo: String,
+}
+
+impl Links {
+    /// Links of a repository by its name.
+    pub(super) fn of(repo: &str) -> Self {
+        Self {
+            repo: repo.to_owned(),
+        }
+    }
+
+    /// Links of a repository.
+    pub(super) fn to(repo: &RepoName) -> Self {
+        Self::of(&repo.to_string())
+    }
+
+    /// The repository's first page.
+    pub(super) fn root(&self) -> Address {
+        Address::new("/repos").part(&self.repo)
+    }
+
+    /// A page below it.
+    pub(super) fn page(&self, page: &str) -> Address {
+        self.root().part(page)
+    }
+
+    /// The page of a commit.
+    pub(super) fn commit(&self, commit: &CommitId) -> String {
+        self.page("commits").part(commit.as_str()).into_text()
+    }
+
+    /// The page of a config.
+    pub(super) fn config(&self, config: &ConfigName) -> String {
+        self.page("configs").path(config.as_str()).into_text()
+    }
+
+    /// The page of an instance.
+    pub(super) fn instance(&self, instance: &InstanceId) -> String {
+        self.page("instances").part(instance.as_str()).into_text()
+    }
+
+    /// The page of a rollout.
+    pub(super) fn rollout(&self, id: &str) -> String {
+        self.page("rollouts").part(id).into_text()
+    }
+}

@@ -1,0 +1,187 @@
+//! The first page of a repository: which version is where, what failed and why, what waits for a person.
+
+use askama::Template;
+use headwater_wire::{
+    ConfigCounts, ConfigName, FleetView, HoldList, HoldView, RepoView, ReportState, RolloutList, SourceState,
+    VersionCounts,
+};
+
+use super::api::Told;
+use super::asked::{Asked, Links};
+use super::commit::Finding;
+use super::frame::{Frame, Section};
+use super::instances::Table;
+use super::picture::{self, Bar};
+use super::rollouts::{Moving, config_links};
+use super::show::{Page, live_block};
+use super::words::{Link, When, spaced};
+
+/// Versions of a config that are named.
+const VERSIONS_MAX: usize = 3;
+
+/// Instances, counted.
+#[derive(Debug, Clone, Copy, Default)]
+struct Totals {
+    all: u64,
+    in_sync: u64,
+    failed: u64,
+    moving: u64,
+    unknown: u64,
+}
+
+/// One config of the fleet.
+struct Counted {
+    config: Link,
+    totals: Totals,
+    bar: Bar,
+    versions: Vec<Version>,
+    failed: String,
+    unknown: String,
+}
+
+/// A version, and how many run it.
+struct Version {
+    link: Option<Link>,
+    word: &'static str,
+    live: u64,
+}
+
+/// What waits for a person to end it.
+pub(super) struct Held {
+    /// What kind it is.
+    pub kind: String,
+    /// Commit that is held back.
+    pub head: Link,
+    /// Since when.
+    pub since: When,
+    /// How it ends.
+    pub hint: String,
+    /// Configs concerned, where it is not all.
+    pub configs: Vec<Link>,
+    /// Why, in the words of who asked.
+    pub reason: Option<String>,
+    /// What a person can do here.
+    pub act: Link,
+}
+
+impl Held {
+    /// A hold.
+    pub(super) fn of(asked: &Asked, hold: &HoldView) -> Self {
+        let links = asked.links();
+        let act = if hold.kind == SourceState::HistoryRewritten.as_str() {
+            let page = links.page("accept").query("head", hold.head.as_str());
+            Link::new(page.into_text(), "accept the new history".to_owned())
+        } else {
+            let page = links.page("holds").part(&hold.id).part("release");
+            Link::new(page.into_text(), "release".to_owned())
+        };
+        Self {
+            kind: spaced(&hold.kind),
+            head: Link::commit(&links, &hold.head),
+            since: When::new(asked.now, hold.since),
+            hint: hold.hint.clone(),
+            configs: config_links(&links, &hold.configs),
+            reason: hold.reason.clone(),
+            act,
+        }
+    }
+}
+
+/// The page.
+#[derive(Template)]
+#[template(path = "fleet.html", blocks = ["live"])]
+pub(super) struct Fleet {
+    frame: Frame,
+    totals: Totals,
+    counted: Vec<Counted>,
+    moving: Vec<Moving>,
+    holds: Vec<Held>,
+    findings: Vec<Finding>,
+    table: Table,
+}
+
+impl Page for Fleet {
+    async fn load(asked: &Asked) -> Told<Self> {
+        let repo: RepoView = asked.api.get(asked.v1()).await?;
+        let fleet: FleetView = asked.api.get(asked.v1().part("fleet")).await?;
+        let rollouts: RolloutList = asked.api.get(asked.v1().part("rollouts")).await?;
+        let holds: HoldList = asked.api.get(asked.v1().part("holds")).await?;
+        let links = asked.links();
+        let counted: Vec<Counted> = fleet
+            .configs
+            .iter()
+            .map(|(config, counts)| Counted::of(&links, config, counts))
+            .collect();
+        let moving = rollouts
+            .rollouts
+            .iter()
+            .filter(|view| view.state.needs_a_person() || !view.state.is_final());
+        Ok(Self {
+            frame: Frame::load(asked, Section::Fleet, "Fleet").await?,
+            totals: counted.iter().fold(Totals::default(), Totals::and),
+            counted,
+            moving: moving.map(|view| Moving::of(asked, view)).collect(),
+            holds: holds.holds.iter().map(|hold| Held::of(asked, hold)).collect(),
+            findings: repo
+                .findings
+                .iter()
+                .map(|finding| Finding::of(finding, &[]))
+                .collect(),
+            table: Table::load(asked).await?,
+        })
+    }
+
+    live_block!();
+}
+
+impl Totals {
+    fn of(counts: &ConfigCounts) -> Self {
+        let live = |state| picture::in_state(counts, state);
+        Self {
+            all: counts.instances,
+            in_sync: counts.in_sync,
+            failed: live(ReportState::Failed),
+            moving: live(ReportState::Pending) + live(ReportState::Prepared),
+            unknown: counts.stale + counts.lost,
+        }
+    }
+
+    fn and(self, counted: &Counted) -> Self {
+        let other = counted.totals;
+        Self {
+            all: self.all + other.all,
+            in_sync: self.in_sync + other.in_sync,
+            failed: self.failed + other.failed,
+            moving: self.moving + other.moving,
+            unknown: self.unknown + other.unknown,
+        }
+    }
+}
+
+impl Counted {
+    fn of(links: &Links, config: &ConfigName, counts: &ConfigCounts) -> Self {
+        let filtered = |state: &str| {
+            let page = links.page("instances").query("config", config.as_str());
+            page.query("state", state).into_text()
+        };
+        let versions = counts.versions.iter().take(VERSIONS_MAX);
+        Self {
+            config: Link::new(links.config(config), config.to_string()),
+            totals: Totals::of(counts),
+            bar: Bar::of_config(counts),
+            versions: versions.map(|version| Version::of(links, version)).collect(),
+            failed: filtered("failed"),
+            unknown: filtered("unknown"),
+        }
+    }
+}
+
+impl Version {
+    fn of(links: &Links, version: &VersionCounts) -> Self {
+        Self {
+            link: version.version.as_ref().map(|commit| Link::commit(links, commit)),
+            word: if version.rest { "others" } else { "none of ours" },
+            live: version.states.values().sum(),
+        }
+    }
+}

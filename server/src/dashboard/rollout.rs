@@ -1,0 +1,71 @@
+//! One rollout: its stages, its gates, and what was decided in time.
+
+use askama::Template;
+use headwater_core::span;
+use headwater_wire::{RolloutStepView, RolloutView};
+
+use super::api::Told;
+use super::asked::Asked;
+use super::frame::{Frame, Section};
+use super::rollouts::Moving;
+use super::show::{Page, live_block};
+use super::words::{Link, When, spaced};
+
+/// One decision.
+struct Decision {
+    at: When,
+    step: String,
+    stage: String,
+    by: String,
+    reason: String,
+}
+
+/// The page.
+#[derive(Template)]
+#[template(path = "rollout.html", blocks = ["live"])]
+pub(super) struct Rollout {
+    frame: Frame,
+    rollout: Moving,
+    kind: String,
+    failed_max: u64,
+    goes_back: Option<String>,
+    queued: Option<Link>,
+    decisions: Vec<Decision>,
+    left_out: u64,
+}
+
+impl Page for Rollout {
+    async fn load(asked: &Asked) -> Told<Self> {
+        let address = asked.v1().part("rollouts").part(asked.param("id"));
+        let view: RolloutView = asked.api.get(address).await?;
+        let title = format!("Rollout of {}", view.config);
+        let links = asked.links();
+        Ok(Self {
+            frame: Frame::load(asked, Section::Rollouts, title).await?,
+            rollout: Moving::of(asked, &view),
+            kind: view.policy.kind.clone(),
+            failed_max: view.policy.failed_max,
+            goes_back: view.policy.roll_back_after_ms.map(span),
+            queued: view.queued.as_ref().map(|queued| Link::commit(&links, queued)),
+            decisions: view
+                .timeline
+                .iter()
+                .rev()
+                .map(|step| decision(asked, step))
+                .collect(),
+            left_out: view.steps_left_out,
+        })
+    }
+
+    live_block!();
+}
+
+fn decision(asked: &Asked, step: &RolloutStepView) -> Decision {
+    Decision {
+        at: When::new(asked.now, step.at),
+        step: spaced(&step.step),
+        stage: step.stage.map(|stage| stage.to_string()).unwrap_or_default(),
+        by: step.by.clone().unwrap_or_default(),
+        reason: step.reason.clone().unwrap_or_default(),
+    }
+}
