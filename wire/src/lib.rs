@@ -13,6 +13,7 @@ mod id;
 mod path;
 mod plan;
 mod problem;
+mod propagation;
 mod repo;
 mod report;
 mod rollback;
@@ -35,6 +36,7 @@ pub use id::{BranchName, CommitId, ConfigName, Digest, Generation, HookName, IdE
 pub use path::{PathError, RepoPath};
 pub use plan::{PlanView, PlannedConfig};
 pub use problem::{Problem, ProblemCode};
+pub use propagation::{PropagationPoint, PropagationShare, PropagationView};
 pub use repo::{
     AcceptRequest, CheckRequest, CheckView, ConfigItem, ConfigList, HeadState, HoldList, HoldView,
     HookAnswer, HookOutcome, RepoList, RepoView, SourceState,

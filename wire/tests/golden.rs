@@ -13,9 +13,9 @@ use std::path::Path;
 use headwater_wire::{
     AcceptRequest, BookmarkEvent, CheckView, CommitPage, ConfigList, DiffView, ExplainView, FleetView,
     GoawayEvent, HeadState, HoldList, HookAnswer, InstancePage, InstanceReport, InstanceView, PlanView,
-    Problem, ProblemCode, ProposalView, ReleaseRequest, RepoView, ReportAnswer, RollbackList,
-    RollbackRequest, RollbackStage, RolloutList, RolloutOrder, RolloutOrderRequest, RolloutState,
-    SnapshotBody, SocketDown, SocketUp, SourceState, StatusEvent, VersionEvent,
+    Problem, ProblemCode, PropagationView, ProposalView, ReleaseRequest, RepoView, ReportAnswer,
+    RollbackList, RollbackRequest, RollbackStage, RolloutList, RolloutOrder, RolloutOrderRequest,
+    RolloutState, SnapshotBody, SocketDown, SocketUp, SourceState, StatusEvent, VersionEvent,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -88,6 +88,7 @@ messages! {
     "plan_view": PlanView,
     "problem": Problem,
     "problem_with_paths": Problem,
+    "propagation_view": PropagationView,
     "proposal_view": ProposalView,
     "proposal_view_with_plan": ProposalView,
     "rollback_list": RollbackList,

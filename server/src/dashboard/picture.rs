@@ -2,7 +2,10 @@
 //!
 //! Invariant: a picture says nothing that its table does not say, too.
 
-use headwater_wire::{CommitView, ConfigCounts, ReportState, RolloutCounts, VerdictState};
+use std::fmt::Write;
+
+use headwater_core::count;
+use headwater_wire::{CommitView, ConfigCounts, PropagationView, ReportState, RolloutCounts, VerdictState};
 
 /// Width of every bar, in its own units.
 const WIDTH: u64 = 1_000;
@@ -82,6 +85,45 @@ impl Bar {
     }
 }
 
+/// How many had something by when, as a curve of steps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Curve {
+    /// Corners, for a polyline: `0,100 0,50 …`.
+    pub corners: String,
+    /// The same in words.
+    pub label: String,
+}
+
+/// Height of a curve.
+const HEIGHT: u64 = 100;
+
+impl Curve {
+    /// The curve of a propagation; none while nobody has it.
+    pub(super) fn of(view: &PropagationView) -> Option<Self> {
+        let (first, last) = (view.points.first()?.at, view.points.last()?.at);
+        let span = last.ms_since(first).max(1);
+        let total = view.instances.max(view.arrived).max(1);
+        let mut corners = format!("0,{HEIGHT}");
+        let mut before = HEIGHT;
+        for point in &view.points {
+            let x = point.at.ms_since(first).saturating_mul(WIDTH as i64) / span;
+            let y = HEIGHT - point.instances.min(total).saturating_mul(HEIGHT) / total;
+            // A `String` takes everything.
+            write!(corners, " {x},{before} {x},{y}").ok();
+            before = y;
+        }
+        write!(corners, " {WIDTH},{before}").ok();
+        Some(Self {
+            corners,
+            label: format!(
+                "{} of {} have it",
+                view.arrived,
+                count(view.instances, "instance")
+            ),
+        })
+    }
+}
+
 /// Live instances of a config that are in a state.
 pub(super) fn in_state(counts: &ConfigCounts, state: ReportState) -> u64 {
     let versions = counts.versions.iter();
@@ -125,10 +167,7 @@ impl Timeline {
         Self {
             dots: dots.collect(),
             width: (commits.len() as u64 * STEP).max(STEP),
-            label: format!(
-                "{}, {rejected} rejected",
-                headwater_core::count(commits.len() as u64, "commit")
-            ),
+            label: format!("{}, {rejected} rejected", count(commits.len() as u64, "commit")),
         }
     }
 }

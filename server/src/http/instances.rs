@@ -257,7 +257,8 @@ pub(crate) fn counted(repo: &Arc<Repo>, named: &[ConfigName]) -> FleetView {
     }
 }
 
-fn read(repo: &Repo) -> RwLockReadGuard<'_, Fleet> {
+/// The fleet, for as long as nothing is waited for.
+pub(super) fn read(repo: &Repo) -> RwLockReadGuard<'_, Fleet> {
     repo.fleet.read().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -22,6 +22,7 @@ mod metrics;
 mod origin;
 mod plan;
 mod problem;
+mod propagation;
 mod proposals;
 mod reports;
 mod repos;
@@ -65,6 +66,7 @@ fn api() -> Router<App> {
         .route("/v1/repos/{repo}/events", get(stream::events))
         .route("/v1/repos/{repo}/socket", get(socket::socket))
         .route("/v1/repos/{repo}/fleet", get(instances::fleet))
+        .route("/v1/repos/{repo}/propagation", get(propagation::one))
         .route("/v1/repos/{repo}/instances", get(instances::list))
         .route(
             "/v1/repos/{repo}/instances/{instance}",

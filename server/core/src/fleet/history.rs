@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use headwater_wire::{ConfigReport, FailPhase, Ran, ReportState, Running, Timestamp, ValueSource};
+use headwater_wire::{CommitId, ConfigReport, FailPhase, Ran, ReportState, Running, Timestamp, ValueSource};
 
 use super::pool::Pool;
 use super::weight::PAST_BYTES;
@@ -117,6 +117,16 @@ impl History {
     /// Nobody can ask for it any more.
     pub(super) fn drop_from(self, archive: &mut Archive) {
         archive.let_go(self.0);
+    }
+
+    /// When it came to run a version, in the newest unbroken time that it did.
+    pub(super) fn came_to(&self, version: &CommitId) -> Option<Timestamp> {
+        let runs = |past: &&Past| {
+            let running = past.running.as_deref();
+            running.is_some_and(|running| running.version == *version)
+        };
+        let newest_first = self.0.iter().rev().skip_while(|past| !runs(past));
+        newest_first.take_while(runs).last().map(|past| past.from)
     }
 
     /// The entries, the newest first.

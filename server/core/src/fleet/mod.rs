@@ -5,6 +5,7 @@
 //! of a config are found without looking at anybody else. What is deliberately absent: a disk, and what an instance
 //! should hold.
 
+mod arrivals;
 mod counts;
 mod filter;
 mod held;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 use headwater_wire::{ConfigName, Generation, InstanceId, InstanceReport, Timestamp};
 
+pub use self::arrivals::Arrivals;
 pub use self::counts::{VERSIONS_COUNTED_MAX, drift, fleet_counts};
 pub use self::filter::InstanceFilter;
 pub use self::held::HeldReport;

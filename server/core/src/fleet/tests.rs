@@ -313,6 +313,36 @@ fn a_listing_is_filtered_by_one_and_the_same_config() {
 }
 
 #[test]
+fn an_instance_came_to_a_version_when_it_last_began_to_run_it() {
+    let mut fleet = Fleet::default();
+    let config: ConfigName = "a".parse().unwrap();
+    let mut say = |number: usize, seq: u64, digit: char, at: u64| {
+        let mut report = report(1, seq);
+        let said = running(digit, ReportState::Applied);
+        report.configs.insert(config.clone(), said);
+        fleet.take(&id(number), report, later(at)).unwrap();
+    };
+    say(1, 1, 'b', 10);
+    say(1, 2, 'a', 20);
+    say(1, 3, 'b', 30);
+    say(1, 4, 'b', 40);
+    say(2, 1, 'b', 25);
+    say(3, 1, 'a', 5);
+    let arrivals = |digit, at| fleet.arrivals(&"a".parse().unwrap(), &version(digit), later(at).uptime);
+    let came = |digit| {
+        arrivals(digit, 50)
+            .at
+            .iter()
+            .map(|at| at.0 - WALL.0)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(came('b'), [25, 30]);
+    assert_eq!(came('a'), [5, 20]);
+    assert_eq!(came('c'), [] as [i64; 0]);
+    assert_eq!(arrivals('b', 50).instances, 3);
+}
+
+#[test]
 fn a_listing_that_finds_nothing_for_long_says_where_to_go_on() {
     let mut fleet = Fleet::default();
     let total = LISTING_SCAN_MAX + 5;
