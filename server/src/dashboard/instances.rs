@@ -1,7 +1,7 @@
 //! Instances: who reports what, filtered and page by page.
 
 use askama::Template;
-use headwater_wire::{InstancePage, InstanceView};
+use headwater_wire::{InstancePage, InstanceView, ProblemCode};
 
 use super::api::{Address, Told};
 use super::asked::{Asked, Links};
@@ -136,7 +136,12 @@ impl Table {
 async fn read(asked: &Asked) -> Told<InstancePage> {
     let address = asked.v1().part("instances");
     if let Some(instance) = asked.query("instance") {
-        let instances = vec![asked.api.get::<InstanceView>(address.part(instance)).await?];
+        let found = asked.api.get::<InstanceView>(address.part(instance)).await;
+        let instances = match found {
+            Ok(view) => vec![view],
+            Err(problem) if problem.code == ProblemCode::InstanceNotFound => Vec::new(),
+            Err(problem) => return Err(problem),
+        };
         return Ok(InstancePage {
             instances,
             next: None,

@@ -19,6 +19,8 @@ const FLAGS: &str = "flags/base.yaml";
 pub(super) fn invite(site: &Site, (server, begun): (&str, &CommitId), out: &mut Out<'_>) -> io::Result<()> {
     let paint = out.paint();
     out.line("")?;
+    out.line(format!("Look at it in a browser: {server}"))?;
+    out.line("")?;
     out.line("Try, in another terminal:")?;
     for (title, commands) in steps(site, server, begun) {
         out.line("")?;

@@ -1,6 +1,6 @@
 //! Promote, pause, resume, abort.
 
-use headwater_wire::{RolloutOrder, RolloutOrderRequest, RolloutView};
+use headwater_wire::{Problem, ProblemCode, RolloutOrder, RolloutOrderRequest, RolloutView};
 
 use super::{Act, Fields, Wish};
 use crate::dashboard::api::Told;
@@ -31,7 +31,7 @@ impl Act for Order {
                 "Everybody who has the new version is told the one before, at once. Git is left alone; the content \
                  does not come again until somebody decides so."
             }
-            Some(RolloutOrder::Other) | None => "The service decides whether it knows this order.",
+            Some(RolloutOrder::Other) | None => return Err(Box::new(no_such_order(order))),
         };
         let now = format!("Now: {}. {}", moving.sign.word, moving.next);
         let rollout = asked.links().rollout(&view.id);
@@ -66,6 +66,11 @@ impl Act for Order {
         let view: RolloutView = asked.api.post(address, &request).await?;
         Ok(asked.links().rollout(&view.id))
     }
+}
+
+fn no_such_order(order: &str) -> Problem {
+    let problem = Problem::new(ProblemCode::NotFound, format!("there is no order `{order}`"));
+    problem.hint("a rollout is promoted, paused, resumed or aborted")
 }
 
 /// The word at the beginning of a sentence.
