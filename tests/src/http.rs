@@ -211,7 +211,7 @@ fn head(reader: &mut impl BufRead) -> std::io::Result<(u16, Headers)> {
 }
 
 /// One chunk of a chunked body; `None` at its proper end.
-pub(crate) fn chunk(reader: &mut impl BufRead) -> std::io::Result<Option<Vec<u8>>> {
+pub fn chunk(reader: &mut impl BufRead) -> std::io::Result<Option<Vec<u8>>> {
     let mut line = String::new();
     reader.read_line(&mut line)?;
     let size = usize::from_str_radix(line.trim_end(), 16)

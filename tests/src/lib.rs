@@ -12,6 +12,7 @@
     reason = "a harness that cannot do its part panics; that is its contract"
 )]
 
+pub mod browser;
 pub mod docs;
 pub mod forge;
 pub mod git_http;

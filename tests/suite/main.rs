@@ -24,6 +24,7 @@ mod checks;
 mod client;
 mod command;
 mod compare;
+mod dashboard;
 mod demo;
 mod events;
 mod forge;
