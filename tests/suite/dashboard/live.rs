@@ -1,0 +1,82 @@
+use super::*;
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
+
+use headwater_tests::http::chunk;
+
+/// A page that is followed.
+struct Followed {
+    reader: BufReader<TcpStream>,
+    text: String,
+}
+
+impl Followed {
+    fn open(server: &TestServer, target: &str) -> Self {
+        let ask = Ask::get(target).header("accept", "text/html, text/event-stream");
+        let (reader, status, headers) = ask.open(server.addr()).unwrap();
+        assert_eq!(status, 200);
+        let media = headers.iter().find(|(name, _)| name == "content-type").unwrap();
+        assert_eq!(media.1, "text/event-stream");
+        Self {
+            reader,
+            text: String::new(),
+        }
+    }
+
+    /// The next part that is told; none once the stream ends.
+    fn next(&mut self) -> Option<String> {
+        loop {
+            if let Some((event, rest)) = self.text.split_once("\n\n") {
+                let part: Vec<&str> = event
+                    .lines()
+                    .filter_map(|line| line.strip_prefix("data: "))
+                    .collect();
+                let (part, rest) = (part.join("\n"), rest.to_owned());
+                self.text = rest;
+                if !part.is_empty() {
+                    return Some(part);
+                }
+                continue;
+            }
+            let more = chunk(&mut self.reader).ok()??;
+            self.text += &String::from_utf8(more).unwrap();
+        }
+    }
+
+    /// Reads on until a part says it.
+    fn until(&mut self, said: &str) -> String {
+        loop {
+            let part = self.next().expect("the page goes on");
+            if part.contains(said) {
+                return part;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_page_that_is_followed_tells_its_part_at_once_and_again_when_it_is_another() {
+    let site = Site::new();
+    let mut followed = Followed::open(&site.server, "/repos/default");
+    let first = followed.next().unwrap();
+    assert!(
+        first.contains("Which version is where") && !first.contains("<html"),
+        "{first}"
+    );
+    let newer = set(&site.origin, 5);
+    let part = followed.until(newer.short());
+    assert!(!part.contains("Why the head was rejected"), "{part}");
+}
+
+#[test]
+fn a_page_that_is_gone_says_so_where_it_was_and_streams_end_with_the_service() {
+    let mut site = Site::new();
+    let mut followed = Followed::open(&site.server, "/repos/elsewhere");
+    followed.until("no such repository");
+    let ended = site.server.ask_to_stop();
+    while followed.next().is_some() {}
+    let mut rest = String::new();
+    followed.reader.read_line(&mut rest).ok();
+    ended();
+}

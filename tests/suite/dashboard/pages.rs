@@ -1,0 +1,185 @@
+use super::*;
+
+/// Nothing in a page is run or styled that is not a file of the service, and whoever wrote a text, it stays one.
+fn assert_inert(target: &str, html: &str) {
+    for script in html.split("<script").skip(1) {
+        assert!(script.starts_with(" src=\"/assets/"), "{target}: <script{script}");
+    }
+    let lower = html.to_ascii_lowercase();
+    for word in [
+        "<style",
+        " style=",
+        "javascript:",
+        "<img src=x",
+        "<iframe",
+        "http-equiv",
+        "hx-on",
+    ] {
+        assert!(!lower.contains(word), "{target} has `{word}`");
+    }
+    let tags = html.split('<').skip(1).filter_map(|tag| tag.split('>').next());
+    for tag in tags {
+        let handler = tag.split_whitespace().find(|part| part.starts_with("on"));
+        assert!(handler.is_none(), "{target}: {tag}");
+    }
+    let steers = |c: char| {
+        matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+            || (c.is_control() && c != '\n' && c != '\t')
+    };
+    assert!(
+        !html.contains(steers),
+        "{target} has a character that is not seen"
+    );
+}
+
+#[test]
+fn every_page_is_whole_without_script_and_whatever_others_wrote_in_it_is_inert() {
+    let site = Site::new();
+    for (name, target) in site.pages() {
+        let reply = page(&site.server, &target);
+        assert_eq!(
+            reply.status,
+            if name == "problem" { 404 } else { 200 },
+            "{target}: {}",
+            reply.text()
+        );
+        let policy = reply.must("content-security-policy");
+        assert!(
+            policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self'"),
+            "{policy}"
+        );
+        assert!(!policy.contains("unsafe"), "{policy}");
+        assert_eq!(reply.must("x-content-type-options"), "nosniff");
+        assert_eq!(reply.must("cache-control"), "no-store");
+        let html = reply.text();
+        assert_inert(&target, &html);
+        assert!(html.contains("<h1>") && html.ends_with("</html>"), "{target}");
+    }
+    let told = |target: &str| page(&site.server, target).text();
+    let rejected = told(&format!("/repos/default/commits/{}", site.rejected));
+    assert!(
+        rejected.contains("&lt;script&gt;alert(1)&lt;/script&gt;"),
+        "{rejected}"
+    );
+    assert!(rejected.contains("\\u{202e}evil"), "{rejected}");
+    let odd = told("/repos/default/instances/odd-1");
+    assert!(odd.contains("zone=&lt;b&gt;a&lt;/b&gt;"), "{odd}");
+}
+
+#[test]
+fn the_fleet_says_at_once_what_runs_where_what_failed_and_what_waits() {
+    let site = Site::new();
+    let html = page(&site.server, "/repos/default").text();
+    for said in [
+        site.first.short(),
+        site.second.short(),
+        site.rejected.short(),
+        "rejected",
+        "Why the head was rejected",
+        "pause…",
+        "abort…",
+        "1 failed",
+        "validate: &lt;script&gt;",
+    ] {
+        assert!(html.contains(said), "`{said}` is not in {html}");
+    }
+}
+
+#[test]
+fn a_newcomer_finds_what_runs_where_who_changed_a_key_why_a_commit_is_rejected_and_what_a_rollback_does() {
+    let site = Site::new();
+    let told = |target: &str| page(&site.server, target).text();
+    let one = told("/repos/default/instances?instance=i-1");
+    assert!(one.contains(">i-1</a>") && !one.contains(">i-2</a>"), "{one}");
+    let key = told("/repos/default/keys/app?pointer=%2Fv");
+    assert!(key.contains(site.second.short()), "{key}");
+    assert!(
+        key.contains("<code>1</code>") && key.contains("<code>2</code>"),
+        "{key}"
+    );
+    let document = told("/repos/default/configs/app");
+    assert!(document.contains("app.json:1"), "{document}");
+    let rejected = told(&format!("/repos/default/commits/{}", site.rejected));
+    assert!(
+        rejected.contains("parse/json") && rejected.contains("app.json:1:"),
+        "{rejected}"
+    );
+    let back = told(&format!("/repos/default/rollback?to={}", site.first));
+    assert!(
+        back.contains("everything goes back") && back.contains("/v</code>"),
+        "{back}"
+    );
+    let take = told(&format!("/repos/default/rollback?revert={}", site.second));
+    assert!(
+        take.contains("is taken back") && take.contains("/v</code>"),
+        "{take}"
+    );
+}
+
+#[test]
+fn instances_are_filtered_and_paged_by_the_address_alone() {
+    let site = Site::new();
+    for number in 0..60 {
+        let report = json!({"incarnation": 1, "seq": 1, "labels": {"zone": "b"}, "configs": {"app": {"state": "pending"}}});
+        Ask::new("PUT", &format!("/v1/repos/default/instances/many-{number:03}"))
+            .body("application/json", report.to_string().as_bytes())
+            .send(site.server.addr())
+            .expect(200);
+    }
+    let rows = |html: &str| html.matches("<tr id=\"row-").count();
+    let first = page(&site.server, "/repos/default/instances?label=zone%3Db").text();
+    assert_eq!(rows(&first), 50);
+    let next = first.split("href=\"").filter_map(|rest| rest.split('"').next());
+    let next = next.into_iter().find(|href| href.contains("after=")).unwrap();
+    let second = page(&site.server, &next.replace("&amp;", "&")).text();
+    assert_eq!(rows(&second), 10);
+    let failed = page(&site.server, "/repos/default/instances?state=failed").text();
+    assert_eq!(rows(&failed), 1);
+    assert!(failed.contains("<option value=\"failed\" selected>"), "{failed}");
+    let wrong = site
+        .server
+        .get("/repos/default/instances?state=wrong")
+        .expect(400)
+        .text();
+    assert!(wrong.contains("no such state: `wrong`"), "{wrong}");
+}
+
+#[test]
+fn a_browser_that_opens_the_address_is_led_to_the_fleet_and_a_program_is_told_the_calls() {
+    let site = Site::new();
+    let root = Ask::get("/")
+        .header("accept", "text/html,*/*;q=0.8")
+        .send(site.server.addr());
+    assert_eq!(
+        (root.status, root.header("location")),
+        (303, Some("/repos/default"))
+    );
+    let told = site.server.get("/").expect(200);
+    assert!(told.text().contains("GET /v1/repos "), "{}", told.text());
+    let nowhere = page(&site.server, "/repos/default/no/such/page");
+    assert_eq!(nowhere.status, 404);
+    let unknown = page(&site.server, "/repos/elsewhere");
+    assert_eq!(unknown.status, 404);
+    assert!(
+        unknown.text().contains("no such repository"),
+        "{}",
+        unknown.text()
+    );
+}
+
+#[test]
+fn files_of_pages_are_named_by_their_content_and_kept_for_ever() {
+    let site = Site::new();
+    let html = page(&site.server, "/sources").text();
+    let names: Vec<&str> = html
+        .split('"')
+        .filter(|text| text.starts_with("/assets/"))
+        .collect();
+    assert!(names.len() >= 5, "{names:?}");
+    for name in names {
+        let file = site.server.get(name).expect(200);
+        assert!(file.must("cache-control").contains("immutable"), "{name}");
+        assert_eq!(file.must("x-content-type-options"), "nosniff");
+    }
+    site.server.get("/assets/style.000000000000.css").expect(404);
+}
