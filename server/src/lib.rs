@@ -6,6 +6,7 @@
 mod alerts;
 mod annex;
 mod cache;
+mod canary;
 pub mod cli;
 pub mod clock;
 mod dashboard;

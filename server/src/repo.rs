@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::cache::Cache;
+use crate::canary::Canary;
 use crate::clock;
 use crate::earlier::Earlier;
 use crate::fence::Fences;
@@ -123,6 +124,8 @@ pub(crate) struct Repo {
     relations: Cache<(CommitId, CommitId), Relation>,
     /// What is said of it to the outside.
     pub outward: Outward,
+    /// What was seen of its canary.
+    pub canary: Canary,
     /// What it counts as it happens.
     pub metrics: RepoMetrics,
 }
@@ -161,6 +164,7 @@ impl Repo {
             judging: Semaphore::new(JUDGING_MAX),
             relations: Cache::new(RELATIONS_MAX),
             outward,
+            canary: Canary::default(),
             metrics,
         }
     }

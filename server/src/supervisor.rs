@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::alerts::Alerts;
+use crate::canary;
 use crate::forge::outbound::Outbound;
 use crate::http::{App, router, serve};
 use crate::judge::{Purpose, Questions, Rules};
@@ -259,6 +260,8 @@ impl House {
                 self.pipelines.spawn(pipeline.run(running.stop.clone()));
                 self.pipelines
                     .spawn(notes::write(running.repo.clone(), running.stop.clone()));
+                self.pipelines
+                    .spawn(canary::follow(running.repo.clone(), running.stop.clone()));
                 self.pipelines
                     .spawn(noted::follow(running.repo.clone(), running.stop.clone()));
                 self.pipelines

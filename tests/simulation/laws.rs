@@ -223,7 +223,7 @@ impl Laws {
         };
         let policy = &rollout.policy.stages[stage];
         let fits = |name: &&&Name| {
-            let mut labels = policy.labels.iter();
+            let mut labels = policy.labels.globs().iter();
             self.known.contains(&name.id)
                 && labels.all(|(label, value)| name.labels.get(label) == Some(value))
         };

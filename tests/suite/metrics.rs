@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use headwater_server::forge::ForgeKind;
+use headwater_server::settings::CanarySettings;
 use headwater_tests::docs;
 use headwater_tests::http::Ask;
 use headwater_tests::origin::TestOrigin;
@@ -180,13 +181,21 @@ fn a_watcher_that_waits_is_counted_and_its_wake_is_timed() {
     drop(events);
 }
 
-/// A server with a hook, to which a delivery came that it turned away.
+fn canary() -> CanarySettings {
+    CanarySettings {
+        config: "app".parse().unwrap(),
+        every: Duration::from_hours(1),
+    }
+}
+
+/// A server with a canary and a hook, to which a delivery came that it turned away.
 fn with_hook() -> (TestOrigin, TestServer) {
     let origin = TestOrigin::new();
     let first = set(&origin, 1);
     let forge = hook("forge", ForgeKind::GitHub, &["default"], &[SECRET]);
     let server = Stopped::of(&origin.path_url())
         .with(|settings| settings.hooks = vec![forge])
+        .each(|repo| repo.canary = Some(canary()))
         .start();
     server.until_tip(&first);
     let ask = Ask::new("POST", "/hooks/forge").body("application/json", b"{}");
@@ -226,6 +235,27 @@ fn deliveries_are_counted_by_what_became_of_them() {
         1,
         "nobody makes a series by asking for a hook that there is none of"
     );
+}
+
+#[test]
+fn a_canary_is_late_until_every_instance_runs_what_was_committed_last() {
+    let (origin, server) = with_hook();
+    let late = "headwater_canary_late_instances{repo=\"default\"}";
+    until(
+        &server,
+        "headwater_canary_every_seconds{repo=\"default\"}",
+        3_600.0,
+    );
+    assert!(Page::of(&server).is(late, 0.0));
+    let pending =
+        json!({"incarnation": 1, "seq": 1, "client": "test/1", "configs": {"app": {"state": "pending"}}});
+    let first = report(&server, "i-1", &pending)["assignments"][0].clone();
+    until(&server, late, 1.0);
+    report(&server, "i-1", &running(2, &first));
+    until(&server, late, 0.0);
+    let second = set(&origin, 2);
+    server.until_tip(&second);
+    until(&server, late, 1.0);
 }
 
 #[test]

@@ -28,10 +28,11 @@ pub use command::{Arrival, Command, Due, Effect, Ordered, Refusal};
 pub use content::Content;
 pub use control::{Accepted, ConfigFacts, FenceCheck, GENERATION_GAP_MAX, Hold, RepoState, Target};
 pub use fleet::{
-    Arrivals, CLIENT_BYTES_MAX, CONTENTS_BYTES_MAX, Fleet, FleetFull, HISTORY_MAX, HISTORY_TOTAL_MAX, Heartbeat,
-    HeldReport, INSTANCES_MAX, Implausible, InstanceFilter, KeptInstance, KeptSeat, LISTING_SCAN_MAX, Left,
-    Listing, MESSAGE_BYTES_MAX, MESSAGES_BYTES_MAX, Moment, NotTaken, Past, REPORT_CONFIGS_MAX,
-    REPORTS_BYTES_MAX, Reported, STRANGERS_MAX, Taken, Uptime, VERSIONS_COUNTED_MAX, drift, fleet_counts,
+    Arrivals, CLIENT_BYTES_MAX, CONTENTS_BYTES_MAX, Fleet, FleetFull, HISTORY_MAX, HISTORY_TOTAL_MAX,
+    Heartbeat, HeldReport, INSTANCES_MAX, Implausible, InstanceFilter, KeptInstance, KeptSeat,
+    LISTING_SCAN_MAX, Left, Listing, MESSAGE_BYTES_MAX, MESSAGES_BYTES_MAX, Moment, NotTaken, Past,
+    REPORT_CONFIGS_MAX, REPORTS_BYTES_MAX, Reported, STRANGERS_MAX, Taken, Uptime, VERSIONS_COUNTED_MAX,
+    drift, fleet_counts,
 };
 pub use hold::Withheld;
 pub use outcome::{Fate, Outcome};

@@ -3,11 +3,15 @@
 //! Invariant: equal situations give equal events, so that one happening is told once. What is deliberately absent: who
 //! is told, and how.
 
-use headwater_core::count;
+use std::time::Duration;
+
+use headwater_core::{count, span};
 use headwater_wire::{ConfigName, HeadState, RepoName, RolloutCounts, RolloutState, RolloutView};
 
+use crate::canary::CanaryView;
 use crate::forge::desk::errors;
 use crate::publish::Published;
+use crate::settings::CanarySettings;
 
 /// Instances that are named; of the others their number is told.
 const NAMED_MAX: usize = 3;
@@ -29,11 +33,13 @@ pub enum EventKind {
     Rejected,
     /// The upstream was not listed for too long.
     Stale,
+    /// What a job commits on a schedule does not come through.
+    Canary,
 }
 
 impl EventKind {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Halted,
         Self::RolledBack,
         Self::Incomplete,
@@ -41,6 +47,7 @@ impl EventKind {
         Self::Failing,
         Self::Rejected,
         Self::Stale,
+        Self::Canary,
     ];
 
     /// The word of the settings, and of what is sent.
@@ -53,6 +60,7 @@ impl EventKind {
             Self::Failing => "failing",
             Self::Rejected => "rejected",
             Self::Stale => "stale",
+            Self::Canary => "canary",
         }
     }
 }
@@ -294,4 +302,52 @@ pub(super) fn of_source(repo: &RepoName, published: &Published) -> Option<Event>
         detail: source.error.clone(),
         action: hint.to_owned(),
     })
+}
+
+/// What is to be said of the config that somebody touches on a schedule.
+pub(super) fn of_canary(repo: &RepoName, view: &CanaryView) -> Option<Event> {
+    let CanarySettings { config, every } = &view.settings;
+    let (age, every) = (said(view.age), said(*every));
+    let (summary, action) = if view.is_overdue() {
+        let what = if view.is_there {
+            format!("`{config}` has the same content for {age}")
+        } else {
+            format!("there is no `{config}` for {age}")
+        };
+        (
+            format!("{what}, although it should change every {every}: what is committed may not come through"),
+            "look whether the job that commits it has run and may push; `headwater status` shows how the upstream is, \
+             and whether the newest commit is served"
+                .to_owned(),
+        )
+    } else if view.has_not_arrived() {
+        (
+            format!(
+                "{} of {} not run the `{config}` of {age} ago: what is served may not come through",
+                view.late,
+                do_or_does(view.instances)
+            ),
+            format!("`headwater instances --config {config}` shows who runs what, and who was not heard of"),
+        )
+    } else {
+        return None;
+    };
+    Some(Event {
+        kind: EventKind::Canary,
+        repo: repo.clone(),
+        config: Some(config.clone()),
+        id: String::new(),
+        summary,
+        detail: None,
+        action,
+    })
+}
+
+fn do_or_does(instances: u64) -> String {
+    let verb = if instances == 1 { "does" } else { "do" };
+    format!("{} {verb}", count(instances, "instance"))
+}
+
+fn said(time: Duration) -> String {
+    span(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }

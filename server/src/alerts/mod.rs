@@ -19,11 +19,12 @@ use headwater_wire::{RepoName, RolloutState, RolloutView};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::warn;
 
+use crate::canary;
 use crate::publish::Published;
 use crate::repo::Repo;
 use crate::rollouts::views::Standing;
 use crate::settings::{AlertKind, AlertSettings, Settings};
-use event::{Event, failing, of_head, of_rollout, of_source, stuck, waits_for_a_person};
+use event::{Event, failing, of_canary, of_head, of_rollout, of_source, stuck, waits_for_a_person};
 use ledger::Ledger;
 use target::Queue;
 
@@ -151,6 +152,7 @@ impl Watcher {
         } = &self.counted;
         let mut standing: Vec<Event> = of_head(name, published).into_iter().collect();
         standing.extend(of_source(name, published));
+        standing.extend(canary::view(&self.repo).and_then(|view| of_canary(name, &view)));
         standing.extend(rollouts.iter().filter_map(|(view, _)| of_rollout(name, view)));
         standing.extend(stuck_ones(
             name,

@@ -10,9 +10,11 @@ use super::dialect::{alertmanager, slack, webhook};
 use super::event::EventKind;
 use super::ledger::{Message, Turn};
 use super::*;
+use crate::canary::CanaryView;
 use crate::publish::SourceStatus;
 use crate::receiver::{Arrived, Receiver};
 use crate::secret::Secret;
+use crate::settings::CanarySettings;
 
 fn commit(digit: &str) -> CommitId {
     digit.repeat(40).parse().unwrap()
@@ -104,6 +106,28 @@ fn each_turn_of_a_rollout_says_what_happened_how_many_it_concerns_and_what_to_do
       `headwater instances --config app/prod --state failed` shows why; mend it by a commit, or go back with `headwater rollback --config app/prod --to … --reason …`
     "#);
     assert_eq!(failing(&repo(), &failing_view, 2), None);
+}
+
+fn canary_view(age: Duration, (late, is_there): (u64, bool)) -> CanaryView {
+    CanaryView {
+        settings: CanarySettings {
+            config: "ops/canary".parse().unwrap(),
+            every: Duration::from_hours(1),
+        },
+        age,
+        is_there,
+        late,
+        instances: 3,
+    }
+}
+
+#[test]
+fn a_canary_that_does_not_come_through_says_which_part_of_the_way_to_look_at() {
+    let of = |minutes, seen| of_canary(&repo(), &canary_view(Duration::from_mins(minutes), seen));
+    assert_eq!(of(119, (0, true)), None);
+    assert_eq!(of(59, (3, true)), None);
+    let events = [of(121, (1, true)), of(121, (0, false)), of(61, (1, true))];
+    insta::assert_snapshot!(said(&events.map(Option::unwrap)), @"");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use headwater_core::INSTANCES_MAX;
 use headwater_wire::{FleetView, HeadState, RepoView, ReportState, RolloutState, Timestamp};
@@ -14,10 +15,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::OfRepo;
-use crate::clock;
 use crate::http::{App, fleet_view, git_pending, repo_view};
 use crate::publish::Published;
 use crate::repo::{REQUESTS_MAX, Repo};
+use crate::{canary, clock};
 
 /// A repository and a word of a fixed list.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -55,6 +56,7 @@ pub(super) fn register(registry: &mut Registry, app: &App) {
     heads(registry, &seen);
     rollouts(registry, &seen, now);
     instances(registry, &seen);
+    canaries(registry, &seen);
     fill(registry, &seen);
 }
 
@@ -86,7 +88,7 @@ impl Seen {
 
 fn sources(registry: &mut Registry, seen: &[Seen], now: Timestamp) {
     let (stale, states) = (Family::<OfRepo, Gauge>::default(), Counted::default());
-    let age = Family::<OfRepo, Gauge<f64, std::sync::atomic::AtomicU64>>::default();
+    let age = Family::<OfRepo, Gauge<f64, AtomicU64>>::default();
     for one in seen {
         stale.get_or_create(&one.labels()).set(i64::from(one.view.stale));
         states
@@ -201,6 +203,27 @@ fn instances(registry: &mut Registry, seen: &[Seen]) {
     registry.register("instance_configs", help, states);
     let help = "Configs of live instances, by whether they run what they should";
     registry.register("instance_drift", help, drift);
+}
+
+/// Nothing of a repository that has none.
+fn canaries(registry: &mut Registry, seen: &[Seen]) {
+    let seconds = Family::<OfRepo, Gauge<f64, AtomicU64>>::default;
+    let (age, every, late) = (seconds(), seconds(), Family::<OfRepo, Gauge>::default());
+    for one in seen {
+        let Some(view) = canary::view(&one.repo) else {
+            continue;
+        };
+        let of = one.labels();
+        age.get_or_create(&of).set(view.age.as_secs_f64());
+        every.get_or_create(&of).set(view.settings.every.as_secs_f64());
+        late.get_or_create(&of).set(count(view.late));
+    }
+    let help = "How long ago the content of the canary became what it is";
+    registry.register_with_unit("canary_age", help, Unit::Seconds, age);
+    let help = "How often it should become another";
+    registry.register_with_unit("canary_every", help, Unit::Seconds, every);
+    let help = "Instances that have the canary and do not run what they should, or were not heard of";
+    registry.register("canary_late_instances", help, late);
 }
 
 fn fill(registry: &mut Registry, seen: &[Seen]) {

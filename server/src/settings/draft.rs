@@ -9,7 +9,7 @@ use headwater_render::Format;
 use headwater_validators::document::lines::LineIndex;
 use headwater_validators::document::{self, Member, Node, ParseOptions, Range, Value};
 use headwater_validators::{Floor, Limits};
-use headwater_wire::{BranchName, RepoName};
+use headwater_wire::{BranchName, ConfigName, RepoName};
 
 use super::access;
 use super::alerts::{self, AlertDraft};
@@ -22,7 +22,10 @@ use super::signals::{self, SignalDraft};
 use super::source::{Flags, Mistake, Place};
 use super::table::{apply, members, set, set_only, table_lacks};
 use super::webhooks::{self, WebhookDraft};
-use super::{Confinement, HOOK_GRACE, RepoSettings, Settings, VERDICT_DEADLINE, WriteSettings, write};
+use super::{
+    CANARY_EVERY, CanarySettings, Confinement, HOOK_GRACE, RepoSettings, Settings, VERDICT_DEADLINE,
+    WriteSettings, write,
+};
 use crate::git::limits::MirrorLimits;
 use crate::git::list::BranchWanted;
 use crate::git::push::PushMethod;
@@ -98,6 +101,8 @@ pub(super) struct RepoDraft {
     pub(super) writes_per_minute: Option<u32>,
     pub(super) allow_invalid: bool,
     pub(super) notes_off: bool,
+    pub(super) canary: Option<ConfigName>,
+    pub(super) canary_every: Option<Duration>,
 }
 
 /// Reads file, environment and flags. `environment` is the list of variables, so that tests need not set any.
@@ -433,5 +438,9 @@ fn finish_repo(draft: &RepoDraft, server: &ServerDraft) -> Option<RepoSettings> 
         mirror_limits: MirrorLimits::default(),
         forge_repo: draft.forge_repo.clone(),
         hook_grace: HOOK_GRACE,
+        canary: draft.canary.clone().map(|config| CanarySettings {
+            config,
+            every: draft.canary_every.unwrap_or(CANARY_EVERY),
+        }),
     })
 }

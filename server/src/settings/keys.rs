@@ -407,6 +407,23 @@ pub(super) const REPO_KEYS: &[Key<RepoDraft>] = &[
             Ok(())
         },
     },
+    Key {
+        name: "canary",
+        help: "config that a job touches on a schedule; an alert tells when that does not come through",
+        default: "",
+        set: |draft, text| {
+            put(
+                &mut draft.canary,
+                text.parse().map(Some).map_err(|e| format!("{e}")),
+            )
+        },
+    },
+    Key {
+        name: "canary_every",
+        help: "how often that job runs",
+        default: "1h",
+        set: |draft, text| put(&mut draft.canary_every, poll_interval(text).map(Some)),
+    },
 ];
 
 /// Puts a value that could be read; the error goes up as it is.

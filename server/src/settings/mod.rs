@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use headwater_core::RewrittenHistory;
 use headwater_validators::{Floor, Limits};
-use headwater_wire::{HookName, RepoName};
+use headwater_wire::{ConfigName, HookName, RepoName};
 
 pub use crate::alerts::event::EventKind;
 use crate::forge::{ApiKind, Credential, ForgeKind};
@@ -45,6 +45,8 @@ pub use write::{NotesSettings, WriteSettings};
 /// How much later than polling a webhook may come: forges queue them for some seconds, and a listing of ours may be
 /// quicker than the queue.
 pub(crate) const HOOK_GRACE: Duration = Duration::from_mins(1);
+/// How often a canary is touched where nothing else is said.
+const CANARY_EVERY: Duration = Duration::from_hours(1);
 /// Longest time for one verdict, unless another is set: far above any honest tree's.
 pub(crate) const VERDICT_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -258,4 +260,15 @@ pub struct RepoSettings {
     pub write: WriteSettings,
     /// How what became of commits is noted there; none where it is not.
     pub notes: Option<NotesSettings>,
+    /// The config that shows whether the way from a commit to programs is whole.
+    pub canary: Option<CanarySettings>,
+}
+
+/// A config that somebody touches on a schedule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CanarySettings {
+    /// Which config it is.
+    pub config: ConfigName,
+    /// How often its content becomes another.
+    pub every: Duration,
 }

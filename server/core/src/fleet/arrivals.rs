@@ -7,6 +7,7 @@ use headwater_wire::{CommitId, ConfigName, Timestamp};
 
 use super::Fleet;
 use super::liveness::{Uptime, liveness};
+use crate::rollout::Liveness;
 
 /// How a version came to the instances of a config.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,7 +27,7 @@ impl Fleet {
                 continue;
             };
             let is_member = entry.reported.report.configs.get(config).is_some()
-                && liveness(entry.presence, entry.silent_ms(now), self.heartbeat).is_some();
+                && liveness(entry.presence, entry.silent_ms(now), self.heartbeat) != Liveness::Gone;
             if is_member {
                 arrivals.instances += 1;
                 arrivals.at.extend(seat.history.came_to(version));

@@ -186,6 +186,7 @@ fn settings(site: &Site, listen: SocketAddr) -> Result<Settings, Failure> {
         mirror_limits: MirrorLimits::default(),
         forge_repo: None,
         hook_grace: HOOK_GRACE,
+        canary: None,
         notes: None,
     };
     Ok(Settings {
