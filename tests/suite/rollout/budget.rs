@@ -69,7 +69,7 @@ fn an_instance_that_falls_silent_is_no_success_and_what_waits_for_it_stops_in_ti
         ("abort = { unknown_after = \"2s\" }", 1),
         ("deadlines = { expose = \"4s\" }", 0),
     ] {
-        let (origin, _) = origin(&slow_and(keys).replacen("1h", "0s", 1));
+        let (origin, _) = origin(&slow_and(keys).replacen("1h", "1m", 1));
         let server = quick(&origin).start();
         let (told, mut others) = one_was_told(&origin, &server);
         until(server.addr(), &mut others, "nobody knows of it", |_| {
