@@ -229,30 +229,35 @@ fn config(
     ((old_name, before), (name, after)): ((&ConfigName, &Planned), (&ConfigName, &Planned)),
     (old, new): (&Plan, &Plan),
 ) -> Vec<Loosened> {
+    let told = if old_name == name {
+        format!("`{name}`")
+    } else {
+        format!("`{name}`, which was `{old_name}`")
+    };
     let ids = before.terms.rules.difference(&after.terms.rules);
     let kept = ids.filter(|id| new.rules.contains_key(*id));
     let mut what: Vec<(Kind, String)> = kept
-        .map(|id| (Kind::RuleDropped, format!("`{id}` for `{name}`")))
+        .map(|id| (Kind::RuleDropped, format!("`{id}` for {told}")))
         .collect();
     let (wrote, writes) = (&before.terms.written, &after.terms.written);
     // What is named after a config has another name after a rename, and is written as before.
     let has_its_own = old_name != name && after.schema.is_some() && writes.schema == wrote.schema;
     if before.schema.is_some() && after.schema != before.schema && !has_its_own {
-        what.push((Kind::Schema, format!("`{name}`")));
+        what.push((Kind::Schema, told.clone()));
     }
     if after.owners != before.owners && writes.owners != wrote.owners {
-        what.push((Kind::Owners, format!("`{name}`")));
+        what.push((Kind::Owners, told.clone()));
     }
     if (wrote.unknown_layers, writes.unknown_layers) == (UnknownLayers::Deny, UnknownLayers::Allow) {
-        what.push((Kind::UnknownLayers, format!("`{name}`")));
+        what.push((Kind::UnknownLayers, told.clone()));
     }
     // A policy that was edited under its name is told once, and not for each config.
     if after.rollout != before.rollout && is_less_careful(old.policy(before), new.policy(after)) {
-        what.push((Kind::Rollout, format!("`{name}`")));
+        what.push((Kind::Rollout, told.clone()));
     }
-    let loosened = |(kind, told): (Kind, String)| Loosened {
+    let loosened = |(kind, name_told): (Kind, String)| Loosened {
         kind,
-        name: told,
+        name: name_told,
         range: after.terms.declared,
         config: Some(name.clone()),
     };

@@ -31,7 +31,7 @@ impl Judging<'_> {
         let mut exposed = Schemas::new(before.tree, &exposed_plan, None);
         let mut found = Vec::new();
         for (name, config) in &tree.configs {
-            for (_, old) in lineage.ancestors(name) {
+            for (old_name, old) in lineage.ancestors(name) {
                 let Some(path) = &old.schema else { continue };
                 if self.is_bound_to(path, name, before) || self.is_restored(tree, name) {
                     continue;
@@ -42,7 +42,7 @@ impl Judging<'_> {
                 for effective in config.effectives() {
                     let violations = schema.violations(effective, self.plan.limits.findings);
                     let refused = place::findings(violations, name, effective).into_iter();
-                    found.extend(refused.map(told));
+                    found.extend(refused.map(|refused| told(refused, (old_name, name))));
                 }
             }
         }
@@ -60,11 +60,19 @@ impl Judging<'_> {
 }
 
 /// The exposed schema's finding, said as what it is.
-fn told(refused: Finding) -> Finding {
+fn told(refused: Finding, (old_name, name): (&ConfigName, &ConfigName)) -> Finding {
+    let hint = if old_name == name {
+        HINT.to_owned()
+    } else {
+        format!(
+            "this config is made of files of `{old_name}`, which is served now, so the schema of that holds for it too; \
+             rename it in a commit of its own"
+        )
+    };
     Finding {
         code: "protect/schema".to_owned(),
         message: format!("the schema that is served now refuses this: {}", refused.message),
         ..refused
     }
-    .hint(HINT)
+    .hint(hint)
 }
