@@ -17,11 +17,11 @@ const ENDED_MAX: usize = 100;
 
 /// Why something happened to a rollout, and when.
 #[derive(Debug, Clone, Default)]
-struct Cause {
-    at: Timestamp,
-    by: Option<String>,
-    reason: Option<String>,
-    counts: Option<RolloutCounts>,
+pub(crate) struct Cause {
+    pub(crate) at: Timestamp,
+    pub(crate) by: Option<String>,
+    pub(crate) reason: Option<String>,
+    pub(crate) counts: Option<RolloutCounts>,
 }
 
 impl RepoState {
@@ -94,6 +94,7 @@ impl RepoState {
             }
             old => {
                 self.courses.remove(config);
+                self.outdo_incomplete(config, found.at);
                 self.aim(config, (old, found.facts), generation, effects);
             }
         }
@@ -135,7 +136,12 @@ impl RepoState {
             }
             // Its name is taken, although nobody was told anything under this number.
             (Offered::Waits, _) => self.generation = self.generation.max(next),
-            (Offered::Same | Offered::HeldBack, _) => {}
+            (Offered::GoesOn, Some(before)) => {
+                course.note(&before, happening("resume", None, &cause));
+                let config = config.clone();
+                effects.push(Effect::RolloutMoved { config, id: before });
+            }
+            (Offered::Same | Offered::HeldBack | Offered::GoesOn, _) => {}
         }
         self.tidy(config, &cause, effects);
     }
@@ -150,6 +156,9 @@ impl RepoState {
             counts,
             at,
         } = due;
+        if let Some(effects) = self.settle_incomplete(&id, after, &step, at) {
+            return Ok(effects);
+        }
         let moving = self.moving_of(&config);
         if moving.is_none_or(|rollout| rollout.id != id || rollout.steps != after) {
             return Err(Refusal::MovedOn);
@@ -187,6 +196,9 @@ impl RepoState {
             reason: Some(reason),
             counts,
         };
+        if let Some(effects) = self.end_incomplete(|rollout| rollout.id == id, &cause) {
+            return Ok(effects);
+        }
         let generation = self.generation.next();
         let taken = self.advance(&config, step, generation, &cause);
         taken.ok_or(Refusal::OrderRefused(OrderRefused::Over))
@@ -345,11 +357,16 @@ impl RepoState {
         let rollout = course.moving()?;
         let (id, word) = (rollout.id.clone(), step.word());
         let stage = rollout.state.stage();
+        let was_left = course.left.as_ref().is_some_and(|left| left.id == id);
         if !course.apply(config, stable, step, generation) {
             return None;
         }
         course.note(&id, happening(word, stage, cause));
         course.close(&id, cause.counts);
+        if let Some(left) = course.left.as_mut().filter(|left| left.id == id && !was_left) {
+            left.since = cause.at;
+            left.reason.clone_from(&cause.reason);
+        }
         self.generation = self.generation.max(generation);
         let mut effects = vec![Effect::RolloutMoved {
             config: config.clone(),
@@ -385,6 +402,9 @@ impl RepoState {
             self.courses.remove(config);
         }
         for rollout in over {
+            if rollout.state == State::Done {
+                self.outdo_incomplete(config, cause.at);
+            }
             self.remember(rollout);
         }
     }
@@ -425,7 +445,7 @@ impl RepoState {
     }
 }
 
-fn happening(what: &str, stage: Option<usize>, cause: &Cause) -> Happening {
+pub(crate) fn happening(what: &str, stage: Option<usize>, cause: &Cause) -> Happening {
     Happening {
         at: cause.at,
         what: what.to_owned(),

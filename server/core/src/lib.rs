@@ -12,6 +12,7 @@ mod courses;
 mod departed;
 mod fleet;
 mod hold;
+mod incomplete;
 mod outcome;
 mod released;
 mod rollback;

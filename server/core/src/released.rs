@@ -90,6 +90,15 @@ impl RepoState {
         }
     }
 
+    /// The rollout that brings content of the tip to instances, or will.
+    pub fn carried_by(&self, config: &ConfigName, content: &Content) -> Option<String> {
+        let (id, carries) = self.carrier(config, content)?;
+        let is_stable = self
+            .stable(config)
+            .is_some_and(|stable| stable.content.is_same(content));
+        (carries == Carries::Forward && !is_stable).then_some(id)
+    }
+
     /// The rollout that has content of the tip in hand, and what it does with it. What a rollback holds back, none has.
     fn carrier(&self, config: &ConfigName, content: &Content) -> Option<(String, Carries)> {
         if self.withheld.contains_key(config) {

@@ -198,9 +198,11 @@ pub struct StandIns(Vec<(CommitId, CommitId)>);
 
 impl StandIns {
     pub(crate) fn add(&mut self, told: CommitId, came: CommitId) {
-        if self.0.iter().any(|(known, _)| *known == told) {
-            return;
+        // Who still holds what the one before stood for holds this, too.
+        for (_, stands) in self.0.iter_mut().filter(|(_, stands)| *stands == told) {
+            *stands = came.clone();
         }
+        self.0.retain(|(known, _)| *known != told && *known != came);
         self.0.insert(0, (told, came));
         self.0.truncate(STAND_INS_MAX);
     }
@@ -295,6 +297,7 @@ impl RepoState {
                     self.targets.insert(config.clone(), old);
                 }
                 (old, Some(new)) => {
+                    self.outdo_incomplete(config, rollback.at);
                     self.aim(config, (old, new.clone()), generation, &mut effects);
                     if let Some(target) = self.targets.get_mut(config) {
                         target.undoes = undone;

@@ -4,8 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use headwater_wire::{CommitId, ConfigName, InstanceId};
+use headwater_wire::{CommitId, ConfigName, InstanceId, RolloutView, Timestamp};
 
+use crate::content::Content;
 use crate::control::{RepoState, Target, next_target};
 use crate::fleet::Uptime;
 use crate::rollout::{Course, Directive, Rollout};
@@ -33,6 +34,23 @@ impl RepoState {
             rollout.pass(passed);
         }
         moving
+    }
+
+    /// What is told of a rollout that is over.
+    pub fn view_over(&self, rollout: &Rollout, now: Timestamp) -> RolloutView {
+        if self.is_held_back(&rollout.config, &rollout.target.content) {
+            rollout.view(None, now)
+        } else {
+            rollout.view_without_hold(now)
+        }
+    }
+
+    /// Whether content of a config is not exposed because it was gone back from.
+    pub fn is_held_back(&self, config: &ConfigName, content: &Content) -> bool {
+        let course = self.courses.get(config);
+        let held = self.withheld.get(config);
+        course.is_some_and(|course| course.holds_back(content))
+            || held.is_some_and(|held| held.bad.iter().flatten().any(|bad| bad.is_same(content)))
     }
 
     /// The rollouts that move, by config.

@@ -193,13 +193,20 @@ fn rollout_hold(state: &RepoState, config: &ConfigName, left: &Left) -> Option<H
         kind: "rollout".to_owned(),
         tip: Some(head.clone()),
         head,
-        since: went.map(|happening| happening.at).unwrap_or_default(),
+        since: if left.since == Timestamp::default() {
+            went.map(|happening| happening.at).unwrap_or_default()
+        } else {
+            left.since
+        },
         hint: format!(
             "it ends with a commit of other content; to let it come again, run `headwater release {} --reason …`",
             left.id
         ),
         configs: vec![config.clone()],
-        reason: went.and_then(|happening| happening.reason.clone()),
+        reason: left
+            .reason
+            .clone()
+            .or_else(|| went.and_then(|happening| happening.reason.clone())),
     })
 }
 

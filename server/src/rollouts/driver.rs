@@ -42,7 +42,10 @@ pub(crate) async fn drive(repo: Arc<Repo>, stop: CancellationToken) {
 async fn keep_going(repo: &Arc<Repo>, mut readings: mpsc::Receiver<Heard>) {
     let mut decisions = repo.board.watch_published();
     loop {
-        let is_moving = decisions.borrow_and_update().state.moving().next().is_some();
+        let is_moving = {
+            let state = &decisions.borrow_and_update().state;
+            state.moving().next().is_some() || !state.incomplete().is_empty()
+        };
         if is_moving {
             if look(repo).await {
                 continue;
@@ -61,7 +64,9 @@ async fn keep_going(repo: &Arc<Repo>, mut readings: mpsc::Receiver<Heard>) {
 
 /// Counts, plans, and has the steps taken. Says whether any was, so that more may be due.
 async fn look(repo: &Arc<Repo>) -> bool {
-    let moving = repo.board.read().state.moving_at(repo.moment().uptime);
+    let published = repo.board.read();
+    let mut moving = published.state.moving_at(repo.moment().uptime);
+    moving.extend(published.state.incomplete());
     let due = repo.due(moving).await;
     if due.is_empty() {
         return false;

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use headwater_core::rollout::{Reading, Readings, RollCall, Rollout, State, Tally, plan, tally};
+use headwater_core::rollout::{Reading, Readings, RollCall, Rollout, State, Tally, by_content, plan, tally};
 use headwater_core::{Due, RepoState, Uptime};
 use headwater_wire::ConfigName;
 use tokio::sync::{Notify, mpsc};
@@ -155,12 +155,17 @@ impl Repo {
 
     fn count(&self, moving: &[Rollout]) -> Vec<Due> {
         let (now, moment) = (clock::now(), self.moment());
+        let published = self.board.read();
         let mut counts = Vec::new();
         let mut due = Vec::new();
         for rollout in moving {
             let rollout = self.rollouts.with_signals(rollout);
             let tally = self.tally(&rollout, moment.uptime);
-            due.extend(plan(&rollout, &tally, now).map(|step| Due {
+            let known = published.state.rollout(&rollout.id);
+            let is_over = known.is_some_and(|known| known.state.is_final());
+            // Of one that is over already, who is not there has not said that he is back.
+            let step = plan(&rollout, &tally, now).filter(|_| !is_over || tally.unknown == 0);
+            due.extend(step.map(|step| Due {
                 config: rollout.config.clone(),
                 id: rollout.id.clone(),
                 after: rollout.steps,
@@ -178,11 +183,10 @@ impl Repo {
     fn tally(&self, rollout: &Rollout, uptime: Uptime) -> Tally {
         let fleet = self.fleet.read().unwrap_or_else(PoisonError::into_inner);
         let roll_call = roll_call(uptime, fleet.heartbeat().live_ms());
-        tally(
-            rollout,
-            fleet.members_and_gone(&rollout.config, uptime),
-            roll_call,
-        )
+        let members = fleet.members_and_gone(&rollout.config, uptime);
+        by_content(members, &self.board.read().state.stand_ins, |members| {
+            tally(rollout, members, roll_call)
+        })
     }
 }
 

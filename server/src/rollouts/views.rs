@@ -188,7 +188,7 @@ impl<'a> Moment<'a> {
         if !rollout.state.is_final() {
             return self.moving(rollout);
         }
-        rollout.view(None, self.now)
+        self.published.state.view_over(rollout, self.now)
     }
 
     fn moving(&self, rollout: &Rollout) -> RolloutView {
@@ -220,6 +220,7 @@ impl<'a> Moment<'a> {
 
     fn immediate(&self, config: &ConfigName, stable: &Target) -> RolloutView {
         let fleet = self.repo.fleet.read().unwrap_or_else(PoisonError::into_inner);
+        let stable = (stable, &self.published.state.stand_ins);
         immediate(config, stable, fleet.members(config, self.uptime), self.now)
     }
 }

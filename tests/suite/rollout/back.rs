@@ -31,6 +31,13 @@ fn a_two_phase_rollout_that_was_refused_is_taken_back_in_git_too() {
     until(server.addr(), &mut programs, "all run what they ran", all_run(1));
     assert!(programs.iter().all(|program| !program.was_told(2)));
     assert!(holds(&server).is_empty());
+    // The commit is another version of what they run, under the same number, so nobody is told it.
+    until(server.addr(), &mut programs, "all count as running it", |_| {
+        let list = server.get(&format!("{ROLLOUTS}?config=app")).expect(200).json();
+        let at_once = list["rollouts"].as_array().unwrap().iter();
+        let mut at_once = at_once.filter(|view| view["policy"]["kind"] == "immediate");
+        at_once.any(|view| view["state"] == "done" && view["counts"]["confirmed"] == 3)
+    });
 }
 
 #[test]

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use headwater_validators::rollout::Known;
-use headwater_wire::{CommitId, ConfigName, Generation, InstanceId, Phase, RolloutCounts};
+use headwater_wire::{CommitId, ConfigName, Generation, InstanceId, Phase, RolloutCounts, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::directive::Directive;
@@ -38,6 +38,8 @@ pub struct Offer {
 pub enum Offered {
     /// Everybody holds it, or comes to hold it already.
     Same,
+    /// Its rollout stood still only because nobody knew which history is followed, and goes on.
+    GoesOn,
     /// A rollout has left it, and nobody has said that it may come again.
     HeldBack,
     /// It is due.
@@ -75,6 +77,12 @@ pub struct Left {
     pub id: String,
     /// The content.
     pub content: Content,
+    /// Since when.
+    #[serde(default)]
+    pub since: Timestamp,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 impl Course {
@@ -113,11 +121,19 @@ impl Course {
             return Offered::GoesBack;
         }
         if moving.target.content.is_same(content) && !goes_back {
+            let waits = matches!(
+                &moving.state,
+                State::Halted {
+                    why: Why::HistoryHeld { .. },
+                    ..
+                }
+            );
+            if waits && self.apply(config, stable, Step::Resume, next) {
+                return Offered::GoesOn;
+            }
             return Offered::Same;
         }
-        // Nobody has heard of it, or it stands still: nothing is gained by letting it go first.
-        let gives_way = moving.opened.is_empty() || matches!(moving.state, State::Halted { .. });
-        if gives_way || offer.urgency == Urgency::Emergency {
+        if moving.gives_way() || offer.urgency == Urgency::Emergency {
             self.apply(config, stable, Step::Supersede, next);
             self.begin(config, stable, offer);
             return Offered::Begins;
@@ -238,9 +254,18 @@ impl Course {
     }
 
     /// The store is an older copy of itself: nobody knows what was decided since. What was moving goes back, under a
-    /// number that is above all that were ever given out; the rest is told again above it.
+    /// number that is above all that were ever given out, and begins anew when all are back; the rest is told again above it.
     pub fn restored(&mut self, config: &ConfigName, stable: &mut Target, next: Generation) -> Generation {
+        let moves = self.moving().map(|rollout| rollout.target.content.clone());
         if self.apply(config, stable, Step::RollBack(Why::Restored), next) {
+            let again = self.newest.clone();
+            let again =
+                again.filter(|newest| moves.is_some_and(|moves| moves.is_same(&newest.facts.content)));
+            let again = again.map(|newest| Offer {
+                id: format!("r-{next}"),
+                ..newest
+            });
+            self.queued = self.queued.take().or(again);
             return next;
         }
         self.reissue(stable, next)
@@ -289,13 +314,12 @@ fn left_by(rollout: &Rollout) -> Option<Left> {
         State::RollingBack { why, .. }
         | State::RolledBack { why }
         | State::Incomplete { why, .. }
-        | State::Aborted { why } => {
-            let is_blameless = matches!(why, Why::Reverted { .. } | Why::Restored);
-            (!is_blameless).then(|| Left {
-                id: rollout.id.clone(),
-                content: rollout.target.content.clone(),
-            })
-        }
+        | State::Aborted { why } => (!why.is_blameless()).then(|| Left {
+            id: rollout.id.clone(),
+            content: rollout.target.content.clone(),
+            since: Timestamp::default(),
+            reason: None,
+        }),
         State::Due { .. }
         | State::Preparing { .. }
         | State::Exposing { .. }

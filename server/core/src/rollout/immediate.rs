@@ -6,12 +6,14 @@
 use headwater_wire::{CommitId, ConfigName, Phase, RolloutState, RolloutView, Timestamp};
 use sha2::{Digest, Sha256};
 
+use super::by_content::by_content;
 use super::census::{Member, RollCall, Tally, tally};
 use super::membership::Threshold;
 use super::policy::Policy;
 use super::state::{Opened, Rollout, State, Urgency};
 use super::timeline::Timeline;
 use crate::control::Target;
+use crate::rollback::StandIns;
 use crate::words::count;
 
 /// Hexadecimal digits of the name.
@@ -28,15 +30,16 @@ pub fn immediate_id(config: &ConfigName, version: &CommitId) -> String {
     digits.take(ID_LEN / 2).collect()
 }
 
-/// What is told of a config whose stable content is everybody's at once, or has become so.
+/// What is told of a config whose stable content is everybody's at once, or has become so. Who runs it under the version
+/// that it had before it came to the branch runs it.
 pub fn immediate<'a>(
     config: &ConfigName,
-    stable: &Target,
+    (stable, stand_ins): (&Target, &StandIns),
     fleet: impl Iterator<Item = Member<'a>>,
     now: Timestamp,
 ) -> RolloutView {
     let rollout = told_to_all(config, stable);
-    let tally = tally(&rollout, fleet, RollCall::Over);
+    let tally = by_content(fleet, stand_ins, |fleet| tally(&rollout, fleet, RollCall::Over));
     let mut view = rollout.view(Some(&tally), now);
     view.baseline = stable.past.first().map(|(version, _)| version.clone());
     if tally.applied + tally.confirmed + tally.silent < tally.members {

@@ -21,6 +21,7 @@
 //! with another, so none can be wrong. What is deliberately absent: Git, documents, and who may give orders.
 
 mod blame;
+mod by_content;
 mod census;
 mod course;
 mod directive;
@@ -43,6 +44,7 @@ pub use headwater_validators::rollout::{
 };
 
 pub use blame::Blamed;
+pub use by_content::by_content;
 pub use census::{Liveness, Member, Progress, RollCall, Standing, Tally, tally};
 pub use course::{Course, Left, Offer, Offered};
 pub use directive::Directive;

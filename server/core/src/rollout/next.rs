@@ -66,11 +66,41 @@ pub(super) fn next(rollout: &Rollout, tally: &Tally, now: Timestamp) -> String {
         State::Done => "nothing: everybody should hold it".to_owned(),
         State::RolledBack { why } | State::Aborted { why } => format!("nothing: {}", afterwards(why)),
         State::Incomplete { why, left } => {
-            let instances = count(*left, "instance");
-            format!("look at the {instances} that did not say so; {}", afterwards(why))
+            format!("{}; {}", look_at(*left), afterwards(why))
         }
         State::Superseded => "nothing: newer content took its place".to_owned(),
     }
+}
+
+/// The same of one that went back from content that is not held back any more, which is not known by the rollout itself.
+pub(super) fn next_without_hold(state: &State) -> Option<String> {
+    let ended = "its content is not held back any more";
+    match state {
+        State::RolledBack { why } | State::Aborted { why } if !why.is_blameless() => {
+            Some(format!("nothing: {ended}"))
+        }
+        State::Incomplete { why, left } if !why.is_blameless() => {
+            Some(format!("{}; {ended}", look_at(*left)))
+        }
+        State::Due { .. }
+        | State::Preparing { .. }
+        | State::Exposing { .. }
+        | State::Baking { .. }
+        | State::Paused { .. }
+        | State::Halted { .. }
+        | State::RollingBack { .. }
+        | State::Done
+        | State::RolledBack { .. }
+        | State::Incomplete { .. }
+        | State::Aborted { .. }
+        | State::Superseded => None,
+    }
+}
+
+/// Who did not say that he is back.
+fn look_at(left: u64) -> String {
+    let instances = count(left, "instance");
+    format!("look at the {instances} that did not say so; it ends when they do, or when you say `abort`")
 }
 
 /// What is left of a time, in words.
@@ -168,7 +198,9 @@ fn afterwards(why: &Why) -> &'static str {
     if matches!(why, Why::Reverted { .. }) {
         "the branch has the content from before"
     } else if *why == Why::Restored {
-        "the next commit begins it anew"
+        "what the branch has begins anew"
+    } else if matches!(why, Why::HistoryHeld { .. }) {
+        "it begins anew if the history that a person accepts still has it"
     } else {
         "its content is held back until the branch has other content, or a person releases it"
     }

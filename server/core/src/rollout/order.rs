@@ -15,7 +15,7 @@ pub enum Order {
     Pause,
     /// Go on.
     Resume,
-    /// Go back.
+    /// Go back; of one that went back and is incomplete, do not wait for the rest.
     Abort {
         /// Why.
         reason: String,
@@ -48,6 +48,10 @@ pub enum OrderRefused {
 impl Rollout {
     /// The step that carries out an order.
     pub fn order(&self, order: Order) -> Result<Step, OrderRefused> {
+        // Who looked at those that had not said so has nothing more to wait for.
+        if let (State::Incomplete { .. }, Order::Abort { .. }) = (&self.state, &order) {
+            return Ok(Step::Settle);
+        }
         if self.state.is_final() {
             return Err(OrderRefused::Over);
         }

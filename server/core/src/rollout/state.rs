@@ -268,6 +268,12 @@ impl Rollout {
         self.opened.iter().any(|opened| opened.phase == Phase::Active)
     }
 
+    /// Whether newer content takes its place at once: nobody has heard of it, or it stands still, so that nothing is gained
+    /// by letting it go first.
+    pub fn gives_way(&self) -> bool {
+        self.opened.is_empty() || matches!(self.state, State::Halted { .. })
+    }
+
     /// Lets time pass. It is the caller's monotonic time since the last call, and what passed while no coordinator
     /// ran does not count: a stage bakes longer rather than shorter.
     pub fn pass(&mut self, ms: u64) {
@@ -355,7 +361,9 @@ impl Rollout {
                     State::Aborted { why }
                 }
             }
-            (State::RollingBack { why, .. }, Step::Settle) => State::RolledBack { why },
+            (State::RollingBack { why, .. } | State::Incomplete { why, .. }, Step::Settle) => {
+                State::RolledBack { why }
+            }
             (State::RollingBack { why, .. }, Step::GiveUp { left }) => State::Incomplete { why, left },
             (from, Step::Supersede) if !from.is_final() => {
                 if !self.opened.is_empty() {

@@ -124,6 +124,16 @@ impl Why {
     }
 }
 
+impl Why {
+    /// Whether nothing is wrong with the content, so that the next offer may bring it again.
+    pub fn is_blameless(&self) -> bool {
+        matches!(
+            self,
+            Self::Reverted { .. } | Self::Restored | Self::HistoryHeld { .. }
+        )
+    }
+}
+
 /// One decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

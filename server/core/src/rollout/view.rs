@@ -12,7 +12,7 @@ use headwater_wire::{
 use super::blame::Blamed;
 use super::census::Tally;
 use super::course::Course;
-use super::next::next;
+use super::next::{next, next_without_hold};
 use super::order::Order;
 use super::policy::{Activation, Policy, Share, StagePolicy};
 use super::state::{Approval, Rollout, State, Urgency};
@@ -55,6 +55,15 @@ impl Rollout {
             queued: None,
             timeline: happenings.iter().map(step).collect(),
             steps_left_out: self.timeline.left_out,
+        }
+    }
+
+    /// The same of one that is over and whose content nobody holds back any more.
+    pub(crate) fn view_without_hold(&self, now: Timestamp) -> RolloutView {
+        let view = self.view(None, now);
+        RolloutView {
+            next: next_without_hold(&self.state).unwrap_or_else(|| view.next.clone()),
+            ..view
         }
     }
 

@@ -1,5 +1,6 @@
 //! What people are told of a rollout: every state, every reason, and what happens next.
 
+use headwater_core::StandIns;
 use headwater_core::rollout::{
     Activation, Forecast, Freeze, Liveness, OnHalt, Order, Policy, Quorum, Reading, RollCall, Share,
     SignalPolicy, SignalSource, StagePolicy, Step, Urgency, Why, forecast, immediate,
@@ -313,8 +314,8 @@ fn each_end_says_what_became_of_the_content() {
 
     incomplete 1/2
     why: on request: errors since noon
-    next: look at the 2 instances that did not say so; its content is held back until the branch has other content, or a person releases it
-    orders: nothing
+    next: look at the 2 instances that did not say so; it ends when they do, or when you say `abort`; its content is held back until the branch has other content, or a person releases it
+    orders: abort
 
     rolled_back 1/2
     why: commit 0000000000000000000000000000000000000001 has the content from before
@@ -323,7 +324,7 @@ fn each_end_says_what_became_of_the_content() {
 
     rolled_back 1/2
     why: the store was restored from a copy
-    next: nothing: the next commit begins it anew
+    next: nothing: what the branch has begins anew
     orders: nothing
 
     superseded 1/2
@@ -428,7 +429,12 @@ fn what_waits_behind_a_rollout_is_named() {
 #[test]
 fn a_config_that_is_moved_at_once_is_told_from_what_its_instances_say() {
     let told = |fleet: &Fleet| {
-        let view = immediate(&config(), &fleet.stable, fleet.members(), fleet.now);
+        let view = immediate(
+            &config(),
+            (&fleet.stable, &StandIns::default()),
+            fleet.members(),
+            fleet.now,
+        );
         assert_eq!(view.policy.kind, "immediate");
         assert!(view.orders.is_empty());
         format!("{}: {}", view.state.as_str(), view.next)
@@ -453,7 +459,10 @@ fn a_config_that_is_moved_at_once_is_told_from_what_its_instances_say() {
 
 #[test]
 fn a_config_that_is_moved_at_once_has_a_name_that_follows_from_its_version() {
-    let id = |content: u64| immediate(&config(), &stable(content), [].into_iter(), Timestamp(0)).id;
+    let id = |content: u64| {
+        let stable = (&stable(content), &StandIns::default());
+        immediate(&config(), stable, [].into_iter(), Timestamp(0)).id
+    };
     assert_eq!(id(1), id(1));
     assert_ne!(id(1), id(2));
     assert_eq!(id(1).len(), 16);
