@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use headwater_client::engine::{Directive, SavedState, Target};
-use headwater_core::rollout::{OnHalt, Quorum, Rollout, Share, State, Tally, Why};
+use headwater_core::rollout::{OnHalt, Policy, Quorum, Rollout, Share, State, Tally};
 use headwater_core::{Content, RepoState};
 use headwater_wire::{CommitId, Digest, Generation, InstanceId, Phase};
 
@@ -41,6 +41,8 @@ pub(crate) struct Laws {
     exposed: (String, BTreeSet<InstanceId>),
     /// Who was known when the step was planned that is being taken.
     known: BTreeSet<InstanceId>,
+    /// Contents that everybody may have: what a rollout brought to its end, or is moved at once.
+    released: Vec<Content>,
     /// Content that a rollout left, and that no commit and no person has let in again.
     left: Option<Content>,
     /// Rollouts that have left their content; a copy that is put back may show one of them again.
@@ -69,6 +71,7 @@ impl Laws {
             ran: BTreeMap::new(),
             exposed: (String::new(), BTreeSet::new()),
             known: BTreeSet::new(),
+            released: Vec::new(),
             left: None,
             leavers: BTreeSet::new(),
             lasting: None,
@@ -88,6 +91,7 @@ impl Laws {
         );
         self.newest = after.generation;
         self.mean(after);
+        self.check_released(before, after);
         let rollouts = (before.moving_of(&config()), after.moving_of(&config()));
         self.check_activation(rollouts);
         self.settle(after);
@@ -133,6 +137,32 @@ impl Laws {
             *meant, content.documents,
             "I6 one-epoch-one-digest: {generation} means two contents"
         );
+    }
+
+    /// What is everybody's was released: by the end of a rollout, at once, or before anybody looked.
+    fn check_released(&mut self, before: &RepoState, after: &RepoState) {
+        let done = after.ended.iter().filter(|rollout| rollout.state == State::Done);
+        self.released
+            .extend(done.map(|rollout| rollout.target.content.clone()));
+        let Some(stable) = after.targets.get(&config()) else {
+            return;
+        };
+        if before.targets.is_empty() {
+            self.released.push(stable.content.clone());
+        }
+        let mut released = self.released.iter();
+        assert!(
+            released.any(|released| released.is_same(&stable.content)),
+            "I11 blast-radius: everybody is told {}, which no rollout released",
+            stable.version
+        );
+    }
+
+    /// A person goes back to this content, which everybody had, or may have had before anybody looked.
+    pub(crate) fn goes_back(&mut self, content: &Content) {
+        let is_older = !self.released.iter().any(|released| released.is_same(content));
+        self.released.extend(is_older.then(|| content.clone()));
+        self.left.take_if(|left| left.is_same(content));
     }
 
     /// Who is to switch together was ready before.
@@ -258,14 +288,17 @@ impl Laws {
         else {
             return;
         };
-        let is_blamed = !matches!(why, Why::Reverted { .. } | Why::Restored);
+        let is_blamed = !why.is_blameless();
         if is_blamed && self.leavers.insert(rollout.id.clone()) {
             self.left = Some(rollout.target.content.clone());
         }
     }
 
-    /// A commit with this content came.
-    pub(crate) fn offered(&mut self, content: &Content) {
+    /// A commit with this content came, and wants it moved so.
+    pub(crate) fn offered(&mut self, content: &Content, policy: &Policy) {
+        if policy.is_immediate() {
+            self.released.push(content.clone());
+        }
         self.left.take_if(|left| !left.is_same(content));
     }
 

@@ -129,3 +129,8 @@ fn a_service_that_goes_on_from_a_copy_as_if_nothing_was_lost_is_caught() {
 fn a_service_for_which_one_ready_instance_is_enough_is_caught() {
     is_caught(Wrong::OneIsEnough);
 }
+
+#[test]
+fn a_rollback_that_gives_everybody_what_no_rollout_released_is_caught() {
+    is_caught(Wrong::GoesAnywhere);
+}

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use headwater_client::engine::Directive as Word;
-use headwater_core::rollout::{Directive, Liveness, RollCall, Rollout, Tally, plan, tally};
+use headwater_core::rollout::{Directive, Liveness, RollCall, Rollout, Tally, by_content, plan, tally};
 use headwater_core::{
     Answer, Arrival, Command, Comparison, ConfigFacts, Due, FenceCheck, Fleet, Freshness, Heartbeat, Held,
     Moment, Relation, RepoState, Target, Token, Uptime, compare,
@@ -198,7 +198,10 @@ impl Replica {
         let known = members.filter(|member| member.liveness != Liveness::Lost);
         let known = known.map(|member| member.instance.clone()).collect();
         let counted = state.moving_of(&config()).map(|rollout| {
-            let tally = tally(rollout, self.fleet.members(&config(), uptime), roll_call);
+            let members = self.fleet.members(&config(), uptime);
+            let tally = by_content(members, &state.stand_ins, |members| {
+                tally(rollout, members, roll_call)
+            });
             (rollout.clone(), tally)
         });
         let step = counted
@@ -226,18 +229,29 @@ impl Replica {
         let told = told(&self.state, name)?;
         let version = &told.target.version;
         let token = told.token(story, name.variant);
+        let stood_for = held.and_then(|held| Some((self.state.stand_ins.of(&held.version)?, held)));
+        let translated = stood_for.map(|(came, held)| Token {
+            version: came.clone(),
+            ..held.clone()
+        });
+        let held = translated.as_ref().or(held);
         let mut comparison = Comparison {
             held,
             target: &token,
             relation: Relation::Unknown,
             restores: false,
-            held_is_on_branch: held.is_some(),
+            held_is_on_branch: held.is_some_and(|held| story.is_on_branch(place(&held.version))),
             freshness: Freshness::Fresh,
         };
         if let Some(held) = held.filter(|held| held.version != *version) {
+            let relation = if self.state.is_unborn(&held.version) {
+                Relation::Ancestor
+            } else {
+                relation(&held.version, version)
+            };
             let held = Held {
                 version: &held.version,
-                relation: relation(&held.version, version),
+                relation,
                 is_in_tip: place(&held.version) < self.admitted(),
             };
             (comparison.relation, comparison.restores) = self.state.relate(&config(), held, &told.target);

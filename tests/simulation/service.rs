@@ -1,12 +1,16 @@
 //! The service's side: decisions are kept, then told; its process may end between the two.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use headwater_core::rollout::{Approval, OnHalt, Order, Rollout, State, Step, Tally};
-use headwater_core::{Command, Due, Ordered, RepoState};
-use headwater_wire::{HeadState, Timestamp};
+use headwater_core::{
+    Command, ConfigFacts, Decision, Due, Ordered, RepoState, Rollback, RollbackState, Sight, Undone, Way,
+};
+use headwater_wire::{CommitId, HeadState, RollbackMode, Timestamp};
 
 use crate::replica::{Planned, config};
+use crate::story::{commit, place};
 use crate::world::{Faults, Happening, Manner, TROUBLED, World, Wrong};
 
 /// Time between two looks at what moves.
@@ -106,7 +110,7 @@ impl World {
     }
 
     fn admit(&mut self, replica: usize, at: usize) {
-        self.laws.offered(&self.story.content(at));
+        self.laws.offered(&self.story.content(at), self.story.policy(at));
         let command = self.replicas[replica].arrival(&self.story, at, self.now);
         if self.decide(replica, |state| state.apply(command).is_ok()) {
             self.trace(format!("admitted {at}"));
@@ -240,12 +244,52 @@ impl World {
         self.decide(replica, |state| state.apply(command).is_ok());
     }
 
+    /// A person goes back to a commit, whether or not everybody had what it has. It never comes to the branch.
+    pub(crate) fn roll_back(&mut self, replica: usize) {
+        let (admitted, at) = (
+            self.replicas[replica].admitted(),
+            self.replicas[replica].wall(self.now),
+        );
+        let Some(tip) = admitted.checked_sub(1) else {
+            return;
+        };
+        let target = self.below(admitted);
+        let exposed = self.story.bring_back(target);
+        let facts = ConfigFacts {
+            version: commit(exposed),
+            content: self.story.content(exposed),
+        };
+        let state = &self.replicas[replica].state;
+        // At a first start nobody knows what was stable before.
+        let horizon = state.stable(&config()).map(|stable| place(stable.horizon()));
+        let is_older = horizon.is_some_and(|horizon| target <= horizon);
+        let may_be_anything = is_older || self.wrong == Wrong::GoesAnywhere;
+        let decision = Decision {
+            rollback: rollback(&commit(target), (&commit(tip), &commit(exposed)), at),
+            facts: BTreeMap::from([(config(), facts.clone())]),
+            touched: [config()].into(),
+            at_once: may_be_anything.then(config).into_iter().collect(),
+            taken_back: BTreeMap::new(),
+        };
+        let is_known = state.way(&config(), Some(&facts)) == Way::AtOnce;
+        if is_older || is_known {
+            self.laws.goes_back(&facts.content);
+        }
+        let text = format!("rolled back to {target}");
+        if self.decide(replica, |state| {
+            state.apply(Command::RollBack(Box::new(decision))).is_ok()
+        }) {
+            self.trace(text);
+        }
+    }
+
     /// When all is quiet nothing moves, and the head is what the tip is.
     pub(crate) fn check_quiet(&self) {
         for replica in &self.replicas {
             let moving = replica.state.moving_of(&config());
             assert!(moving.is_none(), "I9 no-wedge: at the end {moving:?} moves");
-            let is_held = replica.state.courses.values().any(|course| course.left.is_some());
+            let is_left = replica.state.courses.values().any(|course| course.left.is_some());
+            let is_held = is_left || !replica.state.withheld.is_empty();
             let head = if is_held {
                 HeadState::Held
             } else {
@@ -253,6 +297,33 @@ impl World {
             };
             assert_eq!(replica.state.head_state, head);
         }
+    }
+}
+
+/// What a person asks for.
+fn rollback(target: &CommitId, (base, exposed): (&CommitId, &CommitId), at: Timestamp) -> Rollback {
+    Rollback {
+        id: format!("b-{exposed}"),
+        request: format!("request {exposed}"),
+        undone: Undone::Restore {
+            target: target.clone(),
+            config: Some(config()),
+            paths: Vec::new(),
+        },
+        subject: None,
+        sight: Sight::default(),
+        reason: "it was better".to_owned(),
+        requested_by: None,
+        expected_tip: None,
+        mode: RollbackMode::Push,
+        insists: false,
+        at,
+        base: base.clone(),
+        exposed: exposed.clone(),
+        parent: base.clone(),
+        commit: exposed.clone(),
+        state: RollbackState::Effective,
+        left_alone: BTreeMap::new(),
     }
 }
 

@@ -43,6 +43,8 @@ pub(crate) struct Story {
     fates: Vec<Fate>,
     /// How each commit wants its content moved.
     policies: Vec<(Policy, Urgency)>,
+    /// Commits of the branch; those that follow lie beside it.
+    branch: usize,
 }
 
 impl Story {
@@ -52,6 +54,7 @@ impl Story {
             documents: Vec::new(),
             fates: Vec::new(),
             policies: Vec::new(),
+            branch: commits,
         };
         for _ in 0..commits {
             let back = jitter.fraction();
@@ -112,6 +115,18 @@ impl Story {
         };
         self.fates.push(Fate { nature, victims });
         self.fates.len() - 1
+    }
+
+    /// A commit beside the branch that brings back the content of another one.
+    pub(crate) fn bring_back(&mut self, at: usize) -> usize {
+        self.contents.push(self.contents[at]);
+        self.policies.push(self.policies[at].clone());
+        self.contents.len() - 1
+    }
+
+    /// Whether a commit is one of the branch.
+    pub(crate) fn is_on_branch(&self, at: usize) -> bool {
+        at < self.branch
     }
 
     /// The version of the config at a commit: the oldest commit of the unbroken run with this content.

@@ -58,6 +58,8 @@ pub(crate) enum Wrong {
     GoesOnFromACopy,
     /// One instance that is ready is enough.
     OneIsEnough,
+    /// A rollback may bring whatever was admitted.
+    GoesAnywhere,
 }
 
 impl Manner {
@@ -92,6 +94,8 @@ pub(crate) enum Happening {
     Order { replica: usize },
     /// A person lets come again what was left.
     Release { replica: usize },
+    /// A person goes back to whatever commit.
+    RollBack { replica: usize },
     /// The process of a replica dies.
     Crash { replica: usize },
     /// A copy of its store is made.
@@ -274,6 +278,7 @@ impl World {
             self.look_soon(0);
             self.strike(3, |_| Happening::Order { replica: 0 });
             self.strike(2, |_| Happening::Release { replica: 0 });
+            self.strike(2, |_| Happening::RollBack { replica: 0 });
         }
     }
 
@@ -321,6 +326,7 @@ impl World {
             } => self.take_steps(replica, process, planned),
             Happening::Order { replica } => self.order_something(replica),
             Happening::Release { replica } => self.release(replica),
+            Happening::RollBack { replica } => self.roll_back(replica),
             Happening::Crash { replica } => self.crash(replica),
             Happening::BackUp { replica } => self.replicas[replica].back_up(),
             Happening::Restore { replica } => self.restore(replica),
