@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::commit::VerdictState;
 use crate::id::{CommitId, ConfigName};
 use crate::rollout::RolloutPolicyView;
+use crate::time::Timestamp;
 
 /// What a commit would touch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,10 +24,10 @@ pub struct PlanView {
     /// Configs whose content it changes, by name.
     #[serde(default)]
     pub configs: Vec<PlannedConfig>,
-    /// Instances that have at least one of them.
+    /// Instances that have at least one of those that no rollout carries already.
     #[serde(default)]
     pub instances: u64,
-    /// Shortest time until all of them would hold it, in ms.
+    /// Shortest time until all of them would hold it, in ms, with what is left of a freeze.
     #[serde(default)]
     pub shortest_ms: u64,
 }
@@ -46,4 +47,13 @@ pub struct PlannedConfig {
     /// What to know before it begins, such as a stage that would take nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
+    /// The rollout that brings this content already, or will; it counts neither in `shortest_ms` nor in `instances`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carried_by: Option<String>,
+    /// The rollout that it would wait for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
+    /// Until when a freeze exposes nothing new of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen_until: Option<Timestamp>,
 }

@@ -71,6 +71,7 @@ fn rows(config: &PlannedConfig) -> Vec<Vec<Cell>> {
     if stages.len() > 1 || stages.iter().any(|stage| stage.bake_ms > 0) {
         rows.extend(stages.iter().enumerate().map(stage_row));
     }
+    rows.extend(standing(config).map(|text| vec![(Tone::Normal, format!("  {text}"))]));
     rows.extend(
         config
             .warning
@@ -78,6 +79,18 @@ fn rows(config: &PlannedConfig) -> Vec<Vec<Cell>> {
             .map(|warning| vec![(Tone::Warning, format!("  warning: {}", clean(warning)))]),
     );
     rows
+}
+
+/// What keeps it from beginning now.
+fn standing(config: &PlannedConfig) -> impl Iterator<Item = String> {
+    let carried = config.carried_by.as_ref();
+    let carried = carried.map(|id| format!("rollout {} brings it already", clean(id)));
+    let waits = config.waits_for.as_ref();
+    let waits = waits.map(|id| format!("waits for rollout {}", clean(id)));
+    let frozen = config
+        .frozen_until
+        .map(|until| format!("nothing new is exposed until {until}"));
+    [carried, waits, frozen].into_iter().flatten()
 }
 
 fn stage_row((number, stage): (usize, &RolloutStageView)) -> Vec<Cell> {

@@ -19,7 +19,7 @@ pub(super) async fn plan(
 ) -> Result {
     let repo = &extract::repo(&app, &repo)?;
     let pairs = Pairs::read(query.as_deref())?;
-    let rev = pairs.get("rev").ok_or_else(|| {
+    let rev = pairs.get("rev").filter(|rev| !rev.is_empty()).ok_or_else(|| {
         bad_request(
             "`rev` is missing",
             "name a commit, a branch or a tag: `?rev=HEAD`",

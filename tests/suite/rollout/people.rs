@@ -168,8 +168,12 @@ fn newest_of(server: &TestServer) -> Value {
 fn a_plan_says_whom_a_commit_would_touch() {
     let (origin, first) = origin(&slow());
     let server = quick(&origin).start();
-    let (_, _, _) = baking(&origin, &server);
-    assert_eq!(summary(&server, "HEAD"), "changes no config");
+    let (_, _, view) = baking(&origin, &server);
+    let id = view["id"].as_str().unwrap();
+    assert_eq!(
+        summary(&server, "HEAD"),
+        format!("changes nothing more: rollout {id} brings `app` already")
+    );
     let back = summary(&server, first.as_str());
     assert!(
         back.starts_with("changes 1 config, 3 instances; staged in 2 steps, at least "),
@@ -184,10 +188,14 @@ fn a_plan_says_whom_a_commit_would_touch() {
         (&stages[0]["members"], &stages[1]["members"]),
         (&json!(1), &json!(2))
     );
-    assert_eq!(
-        server.get("/v1/repos/default/plan").expect(400).code(),
-        "bad_request"
-    );
+    let third = set(&origin, 3);
+    server.until_tip(&third);
+    let queued = summary(&server, "HEAD");
+    assert!(queued.starts_with("changes nothing more: rollout r-"), "{queued}");
+    for rev in ["", "?rev="] {
+        let refused = server.get(&format!("/v1/repos/default/plan{rev}")).expect(400);
+        assert_eq!(refused.json()["detail"], "`rev` is missing");
+    }
 }
 
 #[test]

@@ -271,6 +271,19 @@ fn a_plan_shows_each_config_and_its_stages() {
                     ..RolloutPolicyView::default()
                 }),
                 warning: Some("stage 1 would take nobody".to_owned()),
+                carried_by: None,
+                waits_for: Some("r-57".to_owned()),
+                frozen_until: Some(Timestamp(1_800_000_000_000)),
+            },
+            PlannedConfig {
+                config: "pets/prod".parse().unwrap(),
+                kind: "modified".to_owned(),
+                instances: 3,
+                policy: None,
+                warning: None,
+                carried_by: Some("r-58".to_owned()),
+                waits_for: None,
+                frozen_until: None,
             },
             PlannedConfig {
                 config: "web".parse().unwrap(),
@@ -278,6 +291,9 @@ fn a_plan_shows_each_config_and_its_stages() {
                 instances: 0,
                 policy: None,
                 warning: None,
+                carried_by: None,
+                waits_for: None,
+                frozen_until: None,
             },
         ],
         instances: 41,
@@ -290,7 +306,11 @@ fn a_plan_shows_each_config_and_its_stages() {
       payments/prod  modified  41 instances  staged
         stage 1      25 %      11 instances  quiet for 15 min
         stage 2      all       30 instances  quiet for 10 min, once promoted
+        waits for rollout r-57
+        nothing new is exposed until 2027-01-15T08:00:00.000Z
         warning: stage 1 would take nobody
+      pets/prod      modified  3 instances
+        rollout r-58 brings it already
       web            removed   0 instances
     ");
 }
