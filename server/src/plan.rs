@@ -275,12 +275,12 @@ mod tests {
             told_of(staged(), carried),
             told_of(staged(), |config| {
                 if config.config.as_str() == "c1" {
-                    carried(config)
+                    carried(config);
                 }
             }),
             told_of(staged(), |config| config.waits_for = Some("r-57".to_owned())),
             told_of(staged(), |config| {
-                config.frozen_until = Some(Timestamp(1_800_000_000_000))
+                config.frozen_until = Some(Timestamp(1_800_000_000_000));
             }),
         ];
         insta::assert_snapshot!(said.join("\n"), @"

@@ -789,9 +789,9 @@ fn what_is_incomplete_ends_when_all_are_back_or_a_person_says_so_or_other_conten
 
     let (mut repo, id) = incomplete();
     repo.admit(&[3], &staged(&[Share::Everyone]));
-    [all(), Step::Bake, Step::Advance]
-        .into_iter()
-        .for_each(|step| drop(repo.step(step)));
+    for step in [all(), Step::Bake, Step::Advance] {
+        repo.step(step);
+    }
     assert!(is_over(&repo, &id));
 
     let (mut repo, id) = incomplete();
@@ -1026,6 +1026,16 @@ fn some_step(number: usize) -> Step {
     }
 }
 
+fn some_order(number: usize) -> Order {
+    let reason = "so".to_owned();
+    match number {
+        0 => Order::Promote,
+        1 => Order::Pause,
+        2 => Order::Resume,
+        _ => Order::Abort { reason },
+    }
+}
+
 fn some_policy(number: usize) -> Policy {
     match number {
         0 => Policy::immediate(),
@@ -1067,14 +1077,7 @@ impl Repo {
                 let Some(rollout) = moving(self, config) else {
                     return;
                 };
-                let reason = "so".to_owned();
-                let order = match order {
-                    0 => Order::Promote,
-                    1 => Order::Pause,
-                    2 => Order::Resume,
-                    _ => Order::Abort { reason },
-                };
-                self.order(&rollout.id, order).ok();
+                self.order(&rollout.id, some_order(order)).ok();
                 return;
             }
             Happens::RollBack(content) => {
