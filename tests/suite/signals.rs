@@ -156,10 +156,7 @@ fn who_does_not_come_back_in_time_is_told_of() {
     let detail = told["detail"].as_str().unwrap();
     assert_eq!(
         (&told["state"], detail),
-        (
-            &json!("firing"),
-            "of 1 instance that were told, 0 run it, 1 not back yet"
-        )
+        (&json!("firing"), "of 1 instance that were told, 1 not back yet")
     );
 }
 

@@ -110,6 +110,11 @@ impl RolloutState {
         }
     }
 
+    /// Whether it goes back, or has gone back.
+    pub fn goes_back(self) -> bool {
+        matches!(self, Self::RollingBack | Self::RolledBack | Self::Incomplete)
+    }
+
     /// Whether it stays as it is until a person acts, or is a fault that a person must know of.
     pub fn needs_a_person(self) -> bool {
         match self {

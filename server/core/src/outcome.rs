@@ -74,7 +74,12 @@ fn standing(view: &RolloutView) -> String {
     if !view.state.is_final() && view.stages_total > 1 {
         said.push(format!("stage {} of {}", view.stage, view.stages_total));
     }
-    if let Some(counts) = view.counts.filter(|counts| counts.members > 0) {
+    let counts = view.counts.filter(|counts| counts.members > 0);
+    if let Some(counts) = counts.filter(|_| view.state.goes_back()) {
+        let members = count(counts.members, "instance");
+        let not_back = (counts.not_back > 0).then(|| format!("{} of {members} not back", counts.not_back));
+        said.extend(not_back);
+    } else if let Some(counts) = counts {
         let running = counts.applied + counts.confirmed;
         said.push(format!(
             "{running} of {} run it",

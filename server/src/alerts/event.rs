@@ -199,9 +199,13 @@ fn what_to_do(kind: EventKind, view: &RolloutView) -> String {
     format!("{next}: {}", orders.join(", "))
 }
 
-/// Of ten, how many run it, and how many do not.
+/// Of ten, how many run it, and how many do not; or, while they go back, how many are not.
 fn counted(counts: &RolloutCounts, view: &RolloutView) -> String {
-    let mut parts = vec![format!("{} run it", counts.applied + counts.confirmed)];
+    let running = counts.applied + counts.confirmed;
+    let mut parts = Vec::new();
+    if running > 0 || !view.state.goes_back() {
+        parts.push(format!("{running} run it"));
+    }
     let others = [
         (counts.failed, "failed"),
         (counts.pending + counts.ready, "on the way"),
@@ -210,6 +214,9 @@ fn counted(counts: &RolloutCounts, view: &RolloutView) -> String {
     ];
     for (number, word) in others.into_iter().filter(|(number, _)| *number > 0) {
         parts.push(format!("{number} {word}"));
+    }
+    if parts.is_empty() {
+        parts.push("all are back".to_owned());
     }
     let names: Vec<String> = view
         .failed_names

@@ -300,10 +300,12 @@ impl<'a> Census<'a> {
             Some(&self.rollout.baseline.version),
             self.rollout.adopted.as_ref(),
         ];
-        let is_back = names.into_iter().flatten().any(|version| {
+        let runs_baseline = names.into_iter().flatten().any(|version| {
             let standing = Standing::of(member, version, generation);
             matches!(standing.progress, Progress::Applied | Progress::Confirmed)
         });
+        // What it said before it heard of the way back may be from before it took the target.
+        let is_back = runs_baseline && (!was_told || member.report.generation >= generation);
         match member.liveness {
             Liveness::Live if is_back => {}
             Liveness::Live | Liveness::Stale => self.counts.not_back += 1,

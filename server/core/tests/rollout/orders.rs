@@ -68,6 +68,24 @@ fn going_back_waits_for_those_alone_who_may_have_had_it() {
 }
 
 #[test]
+fn who_was_told_it_and_has_not_heard_of_the_way_back_is_not_back_whatever_it_said_before() {
+    let mut fleet = Fleet::of(4);
+    fleet.offer(2, &in_two());
+    fleet.step();
+    let told = fleet.told(2);
+    fleet
+        .order(Order::Abort {
+            reason: "bad".to_owned(),
+        })
+        .unwrap();
+    assert_eq!(fleet.tally().not_back, 2);
+    fleet.obeys(told[0], ReportState::Confirmed);
+    assert_eq!(fleet.step(), None);
+    fleet.obeys(told[1], ReportState::Confirmed);
+    assert_eq!(fleet.step(), Some(Step::Settle));
+}
+
+#[test]
 fn a_person_need_not_wait_for_the_end_of_a_bake() {
     let mut fleet = Fleet::of(4);
     fleet.offer(2, &in_two());
