@@ -86,7 +86,7 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>(
             get(show::<instance::Instance>),
         )
         .route("/repos/{repo}/audit", get(show::<audit::Audit>))
-        .route("/repos/{*rest}", get(show::nothing))
+        .route("/repos/{repo}/{*rest}", get(show::nothing))
         .merge(acts)
         .with_state(Desk::new(api, draining))
 }

@@ -5,7 +5,9 @@
 use std::fmt::Write;
 
 use headwater_core::count;
-use headwater_wire::{CommitView, ConfigCounts, PropagationView, ReportState, RolloutCounts, VerdictState};
+use headwater_wire::{
+    CommitView, ConfigCounts, PropagationView, ReportState, RolloutCounts, Timestamp, VerdictState,
+};
 
 /// Width of every bar, in its own units.
 const WIDTH: u64 = 1_000;
@@ -101,12 +103,13 @@ impl Curve {
     /// The curve of a propagation; none while nobody has it.
     pub(super) fn of(view: &PropagationView) -> Option<Self> {
         let (first, last) = (view.points.first()?.at, view.points.last()?.at);
-        let span = last.ms_since(first).max(1);
+        let since = |at: Timestamp| u64::try_from(at.ms_since(first)).unwrap_or(0);
+        let span = since(last).max(1);
         let total = view.instances.max(view.arrived).max(1);
         let mut corners = format!("0,{HEIGHT}");
         let mut before = HEIGHT;
         for point in &view.points {
-            let x = point.at.ms_since(first).saturating_mul(WIDTH as i64) / span;
+            let x = since(point.at).saturating_mul(WIDTH) / span;
             let y = HEIGHT - point.instances.min(total).saturating_mul(HEIGHT) / total;
             // A `String` takes everything.
             write!(corners, " {x},{before} {x},{y}").ok();

@@ -1,3 +1,5 @@
+//! The dashboard in a real browser: it complains of nothing, everybody can use it, and it stays under the reader's hand.
+
 use super::*;
 
 use std::path::{Path, PathBuf};

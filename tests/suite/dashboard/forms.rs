@@ -1,3 +1,5 @@
+//! Forms: what people do, and what nobody else can do for them.
+
 use super::*;
 
 use headwater_tests::wait::wait_for;

@@ -1,3 +1,5 @@
+//! Pages that are followed.
+
 use super::*;
 
 use std::io::{BufRead, BufReader};
