@@ -92,7 +92,8 @@ impl Frame {
         frame
     }
 
-    fn of(asked: &Asked, section: Section, title: String, repos: &[RepoView]) -> Self {
+    /// The frame of a page, from what is told of the repositories.
+    pub(super) fn of(asked: &Asked, section: Section, title: String, repos: &[RepoView]) -> Self {
         let shown = repos.iter().find(|repo| repo.name.as_str() == asked.repo());
         let entry = |repo: &RepoView| Entry {
             link: Link::new(Links::to(&repo.name).root().into_text(), repo.name.to_string()),

@@ -77,13 +77,15 @@ impl Preview {
         let plan = asked.v1().part("plan").query("rev", view.commit.as_str());
         let plan: PlanView = asked.api.get(plan).await?;
         let mut touched = Touched::all(&links, &plan);
+        // A rollback waits for no stage.
+        touched.iter_mut().for_each(|touched| touched.stages.clear());
         touched.retain(|touched| config.is_none_or(|config| touched.config.text == config));
         let rejected = view.verdict.state == VerdictState::Rejected;
         let summary = match (rejected, config) {
             (true, _) => "that commit was rejected, and its content is not exposed".to_owned(),
             (false, Some(config)) => format!("only `{config}` goes back"),
             (false, None) => format!(
-                "everything goes back, at once and for everybody; {} touched",
+                "everything goes back, at once and for everybody; touched: {}",
                 headwater_core::count(plan.instances, "instance")
             ),
         };

@@ -2,11 +2,11 @@
 
 use askama::Template;
 use headwater_wire::{
-    ConfigCounts, ConfigName, FleetView, HoldList, HoldView, RepoView, ReportState, RolloutList, SourceState,
+    ConfigCounts, ConfigName, FleetView, HoldList, HoldView, RepoList, ReportState, RolloutList, SourceState,
     VersionCounts,
 };
 
-use super::api::Told;
+use super::api::{Address, Told};
 use super::asked::{Asked, Links};
 use super::commit::Finding;
 use super::frame::{Frame, Section};
@@ -102,7 +102,10 @@ pub(super) struct Fleet {
 
 impl Page for Fleet {
     async fn load(asked: &Asked) -> Told<Self> {
-        let repo: RepoView = asked.api.get(asked.v1()).await?;
+        // One answer for the frame and for what it says is wrong, so that they are of one moment.
+        let list: RepoList = asked.api.get(Address::new("/v1/repos")).await?;
+        let repo = list.repos.iter().find(|repo| repo.name.as_str() == asked.repo());
+        let findings = repo.map(|repo| repo.findings.as_slice()).unwrap_or_default();
         let fleet: FleetView = asked.api.get(asked.v1().part("fleet")).await?;
         let rollouts: RolloutList = asked.api.get(asked.v1().part("rollouts")).await?;
         let holds: HoldList = asked.api.get(asked.v1().part("holds")).await?;
@@ -117,16 +120,12 @@ impl Page for Fleet {
             .iter()
             .filter(|view| view.state.needs_a_person() || !view.state.is_final());
         Ok(Self {
-            frame: Frame::load(asked, Section::Fleet, "Fleet").await?,
+            frame: Frame::of(asked, Section::Fleet, "Fleet".to_owned(), &list.repos),
             totals: counted.iter().fold(Totals::default(), Totals::and),
             counted,
             moving: moving.map(|view| Moving::of(asked, view)).collect(),
             holds: holds.holds.iter().map(|hold| Held::of(asked, hold)).collect(),
-            findings: repo
-                .findings
-                .iter()
-                .map(|finding| Finding::of(finding, &[]))
-                .collect(),
+            findings: findings.iter().map(|finding| Finding::of(finding, &[])).collect(),
             table: Table::load(asked).await?,
         })
     }

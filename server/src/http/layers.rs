@@ -12,7 +12,7 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use headwater_wire::{Problem, ProblemCode};
-use http::header::X_CONTENT_TYPE_OPTIONS;
+use http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, StatusCode};
 use tokio::time::Instant;
 use tracing::{Instrument, debug, debug_span, error};
@@ -95,9 +95,16 @@ fn untold(status: StatusCode) -> Option<Problem> {
     Some(Problem::new(code, detail).hint(hint))
 }
 
+/// Whether an answer is for people, who are told what went wrong in its own words.
+fn is_page(response: &Response) -> bool {
+    let media_type = response.headers().get(CONTENT_TYPE);
+    media_type.is_some_and(|media_type| media_type.as_bytes().starts_with(b"text/html"))
+}
+
 /// Puts the request id on the answer, and into the body of a problem.
 fn finish(mut response: Response, id: &str) -> Response {
     if response.extensions().get::<Told>().is_none()
+        && !is_page(&response)
         && let Some(problem) = untold(response.status())
     {
         response = Answer::from(problem).into_response();

@@ -18,6 +18,9 @@ use crate::rollout::{Program, all_run, one_has, origin, quick, slow, three, unti
 const HOSTILE: &str =
     "<script>alert(1)</script><img src=x onerror=alert(2)> \"' \u{202e}evil\u{202c} & </title>";
 
+/// The name of a file that steers what is read behind it.
+const ODD_FILE: &str = "<b>\u{202e}txt.exe";
+
 /// A service in the middle of things: a commit of everybody's, one that moves and waits, one that was rejected; an
 /// instance that failed; and hostile text wherever anybody can write.
 struct Site {
@@ -26,6 +29,9 @@ struct Site {
     programs: Vec<Program>,
     first: CommitId,
     second: CommitId,
+    /// Has a file whose name hides what it is.
+    odd: CommitId,
+    /// Has a file that cannot be read.
     rejected: CommitId,
 }
 
@@ -38,10 +44,13 @@ impl Site {
         until(server.addr(), &mut programs, "the first value", all_run(1));
         let second = set(&origin, 2);
         until(server.addr(), &mut programs, "one has it", one_has(2));
+        let odd = origin.commit(&[(ODD_FILE, Some(HOSTILE))], HOSTILE);
+        server.until_head(&odd, "rejected");
         let rejected = origin.commit(
             &[
                 ("app.json", Some("{\"v\": ")),
-                ("<b>&\u{202e}.txt", Some(HOSTILE)),
+                (ODD_FILE, None),
+                ("<b>&amp;.txt", Some(HOSTILE)),
             ],
             HOSTILE,
         );
@@ -52,6 +61,7 @@ impl Site {
             programs,
             first,
             second,
+            odd,
             rejected,
         };
         site.report_hostile();
@@ -89,6 +99,7 @@ impl Site {
             ("commits", at("/commits")),
             ("commit", commit(&self.second)),
             ("commit-rejected", commit(&self.rejected)),
+            ("commit-odd", commit(&self.odd)),
             ("rollouts", at("/rollouts")),
             ("rollout", self.rollout()),
             ("configs", at("/configs")),

@@ -66,6 +66,8 @@ fn every_page_is_whole_without_script_and_whatever_others_wrote_in_it_is_inert()
         "{rejected}"
     );
     assert!(rejected.contains("\\u{202e}evil"), "{rejected}");
+    let named = told(&format!("/repos/default/commits/{}", site.odd));
+    assert!(named.contains("&lt;b&gt;\\u{202e}txt.exe"), "{named}");
     let odd = told("/repos/default/instances/odd-1");
     assert!(odd.contains("zone=&lt;b&gt;a&lt;/b&gt;"), "{odd}");
 }
