@@ -10,9 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use headwater_core::{
-    Answer, Comparison, Fleet, Freshness, Held, Known, Moment, Relation, Token, Uptime, compare,
-};
+use headwater_core::{Answer, Comparison, Fleet, Freshness, Held, Moment, Relation, Token, Uptime, compare};
 use headwater_validators::Inputs;
 use headwater_wire::{
     BranchName, CommitId, ConfigName, Generation, InstanceId, RepoName, Timestamp, VerdictState,
@@ -136,9 +134,8 @@ impl Repo {
         settings: RepoSettings,
         board: Board,
         (rules, store, outward, fleet): (Rules, Arc<Store>, Outward, Fleet),
-        metrics: RepoMetrics,
+        (metrics, draining): (RepoMetrics, CancellationToken),
         requests: mpsc::Sender<Request>,
-        draining: CancellationToken,
     ) -> Self {
         Self {
             name: settings.name.clone(),
@@ -483,20 +480,6 @@ impl Repo {
         let found = Arc::new(found);
         self.versions.put(commit.clone(), found.clone());
         Ok(found)
-    }
-
-    /// What is known of the versions at the tip: where a search from a newer commit may end.
-    pub(crate) fn known_at_tip(&self) -> Option<(CommitId, Known)> {
-        let published = self.board.read();
-        let tip = published.state.tip.clone()?;
-        let at_tip = published.state.all_at_tip().into_iter();
-        let configs = at_tip.map(|(config, facts)| (config, (facts.content.inputs, facts.version)));
-        Some((
-            tip,
-            Known {
-                configs: configs.collect(),
-            },
-        ))
     }
 }
 

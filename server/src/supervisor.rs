@@ -384,9 +384,8 @@ impl House {
             repo,
             board,
             (rules, self.store.clone(), outward, recalled(&self.settings, kept)),
-            metrics,
+            (metrics, draining),
             requests,
-            draining,
         ));
         let running = Running {
             repo: repo.clone(),

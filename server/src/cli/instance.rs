@@ -78,7 +78,7 @@ pub(super) async fn forget(
         Output::Json => out.json(&serde_json::json!({ "forgotten": instance }))?,
         Output::Text => {
             let name = clean(instance.as_str());
-            out.line(&format!(
+            out.line(format!(
                 "`{name}` is forgotten: its next report counts as its first"
             ))?;
         }

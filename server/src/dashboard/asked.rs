@@ -85,7 +85,7 @@ impl Links {
 
     /// Links of a repository.
     pub(super) fn to(repo: &RepoName) -> Self {
-        Self::of(&repo.to_string())
+        Self::of(repo.as_ref())
     }
 
     /// The repository's first page.

@@ -78,7 +78,9 @@ impl Preview {
         let plan: PlanView = asked.api.get(plan).await?;
         let mut touched = Touched::all(&links, &plan);
         // A rollback waits for no stage.
-        touched.iter_mut().for_each(|touched| touched.stages.clear());
+        for touched in &mut touched {
+            touched.stages.clear();
+        }
         touched.retain(|touched| config.is_none_or(|config| touched.config.text == config));
         let rejected = view.verdict.state == VerdictState::Rejected;
         let summary = match (rejected, config) {

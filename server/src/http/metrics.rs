@@ -1,4 +1,4 @@
-//! `GET /metrics`: what the service counts of itself, in the text that Prometheus and OpenMetrics scrapers take.
+//! `GET /metrics`: what the service counts of itself, in the text that Prometheus and `OpenMetrics` scrapers take.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -10,7 +10,7 @@ use super::state::App;
 use crate::metrics::{Format, Metrics};
 use crate::repo::RepoError;
 
-/// Answers in OpenMetrics if the scraper says that it takes it, else in the older text, which everybody takes.
+/// Answers in `OpenMetrics` if the scraper says that it takes it, else in the older text, which everybody takes.
 pub(super) async fn metrics(State(app): State<App>, headers: HeaderMap) -> Result {
     let accepts = |accept: &HeaderValue| {
         accept

@@ -32,7 +32,7 @@ const READ_DEADLINE: Duration = Duration::from_secs(20);
 pub(crate) enum Format {
     /// Prometheus, version 0.0.4.
     Prometheus,
-    /// OpenMetrics 1.0.
+    /// `OpenMetrics` 1.0.
     OpenMetrics,
 }
 

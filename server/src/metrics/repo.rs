@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use headwater_validators::catalogue;
-use headwater_wire::{ConfigName, Finding, Generation, RepoName, SourceState};
+use headwater_wire::{ConfigName, Generation, RepoName, SourceState};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -16,6 +16,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::{OfRepo, long_histogram, short_histogram};
 use crate::cache::Cache;
+use crate::judge::Judged;
 
 /// Directives whose first telling is remembered: the newest few of every config of a large repository.
 const BEGUN_MAX: usize = 16_384;
@@ -168,10 +169,11 @@ impl RepoMetrics {
     }
 
     /// A verdict was worked out.
-    pub(crate) fn judged(&self, is_valid: bool, findings: &[Finding], took: Duration) {
-        self.count(&self.families.verdicts, if is_valid { VALID } else { INVALID });
+    pub(crate) fn judged(&self, judged: &Judged, took: Duration) {
+        let result = if judged.valid.is_some() { VALID } else { INVALID };
+        self.count(&self.families.verdicts, result);
         self.verdict_seconds.observe(took.as_secs_f64());
-        for finding in findings {
+        for finding in &judged.findings {
             let of = OfCode {
                 repo: self.repo.clone(),
                 code: catalogue::find(&finding.code).map_or(UNEXPLAINED, |explanation| explanation.code),

@@ -189,10 +189,7 @@ impl Pipeline {
         }
         let judged = Arc::new(judged);
         if !was_admitted {
-            let is_valid = judged.valid.is_some();
-            self.repo
-                .metrics
-                .judged(is_valid, &judged.findings, started.elapsed());
+            self.repo.metrics.judged(&judged, started.elapsed());
             self.repo.keep_verdict(&judged, clock::now()).await?;
             self.repo.note_verdict(&judged);
         }

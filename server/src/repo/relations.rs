@@ -1,8 +1,8 @@
-//! How commits stand to each other and to the branch that is followed.
+//! How commits stand to each other and to the branch that is followed, and what is known at its tip.
 //!
 //! Invariant: what is a fact for ever is asked of the mirror once; what the next fetch may change is asked again.
 
-use headwater_core::Relation;
+use headwater_core::{Known, Relation};
 use headwater_wire::{CommitId, HeadState};
 
 use super::{Repo, RepoError};
@@ -89,5 +89,19 @@ impl Repo {
             self.relations.put(key, relation);
         }
         Ok(relation)
+    }
+
+    /// What is known of the versions at the tip: where a search from a newer commit may end.
+    pub(crate) fn known_at_tip(&self) -> Option<(CommitId, Known)> {
+        let published = self.board.read();
+        let tip = published.state.tip.clone()?;
+        let at_tip = published.state.all_at_tip().into_iter();
+        let configs = at_tip.map(|(config, facts)| (config, (facts.content.inputs, facts.version)));
+        Some((
+            tip,
+            Known {
+                configs: configs.collect(),
+            },
+        ))
     }
 }

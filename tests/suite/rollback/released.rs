@@ -47,9 +47,9 @@ fn going_back_from_an_unrelated_commit_leaves_what_moves_to_its_rollout() {
     server.until_tip(&text(&answer["commit"]).parse().unwrap());
     let after = rollout(&server);
     assert_eq!((&after["id"], &after["stage"]), (&before["id"], &before["stage"]));
-    programs
-        .iter_mut()
-        .for_each(|program| program.turn(server.addr()));
+    for program in &mut programs {
+        program.turn(server.addr());
+    }
     assert_eq!(
         (exposed(&programs), crate::rollout::anonymous(&server)),
         (1, json!(1))
@@ -77,9 +77,9 @@ fn content_that_only_canaries_had_is_nobodys_by_a_rollback() {
             ");
         }
     }
-    programs
-        .iter_mut()
-        .for_each(|program| program.turn(server.addr()));
+    for program in &mut programs {
+        program.turn(server.addr());
+    }
     assert_eq!(
         (exposed(&programs), crate::rollout::anonymous(&server)),
         (1, json!(1))
