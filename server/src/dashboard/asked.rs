@@ -85,7 +85,7 @@ impl Links {
 
     /// Links of a repository.
     pub(super) fn to(repo: &RepoName) -> Self {
-        Self::of(repo.as_ref())
+        Self::of(repo.as_str())
     }
 
     /// The repository's first page.

@@ -89,12 +89,7 @@ impl File {
     pub(super) fn of(file: &FileDiff) -> Self {
         let text = file.text.as_deref().unwrap_or_default();
         let lines = text.lines().map(|line| Line {
-            class: match line.chars().next() {
-                Some('@') => "hunk",
-                Some('+') => "add",
-                Some('-') => "del",
-                Some(_) | None => "",
-            },
+            class: class(line),
             text: line.to_owned(),
         });
         Self {
@@ -102,6 +97,16 @@ impl File {
             kind: file.kind.clone(),
             lines: lines.collect(),
         }
+    }
+}
+
+fn class(line: &str) -> &'static str {
+    match line.chars().next() {
+        Some('@') => "hunk",
+        _ if line.starts_with("--- ") || line.starts_with("+++ ") => "hunk",
+        Some('+') => "add",
+        Some('-') => "del",
+        Some(_) | None => "",
     }
 }
 

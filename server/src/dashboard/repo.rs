@@ -163,12 +163,13 @@ impl Counted {
             let page = links.page("instances").query("config", config.as_str());
             page.query("state", state).into_text()
         };
-        let versions = counts.versions.iter().take(VERSIONS_MAX);
+        let live = counts.versions.iter().map(|version| Version::of(links, version));
+        let versions = live.filter(|version| version.live > 0).take(VERSIONS_MAX);
         Self {
             config: Link::new(links.config(config), config.to_string()),
             totals: Totals::of(counts),
             bar: Bar::of_config(counts),
-            versions: versions.map(|version| Version::of(links, version)).collect(),
+            versions: versions.collect(),
             failed: filtered("failed"),
             unknown: filtered("unknown"),
         }

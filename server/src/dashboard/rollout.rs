@@ -59,7 +59,7 @@ struct Decision {
 #[template(path = "rollout.html", blocks = ["live"])]
 pub(super) struct Rollout {
     frame: Frame,
-    rollout: Moving,
+    moving: Moving,
     kind: String,
     failed_max: u64,
     goes_back: Option<String>,
@@ -83,7 +83,7 @@ impl Page for Rollout {
         let links = asked.links();
         Ok(Self {
             frame: Frame::load(asked, Section::Rollouts, title).await?,
-            rollout: Moving::of(asked, &view),
+            moving: Moving::of(asked, &view),
             kind: view.policy.kind.clone(),
             failed_max: view.policy.failed_max,
             goes_back: view.policy.roll_back_after_ms.map(span),

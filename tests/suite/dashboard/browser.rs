@@ -30,6 +30,10 @@ fn target(name: &str) -> PathBuf {
 }
 
 /// A browser. Where it must be there, as in CI, its absence is a failure.
+#[expect(
+    clippy::print_stdout,
+    reason = "whoever runs the test is told that it is skipped"
+)]
 fn browser() -> Option<Browser> {
     let browser = Browser::start();
     if browser.is_none() {
