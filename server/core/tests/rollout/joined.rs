@@ -763,6 +763,7 @@ fn what_is_incomplete_ends_when_all_are_back_or_a_person_says_so_or_other_conten
         id: id.clone(),
         after: waited_for.steps,
         step: Step::Settle,
+        counts: None,
         at: Timestamp(1),
     };
     repo.state.apply(Command::Step(Box::new(due.clone()))).unwrap();
