@@ -330,9 +330,10 @@ pub(super) fn of_canary(repo: &RepoName, view: &CanaryView) -> Option<Event> {
     } else if view.has_not_arrived() {
         (
             format!(
-                "{} of {} not run the `{config}` of {age} ago: what is served may not come through",
+                "{} of {} {} not run the `{config}` of {age} ago: what is served may not come through",
                 view.late,
-                do_or_does(view.instances)
+                count(view.instances, "instance"),
+                if view.late == 1 { "does" } else { "do" }
             ),
             format!("`headwater instances --config {config}` shows who runs what, and who was not heard of"),
         )
@@ -348,11 +349,6 @@ pub(super) fn of_canary(repo: &RepoName, view: &CanaryView) -> Option<Event> {
         detail: None,
         action,
     })
-}
-
-fn do_or_does(instances: u64) -> String {
-    let verb = if instances == 1 { "does" } else { "do" };
-    format!("{} {verb}", count(instances, "instance"))
 }
 
 fn said(time: Duration) -> String {

@@ -127,7 +127,17 @@ fn a_canary_that_does_not_come_through_says_which_part_of_the_way_to_look_at() {
     assert_eq!(of(119, (0, true)), None);
     assert_eq!(of(59, (3, true)), None);
     let events = [of(121, (1, true)), of(121, (0, false)), of(61, (1, true))];
-    insta::assert_snapshot!(said(&events.map(Option::unwrap)), @"");
+    insta::assert_snapshot!(said(&events.map(Option::unwrap)), @"
+    canary: `ops/canary` has the same content for 2 h, although it should change every 60 min: what is committed may not come through
+      -
+      look whether the job that commits it has run and may push; `headwater status` shows how the upstream is, and whether the newest commit is served
+    canary: there is no `ops/canary` for 2 h, although it should change every 60 min: what is committed may not come through
+      -
+      look whether the job that commits it has run and may push; `headwater status` shows how the upstream is, and whether the newest commit is served
+    canary: 1 of 3 instances does not run the `ops/canary` of 61 min ago: what is served may not come through
+      -
+      `headwater instances --config ops/canary` shows who runs what, and who was not heard of
+    ");
 }
 
 #[test]

@@ -275,6 +275,7 @@ fn kind(draft: &AlertDraft, environment: &[(String, String)]) -> Result<AlertKin
 #[cfg(test)]
 mod tests {
     use super::super::webhooks::tests::read;
+    use super::EventKind;
 
     #[test]
     fn whoever_is_told_is_told_everything_unless_it_is_said() {
@@ -284,7 +285,10 @@ mod tests {
         ))
         .unwrap();
         let [chat, ops] = [&settings.alerts[1], &settings.alerts[0]];
-        assert_eq!((ops.events.len(), ops.stuck_after.as_secs()), (7, 1_800));
+        assert_eq!(
+            (ops.events.len(), ops.stuck_after.as_secs()),
+            (EventKind::ALL.len(), 1_800)
+        );
         assert_eq!((chat.events.len(), chat.stuck_after.as_secs()), (2, 3_600));
         assert!(!format!("{chat:?}").contains("services"), "{chat:?}");
     }

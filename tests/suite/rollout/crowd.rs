@@ -124,8 +124,8 @@ async fn start(
         .config::<Served>("app")
         .prepare(move |candidate: Candidate<Served>| {
             asked.note(number, candidate.value.v, Did::GotReady);
-            let refused = refuses(number, candidate.value.v);
-            std::future::ready(if refused { Err("too much") } else { Ok(()) })
+            let is_too_much = refuses(number, candidate.value.v);
+            std::future::ready(if is_too_much { Err("too much") } else { Ok(()) })
         })
         .activate(move |candidate: Candidate<Served>| {
             deeds.note(number, candidate.value.v, Did::Switched);

@@ -535,6 +535,10 @@ fn instances_explains_itself() {
           --label <KEY=GLOB>
               Only instances with this label, whose value is a glob; may be repeated
 
+          --forget
+              Let the service forget the instance: its next report counts as its first, whatever was
+              reported under its name
+
       -h, --help
               Print help (see a summary with '-h')
 
@@ -560,6 +564,7 @@ fn instances_explains_itself() {
       headwater instances --version 9f2c --label region='eu-*'
       headwater instances --state unknown
       headwater instances payments-7f9c --at 14:03
+      headwater instances payments-7f9c --forget
     ");
 }
 
