@@ -164,7 +164,10 @@ fn summary(plan: &PlanView) -> String {
         .partition(|config| config.carried_by.is_some());
     let carried = carried.first().and_then(|config| {
         let id = config.carried_by.as_ref()?;
-        Some(format!("rollout {id} brings `{}` already", config.config))
+        Some(format!(
+            "rollout {id} brings `{}` already, or lets it wait",
+            config.config
+        ))
     });
     if new.is_empty() {
         return carried.map_or_else(
@@ -284,8 +287,8 @@ mod tests {
             }),
         ];
         insta::assert_snapshot!(said.join("\n"), @"
-    changes nothing more: rollout r-57 brings `c0` already
-    changes 1 config, 41 instances; staged in 3 steps, at least 25 min; rollout r-57 brings `c1` already
+    changes nothing more: rollout r-57 brings `c0` already, or lets it wait
+    changes 1 config, 41 instances; staged in 3 steps, at least 25 min; rollout r-57 brings `c1` already, or lets it wait
     changes 2 configs, 41 instances; staged in 3 steps, at least 25 min; `c0` waits for rollout r-57
     changes 2 configs, 41 instances; staged in 3 steps, at least 25 min; frozen until 2027-01-15T08:00:00.000Z
     ");

@@ -302,7 +302,7 @@ impl Repo {
         freshness: Freshness,
     ) -> Result<Answer, RepoError> {
         let published = self.board.read();
-        let stood_for = held.and_then(|held| published.state.stand_ins.of(&held.version));
+        let stood_for = held.and_then(|held| published.state.stand_ins.of(config, &held.version));
         let translated = stood_for.zip(held).map(|(came, held)| Token {
             version: came.clone(),
             ..held.clone()

@@ -239,13 +239,12 @@ impl House {
             .iter()
             .map(|repo| (repo.name.clone(), repo.clone()))
             .collect();
-        let app = &self.app;
         self.running.retain(|name, running| {
             let stays = wanted.contains_key(name);
             if !stays {
                 info!(repo = %name, "{name} is no longer followed");
                 running.repo.draining().cancel();
-                app.metrics().forget(name);
+                running.repo.metrics.forget();
                 running.stop.cancel();
             }
             stays

@@ -79,7 +79,7 @@ impl World {
             // That a rollback's content came to the branch as another commit is news to nobody.
             let what = |told: Told| {
                 let version = told.target.version;
-                let came = after.stand_ins.of(&version).cloned();
+                let came = after.stand_ins.of(&config(), &version).cloned();
                 (came.unwrap_or(version), told.generation, told.phase)
             };
             assert_eq!(

@@ -199,7 +199,7 @@ impl Replica {
         let known = known.map(|member| member.instance.clone()).collect();
         let counted = state.moving_of(&config()).map(|rollout| {
             let members = self.fleet.members(&config(), uptime);
-            let tally = by_content(members, &state.stand_ins, |members| {
+            let tally = by_content(members, (&config(), &state.stand_ins), |members| {
                 tally(rollout, members, roll_call)
             });
             (rollout.clone(), tally)
@@ -229,7 +229,8 @@ impl Replica {
         let told = told(&self.state, name)?;
         let version = &told.target.version;
         let token = told.token(story, name.variant);
-        let stood_for = held.and_then(|held| Some((self.state.stand_ins.of(&held.version)?, held)));
+        let stood_for =
+            held.and_then(|held| Some((self.state.stand_ins.of(&config(), &held.version)?, held)));
         let translated = stood_for.map(|(came, held)| Token {
             version: came.clone(),
             ..held.clone()

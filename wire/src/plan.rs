@@ -47,7 +47,7 @@ pub struct PlannedConfig {
     /// What to know before it begins, such as a stage that would take nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
-    /// The rollout that brings this content already, or will; it counts neither in `shortest_ms` nor in `instances`.
+    /// The rollout that brings this content already, or behind which it waits already; it counts neither in `shortest_ms` nor in `instances`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carried_by: Option<String>,
     /// The rollout that it would wait for.

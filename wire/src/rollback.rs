@@ -149,7 +149,7 @@ pub struct RollbackView {
 pub struct LeftAlone {
     /// The config.
     pub config: ConfigName,
-    /// The rollout that has its content in hand.
+    /// The rollout that has its content in hand, or behind which it waits.
     pub rollout: String,
 }
 

@@ -310,7 +310,7 @@ impl RepoState {
             let old = before.remove(&config).or_else(|| self.come_back(&config));
             if let Some(old) = old.as_ref().filter(|old| self.adopts(old, &facts)) {
                 let (from, to) = (old.version.clone(), facts.version);
-                self.stand_ins.add(from.clone(), to.clone());
+                self.stand_ins.add(&config, &from, &to);
                 let adopted = Target {
                     version: to.clone(),
                     content: facts.content,

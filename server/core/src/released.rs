@@ -90,7 +90,7 @@ impl RepoState {
         }
     }
 
-    /// The rollout that brings content of the tip to instances, or will.
+    /// The rollout that brings content of the tip to instances, or behind which it waits.
     pub fn carried_by(&self, config: &ConfigName, content: &Content) -> Option<String> {
         let (id, carries) = self.carrier(config, content)?;
         let is_stable = self
@@ -116,12 +116,14 @@ impl RepoState {
         if let Some(moving) = moving.filter(|rollout| rollout.target.content.is_same(content)) {
             return Some((moving.id.clone(), Carries::Forward));
         }
+        // What waits has no rollout yet: the one that it waits behind is the one that people can look at.
+        let behind = course.moving().map_or(&newest.id, |moving| &moving.id);
         let carries = if course.queued.is_some() {
             Carries::Forward
         } else {
             Carries::Nowhere
         };
-        Some((newest.id.clone(), carries))
+        Some((behind.clone(), carries))
     }
 }
 

@@ -193,24 +193,81 @@ pub struct Decision {
 }
 
 /// Versions that were told of commits which never came to the branch, and the commits that came with their content.
+///
+/// Of each config by itself: one commit may be the version of many, and of those only the ones that a rollback turned
+/// back have another now.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StandIns(Vec<(CommitId, CommitId)>);
+#[serde(from = "Vec<KeptStandIn>")]
+pub struct StandIns(Vec<StandIn>);
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct StandIn {
+    told: CommitId,
+    came: CommitId,
+    configs: BTreeSet<ConfigName>,
+}
+
+/// As a store has it: one that was kept before configs were told apart says of none what it stands for.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum KeptStandIn {
+    Now(StandIn),
+    #[expect(dead_code, reason = "it is only recognised, and then left out")]
+    Before(CommitId, CommitId),
+}
+
+impl From<Vec<KeptStandIn>> for StandIns {
+    fn from(kept: Vec<KeptStandIn>) -> Self {
+        let known = kept.into_iter().filter_map(|kept| match kept {
+            KeptStandIn::Now(stand_in) => Some(stand_in),
+            KeptStandIn::Before(..) => None,
+        });
+        Self(known.collect())
+    }
+}
 
 impl StandIns {
-    pub(crate) fn add(&mut self, told: CommitId, came: CommitId) {
+    pub(crate) fn add(&mut self, config: &ConfigName, told: &CommitId, came: &CommitId) {
         // Who still holds what the one before stood for holds this, too.
-        for (_, stands) in self.0.iter_mut().filter(|(_, stands)| *stands == told) {
-            *stands = came.clone();
+        let chained = self
+            .0
+            .iter()
+            .filter(|known| known.came == *told && known.configs.contains(config));
+        let mut stand_for: Vec<CommitId> = chained.map(|known| known.told.clone()).collect();
+        stand_for.retain(|version| version != came);
+        for known in &mut self.0 {
+            if known.came == *told || known.told == *told || known.told == *came {
+                known.configs.remove(config);
+            }
         }
-        self.0.retain(|(known, _)| *known != told && *known != came);
-        self.0.insert(0, (told, came));
+        self.0.retain(|known| !known.configs.is_empty());
+        for version in stand_for.iter().chain([told]) {
+            self.put(config, version, came);
+        }
         self.0.truncate(STAND_INS_MAX);
     }
 
-    /// The commit of the branch that came instead of the one told.
-    pub fn of(&self, told: &CommitId) -> Option<&CommitId> {
-        let found = self.0.iter().find(|(known, _)| known == told);
-        found.map(|(_, came)| came)
+    fn put(&mut self, config: &ConfigName, told: &CommitId, came: &CommitId) {
+        let same = |known: &&mut StandIn| known.told == *told && known.came == *came;
+        if let Some(known) = self.0.iter_mut().find(same) {
+            known.configs.insert(config.clone());
+            return;
+        }
+        let stand_in = StandIn {
+            told: told.clone(),
+            came: came.clone(),
+            configs: BTreeSet::from([config.clone()]),
+        };
+        self.0.insert(0, stand_in);
+    }
+
+    /// The commit of the branch that came instead of the one that was told of a config.
+    pub fn of(&self, config: &ConfigName, told: &CommitId) -> Option<&CommitId> {
+        let found = self
+            .0
+            .iter()
+            .find(|known| known.told == *told && known.configs.contains(config));
+        found.map(|known| &known.came)
     }
 }
 
@@ -386,5 +443,45 @@ impl RepoState {
             left -= usize::from(goes);
             !goes
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commit(digit: char) -> CommitId {
+        digit.to_string().repeat(40).parse().unwrap()
+    }
+
+    fn config(name: &str) -> ConfigName {
+        name.parse().unwrap()
+    }
+
+    #[test]
+    fn a_version_stands_for_another_only_where_that_config_was_turned_back() {
+        let (a, b) = (config("a"), config("b"));
+        let mut stand_ins = StandIns::default();
+        stand_ins.add(&a, &commit('1'), &commit('2'));
+        assert_eq!(stand_ins.of(&a, &commit('1')), Some(&commit('2')));
+        assert_eq!(stand_ins.of(&b, &commit('1')), None);
+        stand_ins.add(&b, &commit('1'), &commit('2'));
+        stand_ins.add(&a, &commit('2'), &commit('3'));
+        assert_eq!(stand_ins.of(&a, &commit('1')), Some(&commit('3')));
+        assert_eq!(stand_ins.of(&a, &commit('2')), Some(&commit('3')));
+        assert_eq!(stand_ins.of(&b, &commit('1')), Some(&commit('2')));
+    }
+
+    #[test]
+    fn what_is_kept_reads_back_and_what_an_older_store_has_is_left_out() {
+        let mut stand_ins = StandIns::default();
+        stand_ins.add(&config("a"), &commit('1'), &commit('2'));
+        let kept = serde_json::to_string(&stand_ins).unwrap();
+        assert_eq!(serde_json::from_str::<StandIns>(&kept).unwrap(), stand_ins);
+        let older = format!("[[\"{}\", \"{}\"]]", commit('1'), commit('2'));
+        assert_eq!(
+            serde_json::from_str::<StandIns>(&older).unwrap(),
+            StandIns::default()
+        );
     }
 }

@@ -84,7 +84,7 @@ fn rows(config: &PlannedConfig) -> Vec<Vec<Cell>> {
 /// What keeps it from beginning now.
 fn standing(config: &PlannedConfig) -> impl Iterator<Item = String> {
     let carried = config.carried_by.as_ref();
-    let carried = carried.map(|id| format!("rollout {} brings it already", clean(id)));
+    let carried = carried.map(|id| format!("rollout {} brings it already, or lets it wait", clean(id)));
     let waits = config.waits_for.as_ref();
     let waits = waits.map(|id| format!("waits for rollout {}", clean(id)));
     let frozen = config

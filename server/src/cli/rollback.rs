@@ -147,7 +147,7 @@ fn tell(view: &RollbackView, now: Timestamp, out: &mut Out<'_>) -> std::io::Resu
     for LeftAlone { config, rollout } in &view.left_alone {
         let rollout = clean(rollout);
         out.line(format!(
-            "  leaves {config} to rollout {rollout}, which carries what it has there"
+            "  leaves {config} to rollout {rollout}, which carries what it has there or lets it wait"
         ))?;
     }
     if !view.holds.is_empty() {

@@ -297,21 +297,21 @@ impl Assigner<'_> {
             debug!(%config, %error, "what an instance runs could not be compared: {error}");
             Compared::ReplicaBehind
         });
-        self.push(published, (config, report.generation), &told, compared);
+        self.push(published, (config, report), &told, compared);
         compared
     }
 
     fn push(
         &mut self,
         published: &Published,
-        (config, seen): (&ConfigName, Generation),
+        (config, report): (&ConfigName, &ConfigReport),
         told: &Told,
         compared: Compared,
     ) {
         let effective = told.exposed.config.select(&self.labels);
         let (change, document) = match compared {
             // What it runs is told again under a higher number.
-            Compared::UpToDate if seen < told.generation => (ChangeKind::Rerender, None),
+            Compared::UpToDate if report.generation < told.generation => (ChangeKind::Rerender, None),
             Compared::UpToDate => (last_change(&told.exposed), None),
             Compared::Target(change) => {
                 let small = effective.canonical().len() <= INLINE_BYTES_DEFAULT;
@@ -320,12 +320,13 @@ impl Assigner<'_> {
             Compared::Hold | Compared::AskUpstream | Compared::ReplicaBehind => return,
         };
         let document = document.map(ToOwned::to_owned);
-        self.assignments.push(version_event(
-            config,
-            published,
-            (told, effective),
-            change,
-            document,
-        ));
+        let mut event = version_event(config, published, (told, effective), change, document);
+        // What came to the branch under another version is no news to who was told it under this number.
+        let is_known = compared == Compared::UpToDate && report.generation == event.generation;
+        if let Some(running) = report.running.as_ref().filter(|_| is_known) {
+            event.token = Token::new(&running.version, &running.digest).to_string();
+            event.version.clone_from(&running.version);
+        }
+        self.assignments.push(event);
     }
 }

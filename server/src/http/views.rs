@@ -1,6 +1,6 @@
 //! From what the rooms hold to what the API shows.
 
-use headwater_core::rollout::Left;
+use headwater_core::rollout::{Course, Left};
 use headwater_core::{RepoState, Rollback, RollbackState};
 use headwater_wire::{
     BranchName, ConfigItem, ConfigList, ConfigName, HeadState, HoldList, HoldView, RepoView, SourceState,
@@ -102,7 +102,30 @@ fn going_back(published: &Published) -> Option<Fault> {
         let error = format!("rollback {} is not in Git yet: {why}", rollback.id);
         Some((error, Some(hint)))
     });
-    holding.into_iter().chain(pending).reduce(together)
+    holding
+        .into_iter()
+        .chain(pending)
+        .chain(left(published))
+        .reduce(together)
+}
+
+/// What rollouts went back from and nobody has taken back in Git, as where the service may not write, in one line.
+fn left(published: &Published) -> Option<Fault> {
+    let state = &published.state;
+    let is_left = |(config, course): &(&ConfigName, &Course)| {
+        course.left.is_some() && course.moving().is_none() && !state.withheld.contains_key(*config)
+    };
+    let (config, _) = state.courses.iter().find(is_left)?;
+    let more = state.courses.iter().filter(is_left).count() - 1;
+    let others = if more == 0 {
+        String::new()
+    } else {
+        format!(" and {more} more")
+    };
+    let error =
+        format!("a rollout went back from what the branch has of {config}{others}, which is held back");
+    let hint = "mend it by a new commit; `headwater holds` tells what is held back, and why";
+    Some((error, Some(hint.to_owned())))
 }
 
 /// What a rollback holds back, in one line.

@@ -71,11 +71,6 @@ impl Metrics {
         self.repos.of(repo)
     }
 
-    /// Forgets a repository that is no longer followed.
-    pub(crate) fn forget(&self, repo: &RepoName) {
-        self.repos.forget(repo);
-    }
-
     /// A request was answered.
     pub(crate) fn answered(&self, method: &Method, route: Option<&str>, status: u16) {
         let of = OfRequest {

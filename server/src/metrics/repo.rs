@@ -4,6 +4,7 @@
 //! started.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use headwater_validators::catalogue;
@@ -79,12 +80,12 @@ impl Families {
             propagation_seconds: self.propagation_seconds.get_or_create_owned(&of),
             repo: of.repo,
             families: self.clone(),
+            is_forgotten: Arc::new(AtomicBool::new(false)),
             begun: Arc::new(Cache::new(BEGUN_MAX)),
         }
     }
 
-    pub(super) fn forget(&self, repo: &RepoName) {
-        let repo = repo.to_string();
+    fn forget(&self, repo: String) {
         for state in SourceState::ALL {
             self.listings.remove(&of_word(&repo, state.as_str()));
         }
@@ -158,11 +159,19 @@ pub(crate) struct RepoMetrics {
     admission_seconds: Histogram,
     wake_seconds: Histogram,
     propagation_seconds: Histogram,
+    /// The repository is no longer followed; what ends only now must not bring its series back.
+    is_forgotten: Arc<AtomicBool>,
     /// When a directive was first told to anybody.
     begun: Arc<Cache<(ConfigName, Generation), Instant>>,
 }
 
 impl RepoMetrics {
+    /// Forgets what was counted, and counts no more: the repository is no longer followed.
+    pub(crate) fn forget(&self) {
+        self.is_forgotten.store(true, Ordering::Relaxed);
+        self.families.forget(self.repo.clone());
+    }
+
     /// A round of the pipeline has ended.
     pub(crate) fn listed(&self, state: SourceState) {
         self.count(&self.families.listings, state.as_str());
@@ -173,6 +182,9 @@ impl RepoMetrics {
         let result = if judged.valid.is_some() { VALID } else { INVALID };
         self.count(&self.families.verdicts, result);
         self.verdict_seconds.observe(took.as_secs_f64());
+        if self.is_forgotten.load(Ordering::Relaxed) {
+            return;
+        }
         for finding in &judged.findings {
             let of = OfCode {
                 repo: self.repo.clone(),
@@ -205,7 +217,9 @@ impl RepoMetrics {
     }
 
     fn count(&self, family: &Family<OfWord, Counter>, result: &'static str) {
-        family.get_or_create(&of_word(&self.repo, result)).inc();
+        if !self.is_forgotten.load(Ordering::Relaxed) {
+            family.get_or_create(&of_word(&self.repo, result)).inc();
+        }
     }
 }
 

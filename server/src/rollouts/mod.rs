@@ -184,7 +184,8 @@ impl Repo {
         let fleet = self.fleet.read().unwrap_or_else(PoisonError::into_inner);
         let roll_call = roll_call(uptime, fleet.heartbeat().live_ms());
         let members = fleet.members_and_gone(&rollout.config, uptime);
-        by_content(members, &self.board.read().state.stand_ins, |members| {
+        let stand_ins = &self.board.read().state.stand_ins;
+        by_content(members, (&rollout.config, stand_ins), |members| {
             tally(rollout, members, roll_call)
         })
     }

@@ -412,10 +412,8 @@ pub(super) const REPO_KEYS: &[Key<RepoDraft>] = &[
         help: "config that a job touches on a schedule; an alert tells when that does not come through",
         default: "",
         set: |draft, text| {
-            put(
-                &mut draft.canary,
-                text.parse().map(Some).map_err(|e| format!("{e}")),
-            )
+            draft.canary = Some(text.parse().map_err(|e: headwater_wire::IdError| e.to_string())?);
+            Ok(())
         },
     },
     Key {
@@ -460,8 +458,7 @@ fn rollout(text: &str) -> Result<RolloutKind, String> {
 }
 
 fn duration_ms(text: &str) -> Result<u64, String> {
-    let duration = duration(text)?;
-    u64::try_from(duration.as_millis()).map_err(|_| format!("expected a shorter time, not `{text}`"))
+    u64::try_from(duration(text)?.as_millis()).map_err(|_| format!("expected a shorter time, not `{text}`"))
 }
 
 fn percent(text: &str) -> Result<u8, String> {

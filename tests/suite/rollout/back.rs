@@ -104,3 +104,75 @@ fn a_person_who_rolls_back_ends_what_moves() {
         1
     );
 }
+
+/// What a program that runs these assignments reports.
+fn running(seq: u64, assigned: &[&Value]) -> Value {
+    let configs = assigned.iter().map(|assigned| {
+        let held = json!({"version": assigned["version"], "digest": assigned["digest"]});
+        let report = json!({"running": held, "state": "confirmed", "generation": assigned["generation"]});
+        (assigned["config"].as_str().unwrap().to_owned(), report)
+    });
+    let configs: serde_json::Map<String, Value> = configs.collect();
+    json!({"incarnation": 1, "seq": seq, "client": "test/1", "configs": configs})
+}
+
+/// Reports, and says what is assigned of `app` and of `other`.
+fn assigned(server: &TestServer, report: &Value) -> [Value; 2] {
+    let ask = Ask::new("PUT", "/v1/repos/default/instances/i-1");
+    let ask = ask.body("application/json", report.to_string().as_bytes());
+    let answer = server.ask(&ask).expect(200).json();
+    let of = |config: &str| {
+        let assignments = answer["assignments"].as_array().unwrap();
+        let found = assignments.iter().find(|assigned| assigned["config"] == config);
+        found.cloned().unwrap_or_default()
+    };
+    [of("app"), of("other")]
+}
+
+#[test]
+fn what_comes_to_the_branch_under_another_version_is_so_only_for_the_configs_that_went_back() {
+    let origin = TestOrigin::new();
+    let both = [
+        ("app.json", Some("{\"v\": 1}")),
+        ("other.json", Some("{\"v\": 1}")),
+    ];
+    let first = origin.commit(&both, "both");
+    origin.allow_push();
+    let server = quick(&origin).each(|repo| repo.write.allowed = true).start();
+    server.until_tip(&first);
+    let second = set(&origin, 2);
+    server.until_tip(&second);
+    let pending = json!({"state": "pending"});
+    let pending = json!({"incarnation": 1, "seq": 1, "client": "test/1", "configs": {"app": pending, "other": pending}});
+    let [app, other] = assigned(&server, &pending);
+    assert_eq!(other["version"], first.as_str());
+    assigned(&server, &running(2, &[&app, &other]));
+    let body = json!({"to": "HEAD~1", "config": "app", "reason": "it broke"});
+    server.post(ROLLBACKS, &body).expect(201);
+    let [back, _] = assigned(&server, &running(3, &[&app, &other]));
+    assert_eq!(back["change"], "rollback");
+    wait_for("the way back on the branch", || {
+        (length(&origin) == 3).then_some(())
+    });
+    server.until_tip(&origin.head("main").unwrap());
+    let [same, still] = assigned(&server, &running(4, &[&back, &other]));
+    assert_eq!(
+        (&same["version"], &same["generation"]),
+        (&back["version"], &back["generation"])
+    );
+    assert_eq!(
+        (&still["version"], &still["change"]),
+        (&other["version"], &other["change"])
+    );
+    for config in ["app", "other"] {
+        let list = server
+            .get(&format!("{ROLLOUTS}?config={config}"))
+            .expect(200)
+            .json();
+        let at_once = list["rollouts"].as_array().unwrap().iter();
+        let state = at_once
+            .map(|view| (&view["state"], &view["counts"]["confirmed"]))
+            .next();
+        assert_eq!(state, Some((&json!("done"), &json!(1))), "{config}: {list}");
+    }
+}

@@ -4,21 +4,21 @@
 //! is told under the other one: he was told nothing new, and reports what he was told. What is deliberately absent: any
 //! guess; only versions of which the decisions say so stand for each other.
 
-use headwater_wire::ConfigReport;
+use headwater_wire::{ConfigName, ConfigReport};
 
 use super::census::Member;
 use crate::rollback::StandIns;
 
-/// Counts members so.
+/// Counts the members of a config so.
 pub fn by_content<'a, T>(
     fleet: impl Iterator<Item = Member<'a>>,
-    stand_ins: &StandIns,
+    (config, stand_ins): (&ConfigName, &StandIns),
     count: impl FnOnce(&mut dyn Iterator<Item = Member<'_>>) -> T,
 ) -> T {
     let fleet: Vec<Member<'a>> = fleet.collect();
     let renamed: Vec<Option<ConfigReport>> = fleet
         .iter()
-        .map(|member| renamed(member.report, stand_ins))
+        .map(|member| renamed(member.report, (config, stand_ins)))
         .collect();
     let mut members = fleet.iter().zip(&renamed).map(|(member, renamed)| Member {
         report: renamed.as_ref().unwrap_or(member.report),
@@ -27,9 +27,9 @@ pub fn by_content<'a, T>(
     count(&mut members)
 }
 
-fn renamed(report: &ConfigReport, stand_ins: &StandIns) -> Option<ConfigReport> {
+fn renamed(report: &ConfigReport, (config, stand_ins): (&ConfigName, &StandIns)) -> Option<ConfigReport> {
     let running = report.running.as_ref()?;
-    let came = stand_ins.of(&running.version)?;
+    let came = stand_ins.of(config, &running.version)?;
     let mut report = report.clone();
     if let Some(running) = &mut report.running {
         running.version.clone_from(came);

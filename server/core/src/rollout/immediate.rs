@@ -39,7 +39,9 @@ pub fn immediate<'a>(
     now: Timestamp,
 ) -> RolloutView {
     let rollout = told_to_all(config, stable);
-    let tally = by_content(fleet, stand_ins, |fleet| tally(&rollout, fleet, RollCall::Over));
+    let tally = by_content(fleet, (config, stand_ins), |fleet| {
+        tally(&rollout, fleet, RollCall::Over)
+    });
     let mut view = rollout.view(Some(&tally), now);
     view.baseline = stable.past.first().map(|(version, _)| version.clone());
     if tally.applied + tally.confirmed + tally.silent < tally.members {

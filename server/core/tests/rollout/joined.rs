@@ -853,7 +853,7 @@ fn an_older_stand_in_stands_for_what_its_successor_came_as() {
         repo.state.apply(Command::Admit(Box::new(arrival))).unwrap();
         repo.commits += 1;
         assert_eq!(repo.state.targets[&name(0)].version, exposed);
-        assert_eq!(repo.state.stand_ins.of(&commit(1)), Some(&exposed));
+        assert_eq!(repo.state.stand_ins.of(&name(0), &commit(1)), Some(&exposed));
         assert_eq!(repo.state.targets[&name(0)].horizon(), &commit(1));
     }
 }

@@ -91,7 +91,7 @@ fn what_a_rollout_carries_is_said_to_be_left_to_it() {
       to     bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb  Enlarge the pool
       as of  just now
       git    on the branch as cccccccccc
-      leaves payments/prod to rollout r-57, which carries what it has there
+      leaves payments/prod to rollout r-57, which carries what it has there or lets it wait
     ");
 }
 

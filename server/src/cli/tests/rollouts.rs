@@ -310,7 +310,7 @@ fn a_plan_shows_each_config_and_its_stages() {
         nothing new is exposed until 2027-01-15T08:00:00.000Z
         warning: stage 1 would take nobody
       pets/prod      modified  3 instances
-        rollout r-58 brings it already
+        rollout r-58 brings it already, or lets it wait
       web            removed   0 instances
     ");
 }
