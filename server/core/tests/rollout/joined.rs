@@ -559,12 +559,12 @@ fn what_a_rollout_carries_already_is_left_alone_by_a_rollback() {
     assert!(repo.state.withheld.is_empty());
     let left_alone = |repo: &Repo| repo.state.rollbacks.last().unwrap().left_alone.clone();
     assert_eq!(left_alone(&repo), [(name(0), moving.clone())].into());
-    // What waits behind it has a rollout of its own, and what was left stays so.
+    // Of what waits behind it there is nothing to look at yet; later it has a rollout of its own, and what was left stays so.
     repo.step(half());
     repo.admit(&[3], &in_two());
     let queued = repo.state.courses[&name(0)].queued.clone().unwrap();
     repo.roll_back(3);
-    assert_eq!(left_alone(&repo), [(name(0), queued.id.clone())].into());
+    assert_eq!(left_alone(&repo), [(name(0), moving.clone())].into());
     assert_eq!(repo.state.courses[&name(0)].queued, Some(queued.clone()));
     let reason = "bad".to_owned();
     repo.order(
