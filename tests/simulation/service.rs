@@ -214,6 +214,7 @@ impl World {
         let ordered = Ordered {
             id: rollout.id.clone(),
             order,
+            after: None,
             reason: "asked for".to_owned(),
             by: None,
             counts: None,

@@ -181,6 +181,9 @@ pub struct RolloutOrderRequest {
     /// Who asks, as `Name <address>` or a name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_by: Option<String>,
+    /// `steps` of the rollout as it was seen: if it has gone on since, nothing is ordered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_steps: Option<u64>,
 }
 
 /// How a rollout goes, as the commit says that has the content.
@@ -335,6 +338,9 @@ pub struct RolloutView {
     /// What can be ordered now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orders: Vec<RolloutOrder>,
+    /// How many steps it has taken: who saw it with as many has seen what is decided about.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub steps: u64,
     /// Version that comes after this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queued: Option<CommitId>,

@@ -106,7 +106,8 @@ messages! {
     "accept_request": AcceptRequest,
     "release_request": ReleaseRequest,
     "rollback_request": RollbackRequest,
-    "rollout_order_request": RolloutOrderRequest;
+    "rollout_order_request": RolloutOrderRequest,
+    "rollout_order_request_expecting": RolloutOrderRequest;
 }
 
 #[test]

@@ -142,6 +142,8 @@ pub struct Ordered {
     pub id: String,
     /// What shall happen.
     pub order: Order,
+    /// After how many of its steps it was seen by who orders, if that matters.
+    pub after: Option<u64>,
     /// Why.
     pub reason: String,
     /// Who, if somebody was named.

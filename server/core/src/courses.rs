@@ -180,6 +180,7 @@ impl RepoState {
         let Ordered {
             id,
             order,
+            after,
             reason,
             by,
             counts,
@@ -189,6 +190,9 @@ impl RepoState {
             return Err(Refusal::NoSuchRollout(id));
         };
         let config = rollout.config.clone();
+        if after.is_some_and(|after| after != rollout.steps) {
+            return Err(Refusal::MovedOn);
+        }
         let step = rollout.order(order)?;
         let cause = Cause {
             at,

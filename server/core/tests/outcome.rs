@@ -34,6 +34,7 @@ fn rollout(config: &str, state: RolloutState) -> RolloutView {
         orders: Vec::new(),
         queued: None,
         timeline: Vec::new(),
+        steps: 0,
         steps_left_out: 0,
     }
 }

@@ -44,6 +44,7 @@ impl Order {
         let request = RolloutOrderRequest {
             reason: self.reason.trim().to_owned(),
             requested_by: self.requested_by.clone(),
+            expected_steps: None,
         };
         let id = id(&repo, &self.rollout).await?;
         let view = repo.order(&id, order, &request).await?;

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use headwater_core::{count, span};
-use headwater_wire::{PropagationShare, PropagationView, RolloutStepView, RolloutView};
+use headwater_wire::{PropagationShare, PropagationView, RolloutOrder, RolloutStepView, RolloutView};
 
 use super::api::Told;
 use super::asked::Asked;
@@ -107,7 +107,15 @@ fn decision(asked: &Asked, step: &RolloutStepView) -> Decision {
         at: When::new(asked.now, step.at),
         step: spaced(&step.step),
         stage: step.stage.map(|stage| stage.to_string()).unwrap_or_default(),
-        by: step.by.clone().unwrap_or_default(),
+        by: step.by.clone().unwrap_or_else(|| by_whom(&step.step).to_owned()),
         reason: step.reason.clone().unwrap_or_default(),
+    }
+}
+
+/// Who took a step where nobody is named: orders are people's, also those of somebody who did not say who he is.
+fn by_whom(step: &str) -> &'static str {
+    match RolloutOrder::read(step) {
+        Some(_) => "somebody, not named",
+        None => "the service",
     }
 }

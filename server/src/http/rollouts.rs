@@ -65,6 +65,7 @@ pub(super) async fn order(
     repo.send_urgent(Request::Order {
         id: id.clone(),
         order: meant,
+        after: request.expected_steps,
         reason,
         by,
         reply,
@@ -74,6 +75,7 @@ pub(super) async fn order(
         Err(OrderError::Refused(Refusal::OrderRefused(refused))) => {
             Err(order_refused(&view(&repo, id).await?, order, &refused))
         }
+        Err(OrderError::Refused(Refusal::MovedOn)) => Err(gone_on(&view(&repo, id).await?)),
         // It has no steps that were kept, so the pipeline does not know it.
         Err(OrderError::Refused(Refusal::NoSuchRollout(_))) => Err(no_steps(&view(&repo, id).await?)),
         Err(OrderError::Refused(refusal)) => {
@@ -139,6 +141,18 @@ fn order_refused(view: &RolloutView, order: RolloutOrder, refused: &OrderRefused
         format!("it takes {} now{meanwhile}", fitting.join(", "))
     };
     let detail = format!("cannot {} rollout {}: {refused}", order.as_str(), view.id);
+    Problem::new(ProblemCode::RolloutRefused, detail)
+        .hint(hint)
+        .into()
+}
+
+/// It was seen as it is not any more, and nobody has decided about what it is now.
+fn gone_on(view: &RolloutView) -> Answer {
+    let detail = format!("rollout {} has gone on since it was looked at", view.id);
+    let hint = format!(
+        "look at it as it is now ({}), then order again if it is still meant",
+        view.next
+    );
     Problem::new(ProblemCode::RolloutRefused, detail)
         .hint(hint)
         .into()

@@ -38,7 +38,7 @@ impl Pipeline {
     pub(super) async fn order(
         &mut self,
         id: String,
-        order: Order,
+        (order, after): (Order, Option<u64>),
         (reason, by): (String, Option<String>),
     ) -> Result<Rollout, OrderError> {
         let mut state = self.state_now();
@@ -49,6 +49,7 @@ impl Pipeline {
         let ordered = Ordered {
             id: id.clone(),
             order,
+            after,
             reason,
             by,
             counts,

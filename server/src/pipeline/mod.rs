@@ -399,12 +399,15 @@ impl Pipeline {
             Request::Order {
                 id,
                 order,
+                after,
                 reason,
                 by,
                 reply,
             } => {
                 self.repo.urgent.end();
-                reply.send(self.order(id, order, (reason, by)).await).ok();
+                reply
+                    .send(self.order(id, (order, after), (reason, by)).await)
+                    .ok();
                 self.bring_back().await;
                 false
             }

@@ -60,6 +60,8 @@ pub(crate) enum Request {
         id: String,
         /// What shall happen.
         order: Order,
+        /// After how many of its steps it was seen, if that matters.
+        after: Option<u64>,
         /// Why.
         reason: String,
         /// Who, if somebody was named.

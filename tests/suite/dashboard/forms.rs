@@ -93,6 +93,39 @@ fn a_rollout_is_paused_resumed_promoted_and_aborted_by_forms() {
 }
 
 #[test]
+fn a_form_that_is_sent_twice_or_was_open_for_long_promotes_no_stage_that_it_did_not_show() {
+    let site = Site::new();
+    let target = format!("{}/promote", site.rollout());
+    let open = || Form::open(&site.server, &target).with("reason", "looks well");
+    let (form, open_for_long) = (open(), open());
+    form.send(&site.server).expect(303);
+    for stale in [form, open_for_long] {
+        let refused = stale.send(&site.server).expect(409);
+        let text = refused.text();
+        assert!(text.contains("has gone on since it was looked at"), "{text}");
+        // The page shows what is so now, and its form is for that.
+        let steps = |form: &Form| {
+            form.fields
+                .iter()
+                .find(|(name, _)| name == "expected_steps")
+                .cloned()
+        };
+        assert_ne!(steps(&Form::of(&refused)), steps(&stale));
+    }
+    let told = site
+        .server
+        .get(&format!("/v1{}", site.rollout()))
+        .expect(200)
+        .json();
+    let steps = told["timeline"].as_array().unwrap().iter();
+    assert_eq!(
+        steps.filter(|step| step["step"] == "promote").count(),
+        1,
+        "{told}"
+    );
+}
+
+#[test]
 fn an_order_that_does_not_fit_is_shown_above_the_same_form_with_what_was_typed() {
     let site = Site::new();
     let refused = order(&site, "resume").expect(409).text();

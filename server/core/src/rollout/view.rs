@@ -52,6 +52,7 @@ impl Rollout {
             failures: blamed.iter().map(failure).collect(),
             next: next(self, tally.unwrap_or(&Tally::default()), now),
             orders: self.orders(),
+            steps: self.steps,
             queued: None,
             timeline: happenings.iter().map(step).collect(),
             steps_left_out: self.timeline.left_out,

@@ -36,6 +36,7 @@ fn rollout(id: &str, config: &str, state: RolloutState) -> RolloutView {
         orders: vec![RolloutOrder::Promote, RolloutOrder::Pause, RolloutOrder::Abort],
         queued: None,
         timeline: Vec::new(),
+        steps: 0,
         steps_left_out: 0,
     }
 }

@@ -3,8 +3,8 @@
 //!
 //! Invariant: nothing happens by a `GET`. A form is taken only from a page of this service, which the layer round all
 //! routes sees to, and only with the token that this very browser was given with it. What is refused is shown above the
-//! same form, with what was typed. Orders say which state they were given in (`expected_tip`, the id of what moves), so
-//! that a form that was open for long does no other thing than it says.
+//! same form, with what was typed. What goes forward says which state it was shown for (`expected_tip`, `expected_steps`),
+//! so that a form that was open for long, or is sent twice, does no other thing than it says.
 
 mod accept;
 mod hold;

@@ -8,6 +8,9 @@ use crate::dashboard::asked::Asked;
 use crate::dashboard::frame::Section;
 use crate::dashboard::rollouts::Moving;
 
+/// The field that says after how many steps of the rollout the form was shown.
+const SEEN: &str = "expected_steps";
+
 /// An order to a rollout.
 pub(in crate::dashboard) struct Order;
 
@@ -28,8 +31,8 @@ impl Act for Order {
             }
             Some(RolloutOrder::Resume) => "It goes on from where it was stopped.",
             Some(RolloutOrder::Abort) => {
-                "Everybody who has the new version is told the one before, at once. Git is left alone; the content \
-                 does not come again until somebody decides so."
+                "Everybody who has the new version is told the one before, at once. Where the service may write, a \
+                 commit takes it back in Git, too; the content does not come again until somebody decides so."
             }
             Some(RolloutOrder::Other) | None => return Err(Box::new(no_such_order(order))),
         };
@@ -50,7 +53,7 @@ impl Act for Order {
                 .part(order)
                 .into_text(),
             back: rollout,
-            hidden: Vec::new(),
+            hidden: seen(order, &view),
             asks_who: true,
             preview: None,
         })
@@ -62,9 +65,19 @@ impl Act for Order {
         let request = RolloutOrderRequest {
             reason: fields.reason(),
             requested_by: fields.owned("by"),
+            expected_steps: fields.get(SEEN).and_then(|steps| steps.parse().ok()),
         };
         let view: RolloutView = asked.api.post(address, &request).await?;
         Ok(asked.links().rollout(&view.id))
+    }
+}
+
+/// What lets a rollout go on is meant for what was seen, and for nothing that came after it; to stop one is never too
+/// late.
+fn seen(order: &str, view: &RolloutView) -> Vec<(&'static str, String)> {
+    match RolloutOrder::read(order) {
+        Some(RolloutOrder::Promote | RolloutOrder::Resume) => vec![(SEEN, view.steps.to_string())],
+        Some(RolloutOrder::Pause | RolloutOrder::Abort | RolloutOrder::Other) | None => Vec::new(),
     }
 }
 
