@@ -309,7 +309,7 @@ impl RepoState {
         if let Some(mut rollout) = rollout {
             self.generation = self.generation.next();
             rollout.apply(Step::Supersede, self.generation);
-            stable.generation = rollout.baseline_generation;
+            stable.generation = stable.generation.max(rollout.baseline_generation);
             let cause = Cause {
                 at,
                 reason: Some("the config is no longer declared".to_owned()),

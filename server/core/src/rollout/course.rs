@@ -151,7 +151,8 @@ impl Course {
         if !rollout.apply(step, next) {
             return false;
         }
-        stable.generation = rollout.baseline_generation;
+        // What was told again since the rollout ended is above what the rollout knows of.
+        stable.generation = stable.generation.max(rollout.baseline_generation);
         // Only once: what came meanwhile, or a person, may have said that it need not be held back any more.
         if rollout.state.is_back() && !was_back {
             self.left = left_by(rollout);

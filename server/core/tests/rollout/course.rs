@@ -252,6 +252,22 @@ fn what_is_told_again_has_a_number_for_each_content() {
     assert_eq!(newest, target.generation().max(baseline.generation()));
 }
 
+/// An instance that has seen a higher number than we gave out has everything told again above it; who is back later than
+/// the deadline is back all the same, and must not take the numbers down with him.
+#[test]
+fn numbers_that_were_raised_after_a_way_back_was_given_up_stay_raised_when_the_last_one_is_back() {
+    let mut fleet = on_its_way();
+    let reason = "bad".to_owned();
+    fleet.order(Order::Abort { reason }).unwrap();
+    fleet.pass(fleet.rollout().policy.deadlines.roll_back_ms);
+    assert!(matches!(fleet.step(), Some(Step::GiveUp { .. })));
+    fleet.course.reissue(&mut fleet.stable, Generation(100));
+    let reason = "they are gone for good".to_owned();
+    fleet.order(Order::Abort { reason }).unwrap();
+    assert!(matches!(fleet.state(), State::RolledBack { .. }));
+    assert_eq!(fleet.directive(0).generation(), Generation(100));
+}
+
 #[test]
 fn a_restored_store_goes_back_from_what_it_finds_moving_and_waits_for_all() {
     let mut fleet = on_its_way();
