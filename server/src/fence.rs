@@ -4,18 +4,20 @@
 //! raises anything; here stands what it is asked for. Why it is needed at all: `ARCHITECTURE.md` §7.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use headwater_wire::{ConfigName, Generation};
 use tokio::sync::Notify;
+
+use crate::seldom::Seldom;
 
 /// What waits to be raised, by config, and above which generation.
 #[derive(Debug, Default)]
 pub(crate) struct Fences {
     asked: Mutex<BTreeMap<ConfigName, Generation>>,
     news: Notify,
-    warned: AtomicBool,
+    asked_lately: Seldom,
+    absurd_lately: Seldom,
 }
 
 impl Fences {
@@ -50,8 +52,13 @@ impl Fences {
         std::mem::take(&mut *self.asked.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether this is the first time that somebody has seen what nobody can have given out.
-    pub(crate) fn is_first_absurdity(&self) -> bool {
-        !self.warned.swap(true, Ordering::Relaxed)
+    /// Whether it is to be told that somebody makes us raise one.
+    pub(crate) fn is_worth_a_word(&self) -> bool {
+        self.asked_lately.is_due()
+    }
+
+    /// Whether it is to be told that somebody has seen what nobody can have given out.
+    pub(crate) fn is_absurdity_worth_a_word(&self) -> bool {
+        self.absurd_lately.is_due()
     }
 }

@@ -120,6 +120,7 @@ pub(super) async fn leave(
     match left {
         Left::Gone => Ok(StatusCode::NO_CONTENT.into_response()),
         Left::Unknown => Err(instance_not_found(&instance)),
+        Left::Implausible(why) => Err(reports::not_taken(&repo, &instance, why.into())),
         Left::Newer { incarnation } => {
             let detail = format!("incarnation {incarnation} of `{instance}` has reported, and goes on");
             let problem = Problem::new(ProblemCode::InstanceReplaced, detail);

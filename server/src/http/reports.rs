@@ -139,7 +139,9 @@ fn remember(
         .as_ref()
         .map_or(0, |snapshot| snapshot.configs.len());
     let mut fleet = repo.fleet.write().unwrap_or_else(PoisonError::into_inner);
-    fleet.leave_out_strangers(&mut report, (|config: &ConfigName| published.has(config), known));
+    let is_known =
+        |config: &ConfigName| published.has(config) || published.state.departed.contains_key(config);
+    fleet.leave_out_strangers(&mut report, (is_known, known));
     let before = fleet.get(instance).map(|before| before.report.configs.clone());
     let now = report.configs.clone();
     let (taken, newest) = fleet.take(instance, report, repo.moment())?;
@@ -152,8 +154,8 @@ fn remember(
     Ok(((taken, newest), fleet.heartbeat().every_ms))
 }
 
-/// Why a report is not taken, for the instance and for the log.
-fn not_taken(repo: &Repo, instance: &InstanceId, why: NotTaken) -> Answer {
+/// Why what an instance says is not taken, for the instance and for the log.
+pub(super) fn not_taken(repo: &Repo, instance: &InstanceId, why: NotTaken) -> Answer {
     let (code, hint) = match &why {
         NotTaken::Full(_) => (
             ProblemCode::Overloaded,
@@ -162,7 +164,7 @@ fn not_taken(repo: &Repo, instance: &InstanceId, why: NotTaken) -> Answer {
         NotTaken::Implausible(implausible) => (ProblemCode::BadRequest, implausible.hint()),
     };
     if repo.refusals.is_due() {
-        warn!(%instance, hint, "a report of {instance} is not taken, and maybe others: {why}");
+        warn!(%instance, hint, "what {instance} says is not taken, and maybe what others say: {why}");
     }
     Problem::new(code, why.to_string()).hint(hint).into()
 }
@@ -174,9 +176,19 @@ async fn raise_fences(
     who: (&InstanceId, &BTreeMap<String, String>),
     configs: &BTreeMap<ConfigName, ConfigReport>,
 ) {
+    let (instance, _) = who;
     let overtaken = overtaken(repo, who, configs);
     if overtaken.is_empty() {
         return;
+    }
+    if let Some((config, seen)) = overtaken.first().filter(|_| repo.fences.is_worth_a_word()) {
+        let hint = "usual after a restore, or where instances come from another service; else look who reports under \
+                    this name, and have it forgotten with `headwater instances ID --forget`";
+        warn!(
+            %instance, %config, generation = seen.0, hint,
+            "{instance}, and maybe others, have seen generation {seen} of {config}, which is not below what is told \
+             here; everybody is told it again under a higher one"
+        );
     }
     let mut news = repo.board.watch_published();
     repo.fences.ask(&overtaken);
@@ -192,7 +204,7 @@ async fn raise_fences(
         }
     };
     if tokio::time::timeout(RAISE_DEADLINE, raised).await.is_err() {
-        debug!(instance = %who.0, "the generation is not raised yet");
+        debug!(%instance, "the generation is not raised yet");
     }
 }
 
@@ -229,11 +241,11 @@ fn overtaken(
             FenceCheck::Equal if refused => overtaken.push((config.clone(), seen)),
             FenceCheck::Above | FenceCheck::Equal => {}
             FenceCheck::Absurd => {
-                if repo.fences.is_first_absurdity() {
+                if repo.fences.is_absurdity_worth_a_word() {
                     warn!(
                         %instance, %config, generation = seen.0,
                         "{instance} says it has seen generation {seen} of {config}, which nobody can have given out; \
-                         such reports are not followed, and only the first is told"
+                         such reports are not followed, and told once in a while"
                     );
                 }
             }

@@ -146,6 +146,8 @@ pub enum Left {
         /// Its incarnation.
         incarnation: u64,
     },
+    /// No life can have this number, so nothing is believed of it.
+    Implausible(Implausible),
 }
 
 impl Fleet {
@@ -218,6 +220,9 @@ impl Fleet {
     /// Takes the word that a life of an instance ends. It is remembered, but is no member of anything any more until
     /// another life of it reports, or this one goes on doing so: then the word was not its own.
     pub fn leave(&mut self, instance: &InstanceId, incarnation: u64, now: Moment) -> Left {
+        if let Err(why) = check_incarnation(incarnation, now.at) {
+            return Left::Implausible(why);
+        }
         let place = self.ids.get(instance).copied();
         let Some(entry) = place.and_then(|place| self.entries.get_mut(place)) else {
             return Left::Unknown;

@@ -4,6 +4,7 @@ use headwater_wire::{
 };
 use proptest::prelude::*;
 
+use super::strangers::STRANGERS_EACH_MAX;
 use super::weight::Weigh;
 use super::*;
 use crate::rollout::{Liveness, Selector, Standing};
@@ -256,11 +257,18 @@ fn invented_names_are_left_out_and_what_was_known_is_not() {
         fleet.get(&id(number)).unwrap().report.configs.len()
     };
     assert_eq!(take(1, one('a', ReportState::Applied)), 1);
-    assert_eq!(take(2, flood(2, |name| format!("x{name}"))), STRANGERS_MAX);
-    assert_eq!(take(3, flood(3, |name| format!("y{name}"))), 0);
-    // Who goes on with a name that is remembered is not cut short, and what the tip has is always heard.
-    assert_eq!(take(4, flood(4, |name| format!("x{name}"))), STRANGERS_MAX);
-    assert_eq!(take(5, one('b', ReportState::Applied)), 1);
+    // Whoever has many wrong leaves room for the slips of others, also if he says the same again and more.
+    for number in (2..2 + STRANGERS_MAX / STRANGERS_EACH_MAX).chain([2]) {
+        let flood = flood(number, |name| format!("x{number}-{name}"));
+        assert_eq!(take(number, flood), STRANGERS_EACH_MAX);
+    }
+    assert_eq!(take(50, flood(3, |name| format!("y{name}"))), 0);
+    // A name that is remembered is so of everybody, and what the tip has is always heard.
+    assert_eq!(
+        take(51, flood(4, |name| format!("x2-{name}"))),
+        STRANGERS_EACH_MAX
+    );
+    assert_eq!(take(52, one('b', ReportState::Applied)), 1);
     let mut removed = one('a', ReportState::Confirmed);
     fleet.leave_out_strangers(&mut removed, (|_: &ConfigName| false, 0));
     assert_eq!(removed.configs.len(), 1, "it ran it while the tip had it");
@@ -809,9 +817,14 @@ fn a_forged_number_takes_nobody_out_of_sight() {
 #[test]
 fn a_forged_goodbye_is_believed_only_until_its_life_goes_on_reporting() {
     let live_ms = Heartbeat::default().live_ms();
-    for incarnation in [1, FORGED] {
+    for incarnation in [1, 2] {
         let mut fleet = Fleet::default();
         says(&mut fleet, (1, 1), 5, NOW);
+        assert_eq!(
+            fleet.leave(&id(1), FORGED, NOW),
+            Left::Implausible(Implausible::Incarnation(FORGED))
+        );
+        assert_eq!(member(&fleet, NOW).liveness, Liveness::Live);
         assert_eq!(fleet.leave(&id(1), incarnation, NOW), Left::Gone);
         assert_eq!(taken(&mut fleet, report(1, 2), later(live_ms)), Taken::Older);
         says(&mut fleet, (1, 3), 5, later(live_ms + 1));
