@@ -15,7 +15,7 @@ const NAMED_MAX: usize = 3;
 /// Characters of what an instance says that are kept.
 const SAID_CHARS_MAX: usize = 300;
 
-/// One instance that failed or refused.
+/// One instance that failed or refused, or that is waited for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Blamed {
     /// Who.
@@ -38,6 +38,10 @@ pub(super) enum Fault {
     Restarts(u32),
     /// It was not heard of for too long, in ms.
     Silent(u64),
+    /// It has not said that it runs it.
+    Pending,
+    /// It is ready, and has not said that it runs it.
+    Ready,
 }
 
 impl Blamed {
@@ -48,6 +52,8 @@ impl Blamed {
             Fault::LostOnProbation => "lost on probation".to_owned(),
             Fault::Restarts(restarts) => count(restarts, "restart"),
             Fault::Silent(ms) => format!("silent for {}", span(ms)),
+            Fault::Pending => "pending".to_owned(),
+            Fault::Ready => "ready".to_owned(),
         };
         let said = error.map(|error| printable(&error.message).chars().take(SAID_CHARS_MAX).collect());
         Self {

@@ -115,12 +115,16 @@ pub struct Tally {
     pub ended: u64,
     /// Some of those that failed or refused, by name.
     pub blamed: Vec<Blamed>,
+    /// Some of those that are waited for, by name.
+    pub late: Vec<Blamed>,
     /// Of the instances that must be ready: those that are.
     pub required_ready: u64,
     /// Of the instances that must be ready: those that refused.
     pub required_refused: u64,
     /// Of the instances that must be ready: those that were not heard of lately, whatever they said before.
     pub required_unknown: u64,
+    /// Of these, those that were silent for longer than the policy bears.
+    pub required_silent: u64,
     /// Live instances that the due stage would take, with their ranks.
     pub candidates: Vec<(InstanceId, u64)>,
     /// Instances that the due stage would take if they were not lost.
@@ -224,6 +228,7 @@ pub fn tally<'a>(rollout: &Rollout, fleet: impl Iterator<Item = Member<'a>>, rol
         census.add(&member);
     }
     census.counts.blamed.sort();
+    census.counts.late.sort();
     census.counts
 }
 
@@ -258,7 +263,10 @@ impl<'a> Census<'a> {
         }
         match directive {
             Directive::Baseline(generation) => self.add_baseline(member, generation, opened),
-            Directive::Prepare(generation) => self.add_required(member, generation),
+            Directive::Prepare(generation) => {
+                let terms = self.terms(opened);
+                self.add_required(member, generation, &terms);
+            }
             Directive::Target(generation) => {
                 let terms = self.terms(opened);
                 self.add_member(member, generation, &terms);
@@ -313,18 +321,26 @@ impl<'a> Census<'a> {
         }
     }
 
-    fn add_required(&mut self, member: &Member<'_>, generation: Generation) {
+    fn add_required(&mut self, member: &Member<'_>, generation: Generation, terms: &Terms<'_>) {
         let standing = Standing::of(member, &self.rollout.target.version, generation);
         match standing.progress {
             Progress::Failed => {
                 self.counts.required_refused += 1;
                 self.blame(member, Fault::Said);
+                return;
             }
             // What it said before it fell silent is no promise that it is there to switch.
-            _ if standing.liveness != Liveness::Live => self.counts.required_unknown += 1,
-            Progress::Ready => self.counts.required_ready += 1,
+            _ if standing.liveness != Liveness::Live => {
+                self.counts.required_unknown += 1;
+                self.counts.required_silent += u64::from(standing.missed_ms(terms).is_some());
+            }
+            Progress::Ready => {
+                self.counts.required_ready += 1;
+                return;
+            }
             Progress::Pending | Progress::Applied | Progress::Confirmed => {}
         }
+        self.wait_for(member, &standing);
     }
 
     fn add_member(&mut self, member: &Member<'_>, generation: Generation, terms: &Terms<'_>) {
@@ -349,6 +365,26 @@ impl<'a> Census<'a> {
             Progress::Pending | Progress::Failed => &mut self.counts.pending,
         };
         *count += 1;
+        let is_waited_for = match standing.progress {
+            _ if standing.liveness != Liveness::Live => !has_proved,
+            Progress::Pending | Progress::Ready => true,
+            Progress::Applied | Progress::Confirmed | Progress::Failed => false,
+        };
+        if is_waited_for {
+            self.wait_for(member, &standing);
+        }
+    }
+
+    fn wait_for(&mut self, member: &Member<'_>, standing: &Standing) {
+        let fault = match (standing.liveness, standing.progress) {
+            (Liveness::Live, Progress::Ready) => Fault::Ready,
+            (Liveness::Live, _) => Fault::Pending,
+            (Liveness::Stale | Liveness::Lost | Liveness::Gone, _) => Fault::Silent(standing.silent_ms),
+        };
+        if self.counts.late.len() < NAMED_MAX {
+            let late = Blamed::of(member.instance, member.report, fault);
+            self.counts.late.push(late);
+        }
     }
 
     fn count(&mut self, member: &Member<'_>) {

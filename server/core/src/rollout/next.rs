@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use headwater_validators::rollout::{OnHalt, Quorum};
 use headwater_wire::Timestamp;
 
+use super::blame::named;
 use super::census::{RollCall, Tally};
 use super::planner::{unproved, waited_for};
 use super::policy::{Activation, StagePolicy};
@@ -41,7 +42,8 @@ pub(super) fn next(rollout: &Rollout, tally: &Tally, now: Timestamp) -> String {
                 (0, RollCall::Running) => format!("goes on {AFTER_ROLL_CALL}"),
                 _ => {
                     let more = count(waiting, "more instance");
-                    format!("bakes once it runs on {more}; halts {left} if it does not")
+                    let who = named(&tally.late, waiting);
+                    format!("bakes once it runs on {more}{who}; halts {left} if it does not")
                 }
             }
         }
@@ -178,11 +180,12 @@ fn baking(
 
 /// What has to be so before quiet is success.
 fn missing(why: &Why) -> String {
-    if let Why::Late { pending, .. } = why {
+    if let Why::Late { pending, who, .. } = why {
         if *pending == 0 {
             "all instances have had time to report".to_owned()
         } else {
-            format!("it runs on {}", count(*pending, "more instance"))
+            let who = named(who, *pending);
+            format!("it runs on {}{who}", count(*pending, "more instance"))
         }
     } else if let Why::TooFew { ran, wanted } = why {
         format!("it runs on {}, and not only on {ran}", count(*wanted, "instance"))

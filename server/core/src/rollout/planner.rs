@@ -170,15 +170,18 @@ fn preparing(
             who: tally.blamed.clone(),
         }));
     }
-    if waited_ms < rollout.policy.deadlines.prepare_ms {
+    // Who is silent for longer than the policy bears counts as failed here as everywhere; the rest of the time is in vain.
+    let is_hopeless = required - refused - tally.required_silent < enough;
+    if !is_hopeless && waited_ms < rollout.policy.deadlines.prepare_ms {
         return None;
     }
-    Some(if ready >= enough {
+    Some(if !is_hopeless && ready >= enough {
         Step::Activate
     } else {
         Step::AbortPrepare(Why::Late {
-            pending: required - ready,
+            pending: required - ready - refused,
             members: required,
+            who: tally.late.clone(),
         })
     })
 }
@@ -198,6 +201,7 @@ fn exposing(rollout: &Rollout, waited_ms: u64, tally: &Tally) -> Option<Step> {
     (waited_ms >= rollout.policy.deadlines.expose_ms).then_some(Step::Halt(Why::Late {
         pending: waiting,
         members: tally.members.max(waiting),
+        who: tally.late.clone(),
     }))
 }
 
@@ -232,6 +236,7 @@ pub(super) fn unproved(
         return Some(Why::Late {
             pending,
             members: tally.members.max(pending),
+            who: tally.late.clone(),
         });
     }
     let ran = tally.applied + tally.confirmed;

@@ -29,12 +29,15 @@ pub enum Why {
         who: Vec<Blamed>,
     },
     /// Instances did not come to run it in time.
-    #[error("{pending} of {members} instances were not ready in time")]
+    #[error("{pending} of {members} instances were not ready in time{}", named(who, *pending))]
     Late {
         /// Instances that were waited for.
         pending: u64,
         /// Instances that were told.
         members: u64,
+        /// Some of those that were waited for.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        who: Vec<Blamed>,
     },
     /// A required instance refused to get ready.
     #[error("{refused} of {required} instances refused to get ready{}", named(who, *refused))]
@@ -106,7 +109,8 @@ pub enum Why {
 }
 
 impl Why {
-    /// Instances that it stopped for, as far as they are known by name.
+    /// Instances that failed or refused, as far as they are known by name. Who is only late has not failed, and stands in
+    /// the sentence.
     pub fn who(&self) -> &[Blamed] {
         match self {
             Self::Failed { who, .. } | Self::Refused { who, .. } => who,

@@ -242,13 +242,14 @@ fn who_does_not_take_it_in_time_stops_the_rollout() {
     fleet.says(slow).report.state = ReportState::Pending;
     assert_eq!(fleet.step(), None);
     fleet.pass(fleet.rollout().policy.deadlines.expose_ms);
+    let Some(Step::Halt(why)) = fleet.step() else {
+        panic!("{:?}", fleet.state());
+    };
     assert_eq!(
-        fleet.step(),
-        Some(Step::Halt(Why::Late {
-            pending: 1,
-            members: 2
-        }))
+        why.to_string(),
+        format!("1 of 2 instances were not ready in time: i-{slow} (pending)")
     );
+    assert!(why.who().is_empty(), "who is late has not failed");
 }
 
 #[test]

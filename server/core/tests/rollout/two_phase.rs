@@ -8,6 +8,8 @@ use headwater_wire::{Phase, ReportState};
 use crate::fleet::Fleet;
 use crate::stages::staged;
 
+const MINUTE_MS: u64 = 60_000;
+
 fn together() -> Policy {
     Policy {
         activation: Activation::TwoPhase,
@@ -103,13 +105,52 @@ fn who_is_not_ready_in_time_ends_it() {
     let mut fleet = asked(3, &together());
     fleet.obeys(0, ReportState::Confirmed);
     fleet.pass(together().deadlines.prepare_ms);
+    let Some(Step::AbortPrepare(why)) = fleet.step() else {
+        panic!("{:?}", fleet.state());
+    };
     assert_eq!(
-        fleet.step(),
-        Some(Step::AbortPrepare(Why::Late {
-            pending: 2,
-            members: 3
-        }))
+        why.to_string(),
+        "2 of 3 instances were not ready in time: i-1 (pending), i-2 (pending)"
     );
+}
+
+#[test]
+fn who_is_silent_for_longer_than_the_policy_bears_is_not_waited_for_until_the_deadline() {
+    let mut policy = together();
+    policy.budget.unknown_after_ms = Some(2 * MINUTE_MS);
+    let mut fleet = asked(3, &policy);
+    fleet.obeys(0, ReportState::Confirmed);
+    fleet.obeys(1, ReportState::Confirmed);
+    fleet.pass(2 * MINUTE_MS);
+    fleet.falls_silent(2, Liveness::Stale, 2 * MINUTE_MS - 1);
+    assert_eq!(fleet.step(), None);
+    fleet.falls_silent(2, Liveness::Stale, 2 * MINUTE_MS);
+    let Some(Step::AbortPrepare(why)) = fleet.step() else {
+        panic!("{:?}", fleet.state());
+    };
+    assert_eq!(
+        why.to_string(),
+        "1 of 3 instances were not ready in time: i-2 (silent for 2 min)"
+    );
+}
+
+#[test]
+fn a_quorum_that_can_do_without_the_silent_goes_on_waiting_for_the_others() {
+    let mut policy = Policy {
+        quorum: Quorum::Percent(60),
+        ..together()
+    };
+    policy.budget.unknown_after_ms = Some(2 * MINUTE_MS);
+    let mut fleet = asked(3, &policy);
+    fleet.obeys(0, ReportState::Confirmed);
+    fleet.pass(2 * MINUTE_MS);
+    fleet.falls_silent(2, Liveness::Stale, 2 * MINUTE_MS);
+    assert_eq!(fleet.step(), None);
+    fleet.refuses(1);
+    assert!(matches!(
+        fleet.step(),
+        Some(Step::AbortPrepare(Why::Late { pending: 1, .. }))
+    ));
 }
 
 #[test]

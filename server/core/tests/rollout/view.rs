@@ -98,7 +98,7 @@ fn a_rollout_that_goes_well_says_at_each_step_what_comes_next() {
     orders: pause abort
 
     exposing 1/2, 2 members, 2 pending, 60000 of 900000 ms
-    next: bakes once it runs on 2 more instances; halts in 14 min if it does not
+    next: bakes once it runs on 2 more instances: i-2 (pending), i-3 (pending); halts in 14 min if it does not
     orders: promote pause abort
 
     exposing 1/2, 2 members, 2 applied, 60000 of 900000 ms
@@ -379,7 +379,7 @@ fn quiet_that_proves_nothing_yet_says_what_is_missing() {
     stage 2 comes once it runs on 3 instances, and not only on 2; halts in 14 min if not
     stage 2 comes once signal `errors` says yes; halts in 14 min if not
     stage 2 comes now
-    stage 2 comes once it runs on 1 more instance; halts in 14 min if not
+    stage 2 comes once it runs on 1 more instance: i-7 (silent for 1 min); halts in 14 min if not
     stage 2 comes once all instances have had time to report; halts in 14 min if not
     ");
 }

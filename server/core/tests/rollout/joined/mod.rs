@@ -458,6 +458,7 @@ fn i8_who_was_only_asked_to_get_ready_is_told_what_to_hold_however_many_rollouts
     repo.step(Step::AbortPrepare(Why::Late {
         pending: 1,
         members: 1,
+        who: Vec::new(),
     }));
     assert!(repo.state.moving_of(&name(0)).is_none());
     assert!(
