@@ -159,10 +159,16 @@ fn baking(
     tally: &Tally,
 ) -> String {
     let quiet_ms = rollout.policy.quiet_ms(stage);
-    let then = if stage + 1 < rollout.policy.stages.len() {
-        format!("{} comes", stage_name(rollout, stage + 1))
-    } else {
-        "is done".to_owned()
+    let then = match rollout.policy.stages.get(stage + 1) {
+        None => "is done".to_owned(),
+        Some(next) => {
+            let comes = if next.approval {
+                "asks for approval"
+            } else {
+                "comes"
+            };
+            format!("{} {comes}", stage_name(rollout, stage + 1))
+        }
     };
     if baked_ms < quiet_ms {
         return format!("{then} {}, if all stays well", left(baked_ms, quiet_ms));

@@ -24,6 +24,30 @@ fn a_stage_that_needs_approval_waits_for_a_person() {
 }
 
 #[test]
+fn to_cut_the_quiet_time_short_is_no_approval_of_the_stage_that_comes_after_it() {
+    let mut fleet = Fleet::of(4);
+    let mut policy = in_two();
+    policy.stages[1].approval = true;
+    fleet.offer(2, &policy);
+    fleet.step();
+    fleet.obey(ReportState::Applied);
+    assert_eq!(fleet.step(), Some(Step::Bake));
+    let next = |fleet: &Fleet| fleet.course.view(Some(&fleet.tally()), fleet.now).unwrap().next;
+    assert_eq!(
+        next(&fleet),
+        "stage 2 asks for approval in 60 s, if all stays well"
+    );
+    fleet.order(Order::Promote).unwrap();
+    assert_eq!(
+        next(&fleet),
+        "stage 2 waits for a person: `promote` lets it begin"
+    );
+    assert_eq!(fleet.step(), None);
+    fleet.order(Order::Promote).unwrap();
+    assert!(matches!(fleet.step(), Some(Step::Expose { .. })));
+}
+
+#[test]
 fn a_stage_that_waits_for_no_person_cannot_be_promoted_and_neither_can_a_freeze() {
     let mut fleet = Fleet::of(4);
     let mut policy = in_two();
