@@ -124,6 +124,15 @@ impl Published {
         })
     }
 
+    /// What is served while the head is not, as the end of a sentence.
+    pub(crate) fn served_meanwhile(&self) -> &'static str {
+        if self.state.tip.is_some() {
+            "the last good commit keeps serving"
+        } else {
+            "nothing is served until a commit is good"
+        }
+    }
+
     /// Whether there is such a config, for everybody or for those that a rollout moves.
     pub(crate) fn has(&self, config: &ConfigName) -> bool {
         let snapshot = self.snapshot.as_ref();

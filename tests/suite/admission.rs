@@ -198,6 +198,10 @@ fn a_repository_without_any_good_commit_says_so_and_serves_nothing() {
     let server = TestServer::of(&origin);
     let repo = server.until_head(&bad, "rejected");
     assert_eq!(repo["tip"], Value::Null);
+    let hint = "mend what the findings name and push again; nothing is served until a commit is good";
+    assert_eq!(repo["hint"], hint);
+    let read = server.get(&format!("/v1/repos/default/commits/{bad}/configs/app"));
+    assert_eq!(read.expect(409).json()["hint"], hint);
     let reply = server.config("app", None).expect(503);
     assert_eq!(reply.code(), "not_ready");
     headwater_tests::wait::wait_until("a known reason", || server.get("/readyz").status == 200);

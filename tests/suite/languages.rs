@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
+use headwater_server::settings::Settings;
 use headwater_tests::docs::{blocks, page};
 use headwater_tests::origin::TestOrigin;
 use headwater_tests::program::Program;
-use headwater_tests::server::TestServer;
+use headwater_tests::server::{Stopped, TestServer};
 use headwater_tests::sshd::skipped;
 use headwater_tests::wait::wait_for;
 use headwater_wire::CommitId;
@@ -109,7 +111,8 @@ fn until_listed(server: &TestServer, version: &CommitId, states: &[&str]) -> Val
 /// one is in a state of `until` in the end.
 fn lives(example: &Example, origin: &TestOrigin, until: &[&str]) -> (TestServer, CommitId) {
     let first = pool(origin, 10);
-    let server = TestServer::of(origin);
+    let asks_often = |settings: &mut Settings| settings.fleet.heartbeat = Duration::from_secs(1);
+    let server = Stopped::of(&origin.path_url()).with(asks_often).start();
     let addr = server.addr();
     let mut program = example.start(addr);
     until_runs(&mut program, &first, 10, "server");
@@ -126,9 +129,21 @@ fn lives(example: &Example, origin: &TestOrigin, until: &[&str]) -> (TestServer,
     let server = stopped.start_at(addr);
     until_runs(&mut program, &third, 30, "server");
     until_listed(&server, &third, until);
+    reports_as_often_as_it_is_asked(&server);
     let printed = program.printed();
     assert_eq!(printed.len(), 3, "each version once: {printed:?}");
     (server, third)
+}
+
+/// The usual heartbeat is thirty times as long, and no example waits for less than twenty of its seconds.
+fn reports_as_often_as_it_is_asked(server: &TestServer) {
+    let seq = || {
+        let listing = server.get("/v1/repos/default/instances").json();
+        listing["instances"][0]["seq"].as_u64().unwrap()
+    };
+    let (first, began) = (seq(), Instant::now());
+    wait_for("two more reports", || (seq() >= first + 2).then_some(()));
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
 }
 
 /// Started while the server is down, it runs what it had confirmed, and goes on from there once the server is back.

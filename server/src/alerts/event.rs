@@ -257,7 +257,7 @@ pub(super) fn of_head(repo: &RepoName, published: &Published) -> Option<Event> {
     let head = published.state.head.as_ref()?;
     let (what, action) = match published.state.head_state {
         HeadState::Rejected => (
-            "was rejected, and the last good one goes on being served".to_owned(),
+            format!("was rejected; {}", published.served_meanwhile()),
             "`headwater status` shows the findings; push a fix, or a revert".to_owned(),
         ),
         HeadState::Held => (

@@ -166,7 +166,9 @@ fn commits_that_are_not_served_and_upstreams_that_are_not_seen_are_told() {
     let mut published = Published::default();
     published.state.head = Some(commit("c"));
     published.state.branch = Some("main".parse().unwrap());
-    let mut events = Vec::new();
+    published.state.head_state = HeadState::Rejected;
+    let mut events: Vec<Event> = of_head(&repo(), &published).into_iter().collect();
+    published.state.tip = Some(commit("b"));
     for state in [HeadState::Rejected, HeadState::Held] {
         published.state.head_state = state;
         events.extend(of_head(&repo(), &published));
@@ -183,7 +185,10 @@ fn commits_that_are_not_served_and_upstreams_that_are_not_seen_are_told() {
     };
     events.extend(of_source(&repo(), &published));
     insta::assert_snapshot!(said(&events), @r#"
-    rejected: commit cccccccccc on `main` was rejected, and the last good one goes on being served
+    rejected: commit cccccccccc on `main` was rejected; nothing is served until a commit is good
+      -
+      `headwater status` shows the findings; push a fix, or a revert
+    rejected: commit cccccccccc on `main` was rejected; the last good commit keeps serving
       -
       `headwater status` shows the findings; push a fix, or a revert
     rejected: commit cccccccccc on `main` is held: history was rewritten

@@ -33,7 +33,7 @@ const COMMANDS: &[(&str, &str)] = &[
 ];
 
 /// A hint of the API as a person at a command line can follow it.
-fn in_commands(hint: &str) -> String {
+pub(super) fn in_commands(hint: &str) -> String {
     let said = COMMANDS.iter();
     said.fold(hint.to_owned(), |hint, (call, command)| {
         hint.replace(call, command)

@@ -3,13 +3,14 @@
 use std::io;
 
 use clap::Args;
-use headwater_client::{RepoApi, RolloutsQuery};
+use headwater_client::RolloutsQuery;
 use headwater_wire::{
-    ProblemCode, RolloutFailure, RolloutList, RolloutState, RolloutStepView, RolloutView, Timestamp,
+    ConfigName, ProblemCode, RolloutFailure, RolloutList, RolloutState, RolloutStepView, RolloutView,
+    Timestamp,
 };
 
 use super::configs::refuse_unknown;
-use super::failure::{Exit, Failure};
+use super::failure::{Exit, Failure, in_commands};
 use super::options::{Output, ServerOptions, Session};
 use super::out::{Out, Tone};
 use super::progress::{counts, progress, tone};
@@ -49,14 +50,19 @@ fn state(word: &str) -> Result<RolloutState, String> {
 impl Rollouts {
     pub(super) async fn run(&self, session: &Session, out: &mut Out<'_>) -> Result<Exit, Failure> {
         let repo = session.repo().await?;
-        if let Some(id) = &self.what
-            && let Some(view) = found(&repo, id).await?
-        {
-            match session.output {
-                Output::Json => out.json(&view)?,
-                Output::Text => print_one(&view, (session.now)(), out)?,
+        let mut no_rollout = None;
+        if let Some(id) = &self.what {
+            match repo.rollout(id).await {
+                Ok(view) => {
+                    match session.output {
+                        Output::Json => out.json(&view)?,
+                        Output::Text => print_one(&view, (session.now)(), out)?,
+                    }
+                    return Ok(Exit::Fine);
+                }
+                Err(error) if error.code() == Some(ProblemCode::RolloutNotFound) => no_rollout = error.hint(),
+                Err(error) => return Err(error.into()),
             }
-            return Ok(Exit::Fine);
         }
         let config = self.what.as_deref().map(config).transpose()?;
         let query = RolloutsQuery {
@@ -65,7 +71,8 @@ impl Rollouts {
         };
         let list = repo.rollouts(&query).await?;
         if let (Some(config), []) = (&query.config, list.rollouts.as_slice()) {
-            refuse_unknown(&repo, config).await?;
+            let unknown = refuse_unknown(&repo, config).await;
+            unknown.map_err(|refused| neither(refused, config, no_rollout.as_deref()))?;
         }
         match session.output {
             Output::Json => out.json(&list)?,
@@ -75,19 +82,28 @@ impl Rollouts {
     }
 }
 
-fn config(name: &str) -> Result<headwater_wire::ConfigName, Failure> {
+fn config(name: &str) -> Result<ConfigName, Failure> {
     name.parse().map_err(|_| Failure::Usage {
         message: format!("neither a config nor the id of a rollout: `{}`", clean(name)),
         hint: "`headwater rollouts` lists rollouts with their ids".to_owned(),
     })
 }
 
-/// The rollout of this id, if there is one.
-async fn found(repo: &RepoApi, id: &str) -> Result<Option<RolloutView>, Failure> {
-    match repo.rollout(id).await {
-        Ok(view) => Ok(Some(view)),
-        Err(error) if error.code() == Some(ProblemCode::RolloutNotFound) => Ok(None),
-        Err(error) => Err(error.into()),
+/// A name that is no config's is no rollout's either, and may have been meant for one.
+fn neither(refused: Failure, named: &ConfigName, of_rollouts: Option<&str>) -> Failure {
+    let (Failure::Refused { hint, .. }, Some(of_rollouts)) = (&refused, of_rollouts) else {
+        return refused;
+    };
+    let of_rollouts = in_commands(of_rollouts);
+    let is_near = |hint: &str| hint.starts_with("did you mean");
+    let hint = match (is_near(hint), is_near(&of_rollouts)) {
+        (true, _) => hint.clone(),
+        (false, true) => of_rollouts,
+        (false, false) => format!("{of_rollouts}; {hint}"),
+    };
+    Failure::Refused {
+        message: format!("there is neither a rollout nor a config `{named}`"),
+        hint,
     }
 }
 

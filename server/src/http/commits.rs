@@ -33,7 +33,7 @@ pub(super) async fn config(
     let (asker, representation) = (Asker::read(&pairs)?, Representation::read(&pairs)?);
     reachable(repo, &commit).await?;
     let judged = repo.judged(&commit).await?;
-    let valid = valid(&judged)?;
+    let valid = valid(repo, &judged)?;
     let Some(found) = valid.configs().get(&config) else {
         return Err(match valid.unreadable().get(&config) {
             Some(path) => config_unreadable(&config, path.as_str()),
@@ -73,11 +73,9 @@ fn names(valid: &headwater_validators::ValidTree) -> impl Iterator<Item = &str> 
 }
 
 /// The documents of a commit, or its findings as a refusal.
-pub(super) fn valid(judged: &Arc<Judged>) -> Result<&headwater_validators::ValidTree> {
-    judged
-        .valid
-        .as_ref()
-        .ok_or_else(|| commit_rejected(&judged.commit, judged.findings.clone()))
+pub(super) fn valid<'a>(repo: &Repo, judged: &'a Arc<Judged>) -> Result<&'a headwater_validators::ValidTree> {
+    let refused = || commit_rejected(&repo.board.read(), &judged.commit, judged.findings.clone());
+    judged.valid.as_ref().ok_or_else(refused)
 }
 
 /// Refuses a commit that the followed branch does not reach, after one forced listing of the upstream. While the

@@ -86,7 +86,7 @@ pub(super) async fn explain(
         None => tip(repo)?,
     };
     let judged = repo.judged(&commit).await?;
-    let valid = commits::valid(&judged)?;
+    let valid = commits::valid(repo, &judged)?;
     let found = valid.configs().get(&config).ok_or_else(|| {
         let names = valid.configs().keys().map(ConfigName::as_str);
         config_not_found(

@@ -28,7 +28,7 @@ pub(super) async fn file(
     if let Some(kept) = repo.kept_verdict(&commit).await
         && kept.state == VerdictState::Rejected
     {
-        return Err(commit_rejected(&commit, kept.findings));
+        return Err(commit_rejected(&repo.board.read(), &commit, kept.findings));
     }
     let wanted = commit.clone();
     let blob = repo

@@ -12,6 +12,7 @@ use crate::git::read::ReadError;
 use crate::git::revert::RevertError;
 use crate::pipeline::AcceptError;
 use crate::pipeline::rollback::RollbackError;
+use crate::publish::Published;
 use crate::repo::RepoError;
 
 /// A problem on its way out. Boxed, since it travels in every handler's result.
@@ -112,13 +113,21 @@ pub(super) fn commit_not_here(commit: &CommitId) -> Answer {
     .into()
 }
 
+/// What to do about a commit that failed admission.
+pub(super) fn mend_and_push(published: &Published) -> String {
+    format!(
+        "mend what the findings name and push again; {}",
+        published.served_meanwhile()
+    )
+}
+
 /// The commit failed admission.
-pub(super) fn commit_rejected(commit: &CommitId, findings: Vec<Finding>) -> Answer {
+pub(super) fn commit_rejected(published: &Published, commit: &CommitId, findings: Vec<Finding>) -> Answer {
     Problem::new(
         ProblemCode::CommitRejected,
         format!("{} failed admission and is not served", commit.short()),
     )
-    .hint("mend what the findings name and push again; the last good commit keeps serving")
+    .hint(mend_and_push(published))
     .findings(findings)
     .into()
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
 use headwater_core::Refusal;
-use headwater_core::rollout::{Order, OrderRefused};
+use headwater_core::rollout::{Order, OrderRefused, Rollout};
 use headwater_validators::{closest, printable};
 use headwater_wire::{Problem, ProblemCode, RolloutOrder, RolloutOrderRequest, RolloutState, RolloutView};
 use tokio::sync::oneshot;
@@ -24,6 +24,8 @@ use crate::rollouts::views::Wanted;
 
 /// What the body of an order looks like.
 const ORDER_FORM: &str = "send {\"reason\": \"…\"}";
+/// Rollouts that are named to who named none.
+const NAMED_MAX: usize = 3;
 
 /// `GET /v1/repos/{repo}/rollouts?config=&state=`.
 pub(super) async fn list(
@@ -109,18 +111,32 @@ async fn view(repo: &Arc<Repo>, id: String) -> Result<RolloutView> {
 fn rollout_not_found(repo: &Repo, id: &str) -> Answer {
     let published = repo.board.read();
     let state = &published.state;
-    let known = state
-        .moving()
-        .chain(&state.ended)
-        .map(|rollout| rollout.id.as_str());
-    let hint = closest(id, known).map_or_else(
-        || "GET /v1/repos/{repo}/rollouts lists them".to_owned(),
-        |near| format!("did you mean `{near}`?"),
-    );
+    let known: Vec<&Rollout> = state.moving().chain(state.ended.iter().rev()).collect();
+    let hint = match closest(id, known.iter().map(|rollout| rollout.id.as_str())) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => newest(&known),
+    };
     let detail = format!("there is no rollout `{}`", id.escape_debug());
     Problem::new(ProblemCode::RolloutNotFound, detail)
         .hint(hint)
         .into()
+}
+
+/// Some of the rollouts that there are, for who named none of them.
+fn newest(known: &[&Rollout]) -> String {
+    if known.is_empty() {
+        return "none has begun here, or all are forgotten; a config that is moved at once has none"
+            .to_owned();
+    }
+    let named = known
+        .iter()
+        .take(NAMED_MAX)
+        .map(|rollout| format!("`{}` of {}", rollout.id, rollout.config));
+    let named: Vec<String> = named.collect();
+    format!(
+        "the newest are {}; GET /v1/repos/{{repo}}/rollouts lists them",
+        named.join(", ")
+    )
 }
 
 /// The order does not fit; what does is named.

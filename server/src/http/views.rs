@@ -7,6 +7,7 @@ use headwater_wire::{
     Timestamp,
 };
 
+use super::problem;
 use crate::git::history::CommitInfo;
 use crate::pipeline::source::is_stale;
 use crate::publish::{Exposed, Published, STATUS_FINDINGS_MAX};
@@ -16,10 +17,7 @@ use crate::repo::Repo;
 pub(crate) fn repo(repo: &Repo, published: &Published, now: Timestamp) -> RepoView {
     let (state, source) = (&published.state, &published.source);
     let rejected = state.head_state == HeadState::Rejected;
-    let rejected_why = rejected.then(|| {
-        let hint = "mend what the findings name and push again; the last good commit keeps serving";
-        (rejection(published), Some(hint.to_owned()))
-    });
+    let rejected_why = rejected.then(|| (rejection(published), Some(problem::mend_and_push(published))));
     let unwell = source.error.clone().map(|error| (error, source.hint.clone()));
     let faults = unwell
         .into_iter()

@@ -277,6 +277,7 @@ impl Pipeline {
     /// Keeps the last good commit exposed and says why the head is not.
     async fn reject(&self, judged: &Judged) -> Result<(), RoundError> {
         let mut state = self.state_now();
+        let meanwhile = self.repo.board.read().served_meanwhile();
         state.apply(Command::Reject(judged.commit.clone())).ok();
         self.repo.keep_state(&state).await?;
         let errors: Arc<[Finding]> = judged.errors().cloned().collect();
@@ -288,7 +289,7 @@ impl Pipeline {
             format!("; and {more} more")
         };
         warn!(
-            commit.id = %judged.commit, findings = errors.len(), outcome = "rejected",
+            commit.id = %judged.commit, findings = errors.len(), outcome = "rejected", hint = meanwhile,
             "rejected {}: {}{more}", judged.commit.short(), told.join("; ")
         );
         self.show(|published| {

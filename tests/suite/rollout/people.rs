@@ -128,6 +128,11 @@ fn an_order_without_a_reason_or_of_nothing_is_refused() {
     let unknown = order(&server, &format!("{id}0"), "pause", "x").expect(404);
     assert_eq!(unknown.code(), "rollout_not_found");
     assert_eq!(unknown.json()["hint"], format!("did you mean `{id}`?"));
+    let unknown = order(&server, "r-999", "pause", "x").expect(404);
+    assert_eq!(
+        unknown.json()["hint"],
+        format!("the newest are `{id}` of app; GET /v1/repos/{{repo}}/rollouts lists them")
+    );
     assert_eq!(order(&server, id, "dance", "x").expect(404).code(), "not_found");
     assert_eq!(
         server

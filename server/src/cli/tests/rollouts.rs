@@ -1,6 +1,6 @@
 use headwater_wire::{
-    PlanView, PlannedConfig, RolloutCounts, RolloutFailure, RolloutList, RolloutOrder, RolloutOrderRequest,
-    RolloutPolicyView, RolloutStageView, RolloutState, RolloutStepView, RolloutView,
+    ConfigList, PlanView, PlannedConfig, RolloutCounts, RolloutFailure, RolloutList, RolloutOrder,
+    RolloutOrderRequest, RolloutPolicyView, RolloutStageView, RolloutState, RolloutStepView, RolloutView,
 };
 
 use super::*;
@@ -232,15 +232,27 @@ fn an_order_that_does_not_fit_says_what_does() {
 
 #[test]
 fn a_rollout_that_is_not_there_is_refused_with_where_to_look() {
+    let configs = ConfigList {
+        tip: commit_id('f'),
+        configs: Vec::new(),
+    };
     let server = one_repo(
         refusing("/v1/repos/default/rollouts/r-5", &not_found("r-5"))
-            .merge(answering("/v1/repos/default/rollouts", &RolloutList::default())),
+            .merge(answering("/v1/repos/default/rollouts", &RolloutList::default()))
+            .merge(answering("/v1/repos/default/configs", &configs)),
     );
     insta::assert_snapshot!(headwater(&server, &["abort", "r-5", "--reason", "x"]), @"
     exit 1
     --- standard error
     error: there is no rollout `r-5`
     hint: `headwater rollouts` lists them
+    ");
+    let told = headwater(&server, &["rollouts", "r-5"]);
+    insta::assert_snapshot!(told, @"
+    exit 1
+    --- standard error
+    error: there is neither a rollout nor a config `r-5`
+    hint: `headwater rollouts` lists them; `headwater configs` lists the configs
     ");
 }
 
