@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 
 use headwater_core::rollout::{Course, Directive, Offer, Policy, RollCall, Rollout, Urgency, plan, tally};
 use headwater_core::{
-    ConfigFacts, Content, Fleet, INSTANCES_MAX, Moment, REPORT_CONFIGS_MAX, Target, Uptime, fleet_counts,
+    ConfigFacts, Content, Fleet, INSTANCES_MAX, InstanceFilter, Moment, REPORT_CONFIGS_MAX, Target, Uptime,
+    fleet_counts,
 };
 use headwater_wire::{
     CommitId, ConfigName, ConfigReport, Digest, FailPhase, Generation, InstanceId, InstanceReport,
@@ -271,6 +272,8 @@ fn members(fleet: &Fleet, seq: u64) {
         "  what one is to hold            {:>10.2} µs",
         each(told, asked.len())
     );
+    let page = median(|| timed(|| fleet.list(&InstanceFilter::default(), (None, 1_000), at, |_, _| None)));
+    println!("  page of 1,000                  {:>10.1} ms", ms(page));
     let piece = median(|| timed(|| fleet.kept(None, 500, at)));
     println!("  copy of 500, to be kept        {:>10.1} ms", ms(piece));
 }

@@ -408,6 +408,32 @@ proptest! {
     }
 }
 
+#[test]
+fn a_page_costs_what_it_shows_however_many_there_are() {
+    let mut fleet = Fleet::default();
+    for number in 0..10_000 {
+        fleet
+            .take(&id(number), one('a', ReportState::Confirmed), NOW)
+            .unwrap();
+    }
+    let worked_out = std::cell::Cell::new(0);
+    let assigned = |reported: &Reported, config: &ConfigName| {
+        worked_out.set(worked_out.get() + 1);
+        assigned_a(reported, config)
+    };
+    let page = |filter: &InstanceFilter| {
+        worked_out.set(0);
+        let listing = fleet.list(filter, (Some(&id(9_000)), 100), NOW.uptime, assigned);
+        (listing.instances.len(), worked_out.get())
+    };
+    assert_eq!(page(&InstanceFilter::default()), (100, 100));
+    let failed = InstanceFilter {
+        state: Some(StateWanted::Reported(ReportState::Failed)),
+        ..InstanceFilter::default()
+    };
+    assert_eq!(page(&failed), (0, 0));
+}
+
 fn config() -> ConfigName {
     "app".parse().unwrap()
 }
