@@ -1,11 +1,94 @@
 //! What a JSON body is, and what it is not, in the words of JSON.
 //!
-//! Invariant: no name of a type of ours is told; whoever sends a body knows objects, lists, texts and numbers.
+//! Invariant: a call that orders something reads no body that does not say that it is JSON. No name of a type of ours is
+//! told; whoever sends a body knows objects, lists, texts and numbers.
 
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, Request};
+use axum::response::{IntoResponse, Response};
+use headwater_wire::{Problem, ProblemCode};
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
-use super::problem::{Result, bad_request};
+use super::problem::{Answer, Result, bad_request};
+
+/// A body that says that it is JSON. A browser lets the page of any site send what says that it is a form or a text, or
+/// says nothing, without asking first; what a call orders is read from nothing but this.
+#[derive(Debug)]
+pub(super) struct JsonBody(Bytes);
+
+/// Why there is no such body.
+#[derive(Debug)]
+pub(super) enum NotJson {
+    /// It is something else.
+    Other(Answer),
+    /// It did not come whole.
+    Unread(BytesRejection),
+}
+
+impl JsonBody {
+    /// Reads it, as [`read`] does.
+    pub(super) fn read<T: DeserializeOwned>(&self, said: (&str, &str)) -> Result<T> {
+        read(&self.0, said)
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for JsonBody {
+    type Rejection = NotJson;
+
+    async fn from_request(request: Request, state: &S) -> std::result::Result<Self, NotJson> {
+        let media_type = media_type(request.headers());
+        if !is_json(&media_type) {
+            let hint = "send JSON, and say so by `content-type: application/json`";
+            return Err(NotJson::Other(not_taken(&media_type, hint)));
+        }
+        let body = Bytes::from_request(request, state).await;
+        body.map(Self).map_err(NotJson::Unread)
+    }
+}
+
+impl From<Answer> for NotJson {
+    fn from(answer: Answer) -> Self {
+        Self::Other(answer)
+    }
+}
+
+impl IntoResponse for NotJson {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Other(answer) => answer.into_response(),
+            Self::Unread(rejection) => rejection.into_response(),
+        }
+    }
+}
+
+/// What a body says that it is, in lower case and without parameters; empty if it says nothing.
+pub(super) fn media_type(headers: &HeaderMap) -> String {
+    let said = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let said = said.and_then(|value| value.split(';').next());
+    said.unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// Whether a media type is one of JSON (RFC 6839).
+pub(super) fn is_json(media_type: &str) -> bool {
+    let of_application = media_type.strip_prefix("application/");
+    of_application.is_some_and(|kind| kind == "json" || kind.ends_with("+json"))
+}
+
+/// Refuses a body of a media type that a call does not take.
+pub(super) fn not_taken(media_type: &str, hint: &str) -> Answer {
+    let detail = if media_type.is_empty() {
+        "the request does not say what its body is".to_owned()
+    } else {
+        format!("`{}` is not taken here", media_type.escape_debug())
+    };
+    Problem::new(ProblemCode::UnsupportedMediaType, detail)
+        .hint(hint)
+        .into()
+}
 
 /// Reads a body, which is called `name` in the error and looks like `form`.
 pub(super) fn read<T: DeserializeOwned>(body: &[u8], (name, form): (&str, &str)) -> Result<T> {

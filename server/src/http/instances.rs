@@ -6,8 +6,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLockReadGuard};
 use std::time::Duration;
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::IntoResponse;
 use headwater_core::rollout::Selector;
@@ -16,10 +14,10 @@ use headwater_wire::{
     Assigned, ConfigName, Drift, FleetView, InstanceId, InstancePage, InstanceView, Liveness, Phase, Problem,
     ProblemCode, StateWanted, Timestamp,
 };
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use tracing::info;
 
+use super::body::{JsonBody, NotJson};
 use super::extract::{self, INSTANCE_HINT, Pairs};
 use super::problem::{Answer, Result, bad_request};
 use super::state::App;
@@ -39,27 +37,21 @@ const COUNT_DEADLINE: Duration = Duration::from_secs(20);
 pub(super) async fn report(
     State(app): State<App>,
     Path((repo, instance)): Path<(String, String)>,
-    headers: HeaderMap,
-    body: std::result::Result<Bytes, BytesRejection>,
+    body: std::result::Result<JsonBody, NotJson>,
 ) -> Result {
     let repo = extract::repo(&app, &repo)?;
     let instance: InstanceId = extract::id(&instance, INSTANCE_HINT)?;
-    let media_type = headers
-        .get(CONTENT_TYPE)
-        .map_or(Ok("application/json"), |value| value.to_str())
-        .unwrap_or_default();
-    if media_type.split(';').next().unwrap_or_default().trim() != "application/json" {
-        let detail = format!("`{}` is not taken here", media_type.escape_debug());
-        let problem = Problem::new(ProblemCode::UnsupportedMediaType, detail);
-        return Err(problem.hint("send the report as application/json").into());
-    }
     let body = body.map_err(unread)?;
     let answer = reports::take(&repo, &instance, reports::read(&body)?).await?;
     Ok(answer::view(&answer))
 }
 
-/// A body that did not come whole.
-fn unread(rejection: BytesRejection) -> Answer {
+/// A report that is no JSON, or did not come whole.
+fn unread(why: NotJson) -> Answer {
+    let rejection = match why {
+        NotJson::Other(answer) => return answer,
+        NotJson::Unread(rejection) => rejection,
+    };
     if rejection.into_response().status() == StatusCode::PAYLOAD_TOO_LARGE {
         let limit = reports::REPORT_BYTES_MAX;
         return Problem::new(

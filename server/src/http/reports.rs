@@ -16,6 +16,7 @@ use headwater_wire::{
 use serde_json::value::RawValue;
 use tracing::{debug, warn};
 
+use super::body::JsonBody;
 use super::extract::{LABELS_MAX, is_label};
 use super::feed::{INLINE_BYTES_DEFAULT, raw, version_event};
 use super::problem::{Answer, Result, bad_request};
@@ -32,9 +33,9 @@ const RAISE_DEADLINE: Duration = Duration::from_secs(3);
 const NUMBER_MAX: u64 = (1 << 53) - 1;
 
 /// Reads a report.
-pub(super) fn read(body: &[u8]) -> Result<InstanceReport> {
+pub(super) fn read(body: &JsonBody) -> Result<InstanceReport> {
     let form = "send {\"incarnation\": 1, \"seq\": 1, \"configs\": {…}}; docs/api.md has the whole form";
-    let report = super::body::read(body, ("the report", form))?;
+    let report = body.read(("the report", form))?;
     check(&report)?;
     Ok(report)
 }

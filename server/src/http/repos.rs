@@ -1,10 +1,10 @@
 //! Repositories: list, one, what is held back, and taking a rewritten history.
 
-use axum::body::Bytes;
 use axum::extract::{Path, State};
 use headwater_wire::{AcceptRequest, RepoList};
 use tokio::sync::oneshot;
 
+use super::body::JsonBody;
 use super::problem::{Result, bad_request};
 use super::state::App;
 use super::{answer, extract, views};
@@ -39,10 +39,10 @@ pub(super) async fn holds(State(app): State<App>, Path(repo): Path<String>) -> R
 }
 
 /// `POST /v1/repos/{repo}/accept`: answers the repository's state once the decision is kept.
-pub(super) async fn accept(State(app): State<App>, Path(repo): Path<String>, body: Bytes) -> Result {
+pub(super) async fn accept(State(app): State<App>, Path(repo): Path<String>, body: JsonBody) -> Result {
     let repo = &extract::repo(&app, &repo)?;
     let form = "send {\"head\": \"<full hash>\", \"reason\": \"…\"}";
-    let request: AcceptRequest = super::body::read(&body, ("the body", form))?;
+    let request: AcceptRequest = body.read(("the body", form))?;
     let reason = reason(&request.reason)?;
     let (reply, answer) = oneshot::channel();
     repo.send(Request::Accept {

@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use axum::body::Bytes;
 use axum::extract::{Path, State};
 use headwater_core::{RepoState, Rollback, RollbackState, Undone};
 use headwater_wire::{
@@ -15,6 +14,7 @@ use headwater_wire::{
 use http::StatusCode;
 use tokio::sync::oneshot;
 
+use super::body::JsonBody;
 use super::problem::{Answer, Result};
 use super::repos::reason;
 use super::state::App;
@@ -30,11 +30,11 @@ const ROLLBACK_FORM: &str = "send {\"to\": \"HEAD~1\", \"reason\": \"…\"}";
 const RELEASE_FORM: &str = "send {\"reason\": \"…\"}";
 
 /// `POST /v1/repos/{repo}/rollbacks`.
-pub(super) async fn create(State(app): State<App>, Path(repo): Path<String>, body: Bytes) -> Result {
+pub(super) async fn create(State(app): State<App>, Path(repo): Path<String>, body: JsonBody) -> Result {
     let repo = &extract::repo(&app, &repo)?;
     let write = &repo.settings().write;
     is_allowed(write)?;
-    let request: RollbackRequest = super::body::read(&body, ("the body", ROLLBACK_FORM))?;
+    let request: RollbackRequest = body.read(("the body", ROLLBACK_FORM))?;
     may_insist(write, &request)?;
     let wish = wish::look_up(repo, &request).await?;
     let sight = wish.sight.clone();
@@ -76,10 +76,10 @@ pub(super) async fn one(State(app): State<App>, Path((repo, id)): Path<(String, 
 pub(super) async fn release(
     State(app): State<App>,
     Path((repo, id)): Path<(String, String)>,
-    body: Bytes,
+    body: JsonBody,
 ) -> Result {
     let repo = &extract::repo(&app, &repo)?;
-    let request: ReleaseRequest = super::body::read(&body, ("the body", RELEASE_FORM))?;
+    let request: ReleaseRequest = body.read(("the body", RELEASE_FORM))?;
     let reason = reason(&request.reason)?;
     let (reply, answer) = oneshot::channel();
     repo.send_urgent(Request::Release { id, reason, reply })?;

@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
 use headwater_core::Refusal;
 use headwater_core::rollout::{Order, OrderRefused, Rollout};
@@ -13,6 +12,7 @@ use headwater_validators::{closest, printable};
 use headwater_wire::{Problem, ProblemCode, RolloutOrder, RolloutOrderRequest, RolloutState, RolloutView};
 use tokio::sync::oneshot;
 
+use super::body::JsonBody;
 use super::extract::{self, Pairs};
 use super::problem::{Answer, Result, bad_request, not_found};
 use super::repos::reason;
@@ -53,11 +53,11 @@ pub(super) async fn order(
     State(app): State<App>,
     Path((repo, id, order)): Path<(String, String, String)>,
     uri: http::Uri,
-    body: Bytes,
+    body: JsonBody,
 ) -> Result {
     let repo = extract::repo(&app, &repo)?;
     let order = RolloutOrder::read(&order).unwrap_or(RolloutOrder::Other);
-    let request: RolloutOrderRequest = super::body::read(&body, ("the body", ORDER_FORM))?;
+    let request: RolloutOrderRequest = body.read(("the body", ORDER_FORM))?;
     let reason = one_line(reason(&request.reason)?)?;
     let by = wish::requested_by(request.requested_by.as_deref())?;
     let Some(meant) = meant(order, &reason) else {
