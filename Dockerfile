@@ -22,7 +22,8 @@ ENV HEADWATER_DATA_DIR=/var/lib/headwater/data \
     HEADWATER_LOG_FORMAT=json
 EXPOSE 7171
 # Inside a container the listener must be reachable from outside it. Publish the port on loopback only
-# (`-p 127.0.0.1:7171:7171`), or put a proxy that authenticates in front.
+# (`-p 127.0.0.1:7171:7171`), or put a proxy that authenticates in front. Names other than `localhost` by which it is
+# reached belong into HEADWATER_ALLOWED_HOSTS.
 ENTRYPOINT ["headwater"]
 CMD ["serve", "--listen", "0.0.0.0:7171", "--insecure-no-auth"]
 STOPSIGNAL SIGTERM

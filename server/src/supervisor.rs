@@ -21,7 +21,7 @@ use tracing::{debug, error, info, warn};
 use crate::alerts::Alerts;
 use crate::canary;
 use crate::forge::outbound::Outbound;
-use crate::http::{App, router, serve};
+use crate::http::{App, Hosts, router, serve};
 use crate::judge::{Purpose, Questions, Rules};
 use crate::notes;
 use crate::outward::Outward;
@@ -278,6 +278,7 @@ impl House {
             .iter()
             .map(|(name, running)| (name.clone(), running.repo.clone()));
         self.app.set_repos(repos.collect());
+        self.app.set_hosts(Hosts::of(&self.settings));
         self.hang_bells();
         self.outbound.renew(&self.settings, &self.app.repos());
         self.alerts.renew(&self.settings, &self.app.repos());
@@ -335,6 +336,7 @@ impl House {
         self.settings.forges = settings.forges;
         self.settings.alerts = settings.alerts;
         self.settings.public_url = settings.public_url;
+        self.settings.allowed_hosts = settings.allowed_hosts;
         self.settings.allow_write = settings.allow_write;
         match self.furnish() {
             Ok(()) => {

@@ -78,7 +78,7 @@ impl Reply {
     }
 }
 
-/// A request line and its headers; `host` and `connection` are added.
+/// A request line and its headers; `connection` is added, and `host` where there is none.
 #[derive(Debug, Clone, Default)]
 pub struct Ask {
     method: String,
@@ -122,9 +122,12 @@ impl Ask {
     /// The bytes of it.
     pub fn bytes(&self) -> Vec<u8> {
         let mut head = format!(
-            "{} {} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n",
+            "{} {} HTTP/1.1\r\nconnection: close\r\n",
             self.method, self.target
         );
+        if !self.headers.iter().any(|(name, _)| name == "host") {
+            head += "host: localhost\r\n";
+        }
         for (name, value) in &self.headers {
             head.extend([name, ": ", value, "\r\n"]);
         }

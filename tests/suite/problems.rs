@@ -505,3 +505,51 @@ fn a_page_of_another_site_changes_nothing_through_a_browser() {
     let read = Ask::get("/v1/repos/default/configs").header("origin", "http://evil.example");
     assert_eq!(server.ask(&read).json()["tip"], first.as_str());
 }
+
+#[test]
+fn under_a_name_that_nobody_set_nothing_is_answered_but_the_probes() {
+    let (origin, server, _) = served();
+    let named = |server: &TestServer, host: &str, target: &str| {
+        server.ask(&Ask::get(target).header("host", host)).status
+    };
+    let rebound = "rebound.example:7171";
+    for target in [
+        "/",
+        "/v1/repos",
+        "/v1/repos/default/configs/app",
+        "/v1/repos/default/events?config=app",
+        "/v1/repos/default/socket?config=app",
+        "/metrics",
+        "/nowhere",
+    ] {
+        assert_eq!(named(&server, rebound, target), 421, "{target}");
+    }
+    assert_eq!(named(&server, rebound, "/livez"), 200);
+    // To the browser it is a page of this very service.
+    let order = Ask::new("POST", "/v1/repos/default/rollbacks")
+        .header("host", rebound)
+        .header("origin", "http://rebound.example:7171")
+        .header("sec-fetch-site", "same-origin")
+        .body("application/json", br#"{"to": "HEAD~1", "reason": "none"}"#);
+    let refused = server.ask(&order).expect(421);
+    assert_eq!(refused.code(), "host_not_allowed");
+    assert!(
+        refused.json()["hint"]
+            .as_str()
+            .unwrap()
+            .contains("`allowed_hosts`")
+    );
+    for host in ["127.0.0.1:7171", "192.0.2.7", "[::1]:7171", "localhost"] {
+        assert_eq!(named(&server, host, "/v1/repos"), 200, "{host}");
+    }
+    drop(server);
+    let server = Stopped::of(&origin.path_url())
+        .with(|settings| {
+            settings.allowed_hosts = vec!["config.example".to_owned()];
+            settings.public_url = Some("https://public.example/headwater".to_owned());
+        })
+        .start();
+    assert_eq!(named(&server, "Config.Example:8080", "/v1/repos"), 200);
+    assert_eq!(named(&server, "public.example", "/v1/repos"), 200);
+    assert_eq!(named(&server, rebound, "/v1/repos"), 421);
+}

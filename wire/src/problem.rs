@@ -84,6 +84,8 @@ problem_codes! {
     UpgradeRequired = "upgrade_required", 426, "this address takes a WebSocket";
     /// A page of another site asks, in a browser, for a WebSocket.
     OriginNotAllowed = "origin_not_allowed", 403, "a page of another site may not do this";
+    /// The request was sent to a name of which nobody has said that the service is reached by it.
+    HostNotAllowed = "host_not_allowed", 421, "the service is not reached by that name";
     /// The document has no form in the format asked for.
     NotRenderable = "not_renderable", 406, "the document cannot be written in that format";
     /// The head named is not the head that is held.

@@ -16,6 +16,7 @@ mod files;
 mod health;
 mod history;
 mod hooks;
+mod host;
 mod instances;
 mod layers;
 mod metrics;
@@ -41,6 +42,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 
 pub(crate) use instances::counted as fleet_view;
+pub(crate) use host::Hosts;
 pub(crate) use state::App;
 pub(crate) use views::{git_pending, repo as repo_view};
 

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::hooks::Hooks;
+use super::host::Hosts;
 use crate::metrics::Metrics;
 use crate::repo::Repo;
 use crate::store::Store;
@@ -23,6 +24,7 @@ struct Inner {
     repos: ArcSwap<BTreeMap<RepoName, Arc<Repo>>>,
     hooks: ArcSwap<Hooks>,
     store: Arc<Store>,
+    hosts: ArcSwap<Hosts>,
     metrics: Metrics,
     draining: CancellationToken,
     /// Open sockets, which a stop waits for.
@@ -42,6 +44,7 @@ impl App {
             store,
             metrics: Metrics::default(),
             draining,
+            hosts: ArcSwap::default(),
             sockets: TaskTracker::new(),
             id_prefix,
             requests: AtomicU64::new(0),
@@ -72,6 +75,16 @@ impl App {
     pub(crate) fn store(&self) -> &Arc<Store> {
         &self.0.store
     }
+    /// Under which names the service answers.
+    pub(super) fn hosts(&self) -> Arc<Hosts> {
+        self.0.hosts.load_full()
+    }
+
+    /// Answers under these names from now on.
+    pub(crate) fn set_hosts(&self, hosts: Hosts) {
+        self.0.hosts.store(Arc::new(hosts));
+    }
+
 
     /// What the process counts of itself.
     pub(crate) fn metrics(&self) -> &Metrics {

@@ -11,9 +11,10 @@ use headwater_wire::RepoName;
 
 use super::forges::{http_address, is_clear_text};
 use super::hooks::secret;
-use super::keys::{Key, duration, path, put};
+use super::keys::{Key, path, put};
 use super::named::{self, Named, Wrong, wrong};
 use super::source::{Mistake, Place};
+use super::values::duration;
 use super::{AlertKind, AlertSettings, RepoSettings};
 use crate::alerts::event::EventKind;
 use crate::secret::Secret;

@@ -52,6 +52,8 @@ pub struct ServerDraft {
     pub(super) limits: Limits,
     pub(super) floor: Floor,
     pub(super) public_url: Option<String>,
+    pub(super) allowed_hosts: Vec<String>,
+    pub(super) connections_max: Option<usize>,
 }
 
 impl Default for ServerDraft {
@@ -70,6 +72,8 @@ impl Default for ServerDraft {
             limits: Limits::default(),
             floor: Floor::default(),
             public_url: None,
+            allowed_hosts: Vec::new(),
+            connections_max: None,
         }
     }
 }
@@ -356,6 +360,8 @@ impl Loading {
             signals,
             alerts,
             public_url: server.public_url,
+            allowed_hosts: server.allowed_hosts,
+            connections_max: server.connections_max,
             fleet,
         })
     }

@@ -7,9 +7,10 @@ use std::time::Duration;
 use headwater_core::Heartbeat;
 use headwater_validators::document::{Member, Range, Value};
 
-use super::keys::{Key, duration, put};
+use super::keys::{Key, put};
 use super::source::{Mistake, Place};
 use super::table::{apply, members};
+use super::values::duration;
 
 /// Shortest and longest time between two reports: below, a large fleet does nothing else; above, nobody is known.
 const HEARTBEAT_MIN: Duration = Duration::from_secs(1);

@@ -2,10 +2,8 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use headwater_core::RewrittenHistory;
-use headwater_validators::RolloutKind;
 
 use super::alerts::AlertDraft;
 use super::draft::{RepoDraft, ServerDraft};
@@ -14,6 +12,9 @@ use super::forges::{ForgeDraft, http_address};
 use super::hooks::HOOK_KEYS;
 use super::named::Named;
 use super::signals::SignalDraft;
+use super::values::{
+    boolean, duration, duration_ms, host_name, log_filter, number, percent, poll_interval, rollout,
+};
 use super::webhooks::WebhookDraft;
 use super::write::{self, COMMITTER_EMAIL, COMMITTER_NAME};
 
@@ -32,7 +33,10 @@ pub(super) struct Key<D> {
 impl<D> Key<D> {
     /// Whether the file may give several values at once. No other key does, so that a bracket too many is told.
     pub(super) fn takes_list(&self) -> bool {
-        matches!(self.name, "repo" | "repos" | "events" | "manifest_owners")
+        matches!(
+            self.name,
+            "repo" | "repos" | "events" | "manifest_owners" | "allowed_hosts"
+        )
     }
 }
 
@@ -227,6 +231,18 @@ pub(super) const SERVER_KEYS: &[Key<ServerDraft>] = &[
         help: "address at which people reach this service, for links from commit statuses",
         default: "",
         set: |draft, text| put(&mut draft.public_url, http_address(text).map(Some)),
+    },
+    Key {
+        name: "allowed_hosts",
+        help: "names by which the service is reached, such as `config.example.test`, or `.example.test` for all below it",
+        default: "",
+        set: |draft, text| put(&mut draft.allowed_hosts, text.split(',').map(host_name).collect()),
+    },
+    Key {
+        name: "connections_max",
+        help: "most connections at once; without it, as many as there are file descriptors for",
+        default: "",
+        set: |draft, text| put(&mut draft.connections_max, number(text).map(Some)),
     },
     Key {
         name: "log_format",
@@ -435,99 +451,5 @@ pub(super) fn path(text: &str) -> Result<PathBuf, String> {
         Err("expected a path, not nothing".to_owned())
     } else {
         Ok(PathBuf::from(text))
-    }
-}
-
-fn boolean(text: &str) -> Result<bool, String> {
-    match text {
-        "true" | "1" => Ok(true),
-        "false" | "0" => Ok(false),
-        other => Err(format!("expected `true` or `false`, not `{other}`")),
-    }
-}
-
-fn number<N: std::str::FromStr>(text: &str) -> Result<N, String> {
-    text.parse()
-        .map_err(|_| format!("expected a whole number, not `{text}`"))
-}
-
-fn rollout(text: &str) -> Result<RolloutKind, String> {
-    let kinds = [RolloutKind::Immediate, RolloutKind::Staged, RolloutKind::TwoPhase];
-    let found = kinds.into_iter().find(|kind| kind.as_str() == text);
-    found.ok_or_else(|| format!("expected `immediate`, `staged` or `two-phase`, not `{text}`"))
-}
-
-fn duration_ms(text: &str) -> Result<u64, String> {
-    u64::try_from(duration(text)?.as_millis()).map_err(|_| format!("expected a shorter time, not `{text}`"))
-}
-
-fn percent(text: &str) -> Result<u8, String> {
-    let percent = number(text).ok().filter(|percent| (1..=100).contains(percent));
-    percent.ok_or_else(|| format!("expected a number from 1 to 100, not `{text}`"))
-}
-
-fn log_filter(text: &str) -> Result<String, String> {
-    tracing_subscriber::EnvFilter::try_new(text)
-        .map(|_| text.to_owned())
-        .map_err(|_| format!("expected a level such as `info`, not `{text}`"))
-}
-
-/// A poll interval below a second would only load the upstream; webhooks are the way to be quicker.
-fn poll_interval(text: &str) -> Result<Duration, String> {
-    let interval = duration(text)?;
-    if interval < Duration::from_secs(1) || interval > Duration::from_hours(24) {
-        return Err(format!("expected between `1s` and `24h`, not `{text}`"));
-    }
-    Ok(interval)
-}
-
-/// Reads `500ms`, `30s`, `5m`, `2h`, or a bare number of seconds.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let expected = || format!("expected a duration such as `30s`, `500ms` or `5m`, not `{text}`");
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| expected())?;
-    let ms = match unit.trim() {
-        "ms" => Some(number),
-        "" | "s" => number.checked_mul(1_000),
-        "m" => number.checked_mul(60_000),
-        "h" => number.checked_mul(3_600_000),
-        _ => None,
-    };
-    ms.map(Duration::from_millis).ok_or_else(expected)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_duration_has_a_unit_or_is_seconds() {
-        for (text, ms) in [
-            ("500ms", 500),
-            ("30s", 30_000),
-            ("30", 30_000),
-            ("5m", 300_000),
-            ("2h", 7_200_000),
-        ] {
-            assert_eq!(duration(text), Ok(Duration::from_millis(ms)));
-        }
-        for bad in [
-            "",
-            "s",
-            "-1s",
-            "1.5s",
-            "5 weeks",
-            "99999999999999999999s",
-            "18446744073709551615h",
-        ] {
-            assert!(duration(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_poll_interval_goes_down_to_one_second() {
-        assert!(poll_interval("1s").is_ok());
-        assert!(poll_interval("999ms").is_err());
     }
 }

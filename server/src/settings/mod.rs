@@ -14,6 +14,7 @@ mod named;
 mod signals;
 mod source;
 mod table;
+mod values;
 mod webhooks;
 mod write;
 
@@ -37,9 +38,9 @@ use crate::telemetry::LogFormat;
 
 pub use draft::{ServerDraft, load};
 pub use fleet::FleetSettings;
-pub(crate) use keys::duration;
 pub use keys::{KeyHelp, Table, key_help};
 pub use source::{Flags, Mistake};
+pub(crate) use values::duration;
 pub use write::{NotesSettings, WriteSettings};
 
 /// How much later than polling a webhook may come: forges queue them for some seconds, and a listing of ours may be
@@ -94,6 +95,11 @@ pub struct Settings {
     pub alerts: Vec<AlertSettings>,
     /// Where people reach this service, for links to it.
     pub public_url: Option<String>,
+    /// Names by which the service is reached, beside addresses in figures, this machine's and that of `public_url`: `name`,
+    /// `.name` for it and all below it, or `*` for all.
+    pub allowed_hosts: Vec<String>,
+    /// Most connections at once; without it, as many as there are descriptors for.
+    pub connections_max: Option<usize>,
 }
 
 /// One forge to speak to about one repository.

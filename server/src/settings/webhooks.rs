@@ -9,9 +9,10 @@ use std::time::Duration;
 use super::WebhookSettings;
 use super::forges::{http_address, is_clear_text};
 use super::hooks::secret;
-use super::keys::{Key, duration, path, put};
+use super::keys::{Key, path, put};
 use super::named::{self, Named, Wrong, wrong};
 use super::source::{Mistake, Place};
+use super::values::duration;
 
 /// Longest time of one request, unless it is said.
 const DEADLINE: Duration = Duration::from_secs(5);

@@ -212,6 +212,8 @@ fn settings(site: &Site, listen: SocketAddr) -> Result<Settings, Failure> {
         signals: Vec::new(),
         alerts: Vec::new(),
         public_url: None,
+        allowed_hosts: Vec::new(),
+        connections_max: None,
     })
 }
 
