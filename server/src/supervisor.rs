@@ -21,7 +21,8 @@ use tracing::{debug, error, info, warn};
 use crate::alerts::Alerts;
 use crate::canary;
 use crate::forge::outbound::Outbound;
-use crate::http::{App, Hosts, router, serve};
+use crate::http::serve::{self, Serving};
+use crate::http::{App, Hosts, Patience, router};
 use crate::judge::{Purpose, Questions, Rules};
 use crate::notes;
 use crate::outward::Outward;
@@ -107,9 +108,15 @@ pub async fn run_with_reloads(
     let address = listener.local_addr().ok();
     let server = serve::serve(
         listener,
-        (router(app.clone()), app.sockets().clone()),
+        Serving {
+            router: router(app.clone()),
+            sockets: app.sockets().clone(),
+            connections_max: settings.connections_max,
+            patience: Patience::default(),
+            drain_deadline: settings.drain_deadline,
+            metrics: app.metrics().connections().clone(),
+        },
         draining.clone(),
-        settings.drain_deadline,
     );
     let signals = Signals::new(&settings.signals);
     let mut house = House {
@@ -311,6 +318,7 @@ impl House {
             ("listen", old.listen != settings.listen),
             ("data_dir", old.data_dir != settings.data_dir),
             ("drain_deadline", old.drain_deadline != settings.drain_deadline),
+            ("connections_max", old.connections_max != settings.connections_max),
             ("log_format", old.log_format != settings.log_format),
             ("file_bytes_max or files_max", old.limits != settings.limits),
             (

@@ -1,8 +1,12 @@
 //! A verdict without publishing: the same words as admission, for a revision and for files that are not pushed yet.
 
+use std::io::Write as _;
+use std::net::TcpStream;
+
 use headwater_tests::http::Ask;
 use headwater_tests::origin::TestOrigin;
 use headwater_tests::server::TestServer;
+use headwater_tests::wait::wait_for;
 use headwater_wire::CommitId;
 use serde_json::json;
 
@@ -174,4 +178,27 @@ fn a_repository_of_some_megabytes_can_be_checked_and_a_huge_one_is_refused() {
 fn an_empty_tar_is_an_empty_tree() {
     let (_origin, server, _) = served();
     assert_eq!(send(&server, &tar(&[])).expect(200).json()["findings"], json!([]));
+}
+
+#[test]
+fn bodies_that_never_come_take_no_more_memory_than_there_is_for_checks_and_give_it_back() {
+    let (_origin, server, _) = served();
+    let small = || server.post(CHECKS, &json!({"rev": "HEAD"}));
+    let head = format!(
+        "POST {CHECKS} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-tar\r\ncontent-length: {}\r\n\r\n",
+        64 << 20
+    );
+    let promised: Vec<TcpStream> = (0..8)
+        .map(|_| {
+            let mut stream = TcpStream::connect(server.addr()).unwrap();
+            stream.write_all(head.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    let refused = wait_for("no room", || Some(small()).filter(|reply| reply.status == 503));
+    assert_eq!(refused.code(), "overloaded");
+    // Everybody else is served meanwhile.
+    server.config("app", None).expect(200);
+    drop(promised);
+    wait_for("room again", || (small().status == 200).then_some(()));
 }

@@ -4,15 +4,17 @@ use std::io::Read;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{FromRequest as _, Path, Request, State};
+use axum::response::Response;
 use headwater_validators::{Entry, File, Limits, wants};
 use headwater_wire::{CheckRequest, CheckView, Problem, ProblemCode, RepoPath};
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
+use http::header::CONTENT_LENGTH;
 
-use super::problem::{Result, bad_request};
+use super::body::NotJson;
+use super::problem::{Answer, Result, bad_request};
 use super::state::App;
-use super::{answer, commits, extract, history};
+use super::{answer, body, commits, extract, history};
 use crate::judge::judge_entries;
 use crate::repo::{Repo, RepoError};
 use crate::sandbox::Turn;
@@ -22,6 +24,9 @@ use crate::tree::{RawEntry, file_id};
 /// Largest body of a check, in bytes: a repository of configs is some megabytes, and the whole of it is in memory.
 pub(super) const BODY_BYTES_MAX: usize = 64 << 20;
 
+/// What the bodies of all checks may take together, in MiB: eight of the largest.
+pub(super) const BODIES_MIB_MAX: u32 = 512;
+
 /// Format of the answer.
 const VIEW_VERSION: u32 = 1;
 
@@ -29,29 +34,50 @@ const VIEW_VERSION: u32 = 1;
 pub(super) async fn check(
     State(app): State<App>,
     Path(repo): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result {
+    request: Request,
+) -> std::result::Result<Response, NotJson> {
     let repo = &extract::repo(&app, &repo)?;
-    let media_type = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or("application/json");
-    match media_type.split(';').next().unwrap_or_default().trim() {
-        "application/json" => check_revision(repo, &body).await,
-        "application/x-tar" | "application/tar" => check_tar(repo, body).await,
-        other => Err(Problem::new(
-            ProblemCode::UnsupportedMediaType,
-            format!("`{other}` is not taken here"),
-        )
-        .hint("send {\"rev\": \"…\"} as application/json, or a tar of files as application/x-tar")
-        .into()),
+    // Before anything of the body is in memory.
+    let room = app.checks().try_acquire_many(mib(request.headers()));
+    let _room = room.map_err(|_| busy())?;
+    let media_type = body::media_type(request.headers());
+    let sent = Bytes::from_request(request, &()).await.map_err(NotJson::Unread)?;
+    Ok(judge(repo, &media_type, sent).await?)
+}
+
+/// What a body may take, in MiB: what its length says, and the most that is taken where it does not.
+fn mib(headers: &HeaderMap) -> u32 {
+    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let length = length
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(BODY_BYTES_MAX);
+    u32::try_from(length.min(BODY_BYTES_MAX).div_ceil(1 << 20).max(1)).unwrap_or(BODIES_MIB_MAX)
+}
+
+fn busy() -> Answer {
+    let problem = Problem::new(
+        ProblemCode::Overloaded,
+        "other checks take all the memory for checks",
+    );
+    problem
+        .hint("try again in a few seconds, or run `headwater check` where the files are")
+        .into()
+}
+
+async fn judge(repo: &Arc<Repo>, media_type: &str, sent: Bytes) -> Result {
+    match media_type {
+        json if body::is_json(json) => check_revision(repo, &sent).await,
+        "application/x-tar" | "application/tar" => check_tar(repo, sent).await,
+        other => {
+            let hint = "send {\"rev\": \"…\"} as application/json, or a tar of files as application/x-tar";
+            Err(body::not_taken(other, hint))
+        }
     }
 }
 
-async fn check_revision(repo: &Repo, body: &Bytes) -> Result {
+async fn check_revision(repo: &Repo, sent: &Bytes) -> Result {
     let form = "send {\"rev\": \"HEAD\"}, or a tar of files";
-    let request: CheckRequest = super::body::read(body, ("the body", form))?;
+    let request: CheckRequest = body::read(sent, ("the body", form))?;
     let commit = history::resolve(repo, &request.rev).await?;
     commits::reachable(repo, &commit).await?;
     let judged = repo.judged(&commit).await?;

@@ -21,6 +21,7 @@ mod instances;
 mod layers;
 mod metrics;
 mod origin;
+mod peer;
 mod plan;
 mod problem;
 mod propagation;
@@ -41,10 +42,14 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 
-pub(crate) use instances::counted as fleet_view;
 pub(crate) use host::Hosts;
+pub(crate) use instances::counted as fleet_view;
+pub(crate) use peer::Patience;
 pub(crate) use state::App;
 pub(crate) use views::{git_pending, repo as repo_view};
+
+/// Largest body where a call says nothing else, in bytes: an order has a reason, a name and some hashes.
+const ORDER_BYTES_MAX: usize = 64 << 10;
 
 /// Every address of the service: the API, and the dashboard, which asks the same API.
 pub(crate) fn router(app: App) -> Router {
@@ -107,6 +112,7 @@ fn api() -> Router<App> {
         .route("/v1/repos/{repo}/rollouts/{id}", get(rollouts::one))
         .route("/v1/repos/{repo}/rollouts/{id}/{order}", post(rollouts::order))
         .route("/hooks/{hook}", post(hooks::deliver))
+        .layer(DefaultBodyLimit::max(ORDER_BYTES_MAX))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
 }

@@ -1,50 +1,60 @@
 //! The accept loop: one task per connection, with deadlines that the framework's own loop does not have.
 //!
-//! Invariant: a peer that sends half a head, reads nothing or opens too many connections hurts itself alone: each
-//! has a named limit, and the limit ends its connection.
+//! Invariant: a peer that sends half a head, or nothing, that reads nothing or opens too many connections hurts itself
+//! alone: each has a named limit, and the limit ends its connection. Who is one too many is told so.
 
-use std::io;
-use std::pin::Pin;
+use std::io::{self, Read as _, Write as _};
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use headwater_wire::{Problem, ProblemCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, Sleep};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-/// Longest time from the first byte of a request to the end of its head.
-const HEAD_DEADLINE: Duration = Duration::from_secs(10);
-/// Longest time a peer may leave bytes of ours unread before the connection is cut.
-const WRITE_STALL_DEADLINE: Duration = Duration::from_secs(30);
+use super::peer::{Patience, Peer, Slot};
+use crate::metrics::ConnectionMetrics;
+use crate::seldom::Seldom;
+
 /// Largest request head, in bytes.
 const HEAD_BYTES_MAX: usize = 64 << 10;
 /// Streams one HTTP/2 connection may have open.
 const STREAMS_MAX: u32 = 1_024;
+/// Time between two pings of an HTTP/2 connection, and longest wait for the answer.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
 /// Descriptors kept back for Git, the store and the listener.
 const DESCRIPTORS_RESERVED: u64 = 256;
 /// Pause after an accept that failed, most likely for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long who was one too many should wait, in seconds.
+const COME_BACK_SECONDS: u32 = 5;
 
-/// Serves `router` on `listener` until `draining` is cancelled; then lets open requests and `sockets` finish for at
-/// most `drain_deadline`.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    (router, sockets): (Router, TaskTracker),
-    draining: CancellationToken,
-    drain_deadline: Duration,
-) {
+/// What is served, to how many at once, and how long it may take to end.
+pub(crate) struct Serving {
+    pub router: Router,
+    /// Open sockets, which a stop waits for.
+    pub sockets: TaskTracker,
+    /// Most connections at once; without it, as many as there are descriptors for.
+    pub connections_max: Option<usize>,
+    pub patience: Patience,
+    pub drain_deadline: Duration,
+    pub metrics: ConnectionMetrics,
+}
+
+/// Serves on `listener` until `draining` is cancelled; then lets open requests and sockets finish.
+pub(crate) async fn serve(listener: TcpListener, serving: Serving, draining: CancellationToken) {
     let graceful = GracefulShutdown::new();
-    let slots = Arc::new(Semaphore::new(connections_max()));
+    let connections_max = serving.connections_max.unwrap_or_else(descriptors);
+    serving.metrics.may_be(connections_max);
+    let slots = Arc::new(Semaphore::new(connections_max));
+    let refusals = Seldom::default();
     loop {
         // Cancel-safe: both arms only wait.
         let accepted = tokio::select! {
@@ -53,10 +63,23 @@ pub(crate) async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                if let Ok(slot) = slots.clone().try_acquire_owned() {
-                    open(stream, router.clone(), &graceful, slot);
+                if let Ok(permit) = slots.clone().try_acquire_owned() {
+                    let slot = Slot::new(permit, &serving.metrics);
+                    open(
+                        Peer::new(stream, slot, serving.patience),
+                        &serving.router,
+                        &graceful,
+                    );
                 } else {
-                    warn!(%peer, "too many connections; one was closed at once");
+                    serving.metrics.refused();
+                    if refusals.is_due() {
+                        let hint = "raise the limit of descriptors of the process, or `connections_max`; \
+                                    `headwater_connections_refused_total` counts them";
+                        warn!(%peer, connections_max, hint, "too many connections; one was turned away, and maybe others");
+                    }
+                    if let Err(error) = turn_away(stream) {
+                        debug!(%peer, %error, "one that was turned away was not told");
+                    }
                 }
             }
             Err(error) => {
@@ -66,38 +89,36 @@ pub(crate) async fn serve(
         }
     }
     drop(listener);
-    sockets.close();
+    serving.sockets.close();
     // A socket has left its connection's future, so it is waited for by itself.
     let finished = async {
         graceful.shutdown().await;
-        sockets.wait().await;
+        serving.sockets.wait().await;
     };
-    if tokio::time::timeout(drain_deadline, finished).await.is_err() {
+    if tokio::time::timeout(serving.drain_deadline, finished)
+        .await
+        .is_err()
+    {
         warn!("some requests did not finish within the drain deadline and were cut");
     }
 }
 
-fn open(stream: TcpStream, router: Router, graceful: &GracefulShutdown, slot: OwnedSemaphorePermit) {
-    // Without this, an event waits for the acknowledgement of the one before.
-    if let Err(error) = stream.set_nodelay(true) {
-        debug!(%error, "the socket could not be set up");
-    }
+fn open(peer: Peer, router: &Router, graceful: &GracefulShutdown) {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_DEADLINE)
+        .header_read_timeout(peer.patience().head)
         .max_buf_size(HEAD_BYTES_MAX)
         .half_close(false);
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
-        .keep_alive_interval(Some(Duration::from_secs(20)))
-        .keep_alive_timeout(Duration::from_secs(20));
-    let io = TokioIo::new(StallGuard::new(stream, slot));
+        .keep_alive_interval(Some(PING_INTERVAL))
+        .keep_alive_timeout(PING_INTERVAL);
     let connection = builder
-        .serve_connection_with_upgrades(io, TowerToHyperService::new(router))
+        .serve_connection_with_upgrades(TokioIo::new(peer), TowerToHyperService::new(router.clone()))
         .into_owned();
     let watched = graceful.watch(connection);
     tokio::spawn(async move {
@@ -107,8 +128,29 @@ fn open(stream: TcpStream, router: Router, graceful: &GracefulShutdown, slot: Ow
     });
 }
 
+/// Says that there is no room, as far as that goes without waiting for anybody.
+fn turn_away(stream: TcpStream) -> io::Result<()> {
+    let problem = Problem::new(ProblemCode::Overloaded, "too many connections are open")
+        .hint("come back after a pause, and keep one connection for many requests");
+    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    let head = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\ncache-control: no-store\r\n\
+         retry-after: {COME_BACK_SECONDS}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut stream = stream.into_std()?;
+    stream.write_all(&[head.as_bytes(), &body].concat())?;
+    // What was sent and not read would have the peer told of a reset instead of the answer.
+    match stream.read(&mut [0; 4_096]) {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+        Err(error) => return Err(error),
+    }
+    stream.shutdown(std::net::Shutdown::Write)
+}
+
 /// How many connections fit into the descriptors this process may open.
-fn connections_max() -> usize {
+fn descriptors() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile)
         .current
         .unwrap_or(1_024);
@@ -116,78 +158,113 @@ fn connections_max() -> usize {
     usize::try_from(room).unwrap_or(1_024)
 }
 
-/// A socket whose writes must get on: if the peer reads nothing for too long, writing fails and the connection ends.
-struct StallGuard {
-    stream: TcpStream,
-    stalled: Option<Pin<Box<Sleep>>>,
-    /// Given back when the socket is closed, also if it has become a WebSocket meanwhile.
-    _slot: OwnedSemaphorePermit,
-}
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
 
-impl StallGuard {
-    fn new(stream: TcpStream, slot: OwnedSemaphorePermit) -> Self {
-        Self {
-            stream,
-            stalled: None,
-            _slot: slot,
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    /// Long enough for a busy machine to answer whoever behaves, and short enough to be waited for.
+    const SHORT: Duration = Duration::from_millis(500);
+    const LARGE: usize = 64 << 20;
+
+    async fn started(connections_max: usize) -> (SocketAddr, ConnectionMetrics, CancellationToken) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let (addr, draining) = (listener.local_addr().unwrap(), CancellationToken::new());
+        let router = Router::new()
+            .route("/", get(|| async { "well" }))
+            .route("/large", get(|| async { vec![0_u8; LARGE] }));
+        let metrics = ConnectionMetrics::default();
+        let serving = Serving {
+            router,
+            sockets: TaskTracker::new(),
+            connections_max: Some(connections_max),
+            patience: Patience {
+                head: SHORT,
+                write: SHORT,
+            },
+            drain_deadline: SHORT,
+            metrics: metrics.clone(),
+        };
+        tokio::spawn(serve(listener, serving, draining.clone()));
+        (addr, metrics, draining)
+    }
+
+    async fn sent(addr: SocketAddr, bytes: &[u8]) -> TcpStream {
+        let mut stream = TcpStream::connect(addr).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        stream
+    }
+
+    async fn answer(addr: SocketAddr) -> String {
+        let mut stream = sent(
+            addr,
+            b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
+        )
+        .await;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        text
+    }
+
+    /// Until nobody is connected any more.
+    async fn until_empty(metrics: &ConnectionMetrics) {
+        while metrics.open() > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
-    /// Lets progress through, and bounds the lack of it.
-    fn guard<T>(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if poll.is_ready() {
-            self.stalled = None;
-            return poll;
+    #[tokio::test]
+    async fn who_never_finishes_its_head_is_cut_and_others_are_served_meanwhile() {
+        let (addr, metrics, draining) = started(16).await;
+        let mut slow = Vec::new();
+        for begun in [
+            "",
+            "G",
+            "GET / HTTP/1.1\r\nhost: localhost\r\nx-slow: ",
+            "PRI * HTT",
+            "PRI * HTTP/2.0\r\n\r\nSM\r\n",
+        ] {
+            slow.push(sent(addr, begun.as_bytes()).await);
         }
-        let sleep = self
-            .stalled
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + WRITE_STALL_DEADLINE)));
-        match sleep.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "the peer reads nothing",
-            ))),
-            Poll::Pending => Poll::Pending,
+        assert!(answer(addr).await.ends_with("well"));
+        for stream in &mut slow {
+            let mut rest = Vec::new();
+            let cut = tokio::time::timeout(20 * SHORT, stream.read_to_end(&mut rest)).await;
+            // A reset is an end as well.
+            assert!(cut.is_ok(), "it is still connected");
         }
-    }
-}
-
-impl AsyncRead for StallGuard {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for StallGuard {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let poll = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.guard(cx, poll)
+        drop(slow);
+        until_empty(&metrics).await;
+        draining.cancel();
     }
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.guard(cx, poll)
+    #[tokio::test]
+    async fn who_never_reads_is_cut_and_others_are_served_meanwhile() {
+        let (addr, metrics, draining) = started(16).await;
+        let request = b"GET /large HTTP/1.1\r\nhost: localhost\r\n\r\n";
+        let (first, second) = (sent(addr, request).await, sent(addr, request).await);
+        assert!(answer(addr).await.ends_with("well"));
+        until_empty(&metrics).await;
+        drop((first, second));
+        draining.cancel();
     }
 
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let poll = Pin::new(&mut self.stream).poll_flush(cx);
-        self.guard(cx, poll)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let poll = Pin::new(&mut self.stream).poll_shutdown(cx);
-        self.guard(cx, poll)
+    #[tokio::test]
+    async fn who_is_one_too_many_is_told_so_and_counted() {
+        let (addr, metrics, draining) = started(1).await;
+        let mut held = sent(addr, b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+        held.read_exact(&mut [0; 12]).await.unwrap();
+        let told = answer(addr).await;
+        assert!(told.starts_with("HTTP/1.1 503 "), "{told}");
+        assert!(told.contains("too many connections are open"), "{told}");
+        assert_eq!((metrics.open(), metrics.turned_away()), (1, 1));
+        drop(held);
+        until_empty(&metrics).await;
+        assert!(answer(addr).await.ends_with("well"));
+        draining.cancel();
     }
 }

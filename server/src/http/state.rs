@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use headwater_wire::RepoName;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::hooks::Hooks;
 use super::host::Hosts;
+use crate::hooks::Hooks;
 use crate::metrics::Metrics;
 use crate::repo::Repo;
 use crate::store::Store;
@@ -23,10 +24,12 @@ pub(crate) struct App(Arc<Inner>);
 struct Inner {
     repos: ArcSwap<BTreeMap<RepoName, Arc<Repo>>>,
     hooks: ArcSwap<Hooks>,
-    store: Arc<Store>,
     hosts: ArcSwap<Hosts>,
+    store: Arc<Store>,
     metrics: Metrics,
     draining: CancellationToken,
+    /// Memory for the bodies of checks, in MiB.
+    checks: Semaphore,
     /// Open sockets, which a stop waits for.
     sockets: TaskTracker,
     /// Beginning of all request ids of this process, so that ids of two processes differ.
@@ -41,10 +44,11 @@ impl App {
         Self(Arc::new(Inner {
             repos: ArcSwap::default(),
             hooks: ArcSwap::default(),
+            hosts: ArcSwap::default(),
             store,
             metrics: Metrics::default(),
             draining,
-            hosts: ArcSwap::default(),
+            checks: Semaphore::new(super::checks::BODIES_MIB_MAX as usize),
             sockets: TaskTracker::new(),
             id_prefix,
             requests: AtomicU64::new(0),
@@ -71,10 +75,6 @@ impl App {
         self.0.hooks.store(Arc::new(hooks));
     }
 
-    /// What was decided.
-    pub(crate) fn store(&self) -> &Arc<Store> {
-        &self.0.store
-    }
     /// Under which names the service answers.
     pub(super) fn hosts(&self) -> Arc<Hosts> {
         self.0.hosts.load_full()
@@ -85,6 +85,10 @@ impl App {
         self.0.hosts.store(Arc::new(hosts));
     }
 
+    /// What was decided.
+    pub(crate) fn store(&self) -> &Arc<Store> {
+        &self.0.store
+    }
 
     /// What the process counts of itself.
     pub(crate) fn metrics(&self) -> &Metrics {
@@ -94,6 +98,11 @@ impl App {
     /// Cancelled when the process stops taking requests.
     pub(crate) fn draining(&self) -> &CancellationToken {
         &self.0.draining
+    }
+
+    /// Memory for the bodies of checks, in MiB.
+    pub(super) fn checks(&self) -> &Semaphore {
+        &self.0.checks
     }
 
     /// The tasks of open sockets.

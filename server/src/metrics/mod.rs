@@ -5,6 +5,7 @@
 //! value is a secret. What can be read off the state is read when somebody asks (`state`, `process`), so it cannot
 //! drift from what the API says; only what is over by then is counted as it happens (`repo`).
 
+mod connections;
 mod process;
 mod repo;
 mod state;
@@ -19,6 +20,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+pub(crate) use connections::ConnectionMetrics;
 pub(crate) use repo::RepoMetrics;
 
 use crate::http::App;
@@ -62,6 +64,7 @@ struct OfRequest {
 pub(crate) struct Metrics {
     requests: Family<OfRequest, Counter>,
     deliveries: Family<OfHook, Counter>,
+    connections: ConnectionMetrics,
     repos: repo::Families,
 }
 
@@ -69,6 +72,11 @@ impl Metrics {
     /// What one repository counts.
     pub(crate) fn of(&self, repo: &RepoName) -> RepoMetrics {
         self.repos.of(repo)
+    }
+
+    /// What is counted of connections.
+    pub(crate) fn connections(&self) -> &ConnectionMetrics {
+        &self.connections
     }
 
     /// A request was answered.
@@ -143,6 +151,7 @@ fn registry(app: &App) -> Registry {
         "Deliveries of webhooks, by hook and what became of them",
         counted.deliveries.clone(),
     );
+    counted.connections.register(own);
     counted.repos.register(own);
     state::register(own, app);
     registry
