@@ -3,6 +3,7 @@
 //!
 //! The instances here are programs that know nothing but the report: what they are told is what the test looks at.
 
+mod again;
 mod back;
 mod budget;
 mod clients;

@@ -20,7 +20,7 @@ fn summary(server: &TestServer, rev: &str) -> String {
 }
 
 /// Three programs run 1, and one of them runs 2 for as long as the test wants.
-fn baking(origin: &TestOrigin, server: &TestServer) -> (Vec<Program>, CommitId, Value) {
+pub(super) fn baking(origin: &TestOrigin, server: &TestServer) -> (Vec<Program>, CommitId, Value) {
     let mut programs = three();
     until(server.addr(), &mut programs, "the first value", all_run(1));
     let second = set(origin, 2);
