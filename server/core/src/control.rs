@@ -308,7 +308,7 @@ impl RepoState {
                 continue;
             }
             let old = before.remove(&config).or_else(|| self.come_back(&config));
-            if let Some(old) = old.as_ref().filter(|old| self.adopts(old, &facts)) {
+            if let Some(old) = old.as_ref().filter(|old| self.adopts(&config, old, &facts)) {
                 let (from, to) = (old.version.clone(), facts.version);
                 self.stand_ins.add(&config, &from, &to);
                 let adopted = Target {

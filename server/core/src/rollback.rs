@@ -398,8 +398,14 @@ impl RepoState {
     }
 
     /// Whether a commit of the branch has the content that an exposed commit of ours stood for, or is the commit of a
-    /// rollback that words what is exposed otherwise.
-    pub(crate) fn adopts(&self, old: &Target, facts: &ConfigFacts) -> bool {
+    /// rollback that words what is exposed otherwise. Where other content is on its way to instances, this has to be
+    /// offered to its course, which calls that back.
+    pub(crate) fn adopts(&self, config: &ConfigName, old: &Target, facts: &ConfigFacts) -> bool {
+        let course = self.courses.get(config);
+        let newest = course.and_then(|course| course.newest.as_ref());
+        if newest.is_some_and(|newest| !newest.facts.content.is_same(&facts.content)) {
+            return false;
+        }
         let mut rollbacks = self.rollbacks.iter();
         old.content.is_same(&facts.content)
             && old.version != facts.version

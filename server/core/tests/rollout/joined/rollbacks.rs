@@ -119,3 +119,17 @@ fn a_config_that_is_taken_away_and_brought_back_goes_by_its_policy() {
     assert_eq!(repo.state.moving().count(), 0, "it is what it was");
     assert!(repo.state.departed.is_empty());
 }
+
+#[test]
+fn a_commit_that_fulfils_a_rollback_calls_back_what_it_no_longer_has_of_another_config() {
+    let (mut repo, now) = (Repo::default(), Policy::immediate());
+    repo.admit(&[3, 1], &now);
+    repo.admit(&[1, 2], &now);
+    repo.commits += 1;
+    repo.roll_back(3);
+    repo.admit(&[1, 3], &in_two());
+    assert!(repo.state.moving_of(&name(1)).is_some());
+    repo.admit(&[3, 2], &now);
+    assert_eq!(repo.state.moving_of(&name(1)), None);
+    assert_eq!(repo.state.at_tip(&name(1)).unwrap().content, content_of(2));
+}
