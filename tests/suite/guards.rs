@@ -94,10 +94,10 @@ fn two_commits_pushed_together_cannot_each_double_a_pool() {
 }
 
 #[test]
-fn a_config_that_goes_and_comes_back_in_one_push_is_measured_against_what_is_exposed() {
-    let (origin, server, _) = served();
+fn a_config_that_goes_and_comes_back_in_one_push_stays_and_is_measured_against_what_is_exposed() {
+    let (origin, server, first) = served();
     let stopped = server.stop();
-    let gone = origin.commit(
+    origin.commit(
         &[("headwater.toml", Some("format = 1\n")), ("app.toml", None)],
         "no config",
     );
@@ -109,8 +109,21 @@ fn a_config_that_goes_and_comes_back_in_one_push_is_measured_against_what_is_exp
         "and back",
     );
     let server = stopped.start();
-    assert_eq!(server.until_head(&back, "rejected")["tip"], gone.as_str());
-    assert_eq!(found(&server, &back), error("rule/step"));
+    // Nobody loses it for a push that was rejected, and nobody escapes the rule by a commit on top.
+    let is_refused = |head: &CommitId| {
+        assert_eq!(server.until_head(head, "rejected")["tip"], first.as_str());
+        assert_eq!(found(&server, head), error("rule/step"));
+    };
+    is_refused(&back);
+    is_refused(&origin.commit(&[("notes.txt", Some("x"))], "on top"));
+    assert_eq!(server.config("app", None).status, 200);
+    // What is meant to go goes with a good head.
+    let gone = origin.commit(
+        &[("headwater.toml", Some("format = 1\n")), ("app.toml", None)],
+        "it goes",
+    );
+    server.until_tip(&gone);
+    assert_eq!(server.config("app", None).status, 404);
 }
 
 #[test]

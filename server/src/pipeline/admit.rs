@@ -1,7 +1,8 @@
 //! What a new head means: which commits are judged, which one is exposed.
 //!
 //! Invariant: the oldest new commit is judged first, each at most once; of the admitted ones the newest is exposed,
-//! so that a push of many commits moves every watcher once.
+//! so that a push of many commits moves every watcher once. No config is taken from its instances by a commit on the way
+//! to a head that is rejected.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -99,7 +100,8 @@ impl Pipeline {
         let head = &candidate.commit;
         let mut good: Option<Arc<Judged>> = None;
         if candidate.descent == Descent::FastForward {
-            let mut exposed = self.exposed_configs();
+            let held = self.exposed_configs();
+            let mut exposed = held.clone();
             let new = new_commits(reader, tip, head)?;
             for (index, commit) in new.iter().enumerate().rev() {
                 // Each is measured against what instances hold now, not against the one before it: of two steps that
@@ -114,7 +116,10 @@ impl Pipeline {
                     .await??;
                 if let Some(valid) = &judged.valid {
                     exposed = valid.configs().keys().cloned().collect();
-                    good = Some(judged.clone());
+                    // What a rejected head may have meant to bring under another name is not taken from instances.
+                    if commit == head || held.is_subset(&exposed) {
+                        good = Some(judged.clone());
+                    }
                 }
                 if commit == head && (good.is_some() || self.serves()) {
                     return Ok(Walk { good, head: judged });
