@@ -13,6 +13,7 @@ mod departed;
 mod fleet;
 mod hold;
 mod incomplete;
+mod old_contents;
 mod outcome;
 mod released;
 mod rollback;
@@ -36,6 +37,7 @@ pub use fleet::{
     drift, fleet_counts,
 };
 pub use hold::Withheld;
+pub use old_contents::{OldContent, OldContents};
 pub use outcome::{Fate, Outcome};
 pub use released::Way;
 pub use rollback::{Decision, Rollback, RollbackState, Sight, StandIns, Undone};

@@ -283,6 +283,12 @@ impl RepoState {
         drafts.any(|rollback| rollback.exposed == *version)
     }
 
+    /// Whether a commit is one of a rollback: it was decided about.
+    pub fn is_decided(&self, commit: &CommitId) -> bool {
+        let mut rollbacks = self.rollbacks.iter();
+        rollbacks.any(|rollback| [&rollback.exposed, &rollback.commit].contains(&commit))
+    }
+
     /// Whether a commit was exposed, or goes to the branch, for somebody who insisted on content that does not validate.
     pub fn insists_on(&self, commit: &CommitId) -> bool {
         let mut insisted = self.rollbacks.iter().filter(|rollback| rollback.insists);

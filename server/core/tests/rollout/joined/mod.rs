@@ -20,6 +20,7 @@ use crate::coordinator::{content_of, facts};
 use crate::stages::{in_two, staged};
 
 mod interrupted;
+mod old_contents;
 mod rollbacks;
 mod whatever;
 
@@ -37,6 +38,8 @@ struct Repo {
     state: RepoState,
     commits: u64,
     urgency: Urgency,
+    /// What each commit has.
+    had: BTreeMap<(CommitId, ConfigName), Content>,
 }
 
 impl Repo {
@@ -49,6 +52,10 @@ impl Repo {
             (name(number), ConfigFacts { version, content })
         });
         let configs: BTreeMap<_, _> = configs.collect();
+        let had = configs
+            .iter()
+            .map(|(name, facts)| ((commit(self.commits), name.clone()), facts.content.clone()));
+        self.had.extend(had);
         let policies = configs
             .keys()
             .map(|name| (name.clone(), policy.clone()))
@@ -131,6 +138,8 @@ impl Repo {
                 content: content_of(content),
             },
         )]);
+        let exposed = (commit(900 + self.commits), name(0));
+        self.had.insert(exposed, content_of(content));
         let undone = Undone::Restore {
             target: commit(1),
             config: Some(name(0)),

@@ -80,6 +80,33 @@ pub(super) fn some_policy(number: usize) -> Policy {
 }
 
 impl Repo {
+    /// The contents from which an instance may come to newer ones.
+    fn possible(&self, number: usize) -> Vec<Content> {
+        let (old, config) = (self.state.old_contents(), name(number));
+        let tip = self.state.at_tip(&config).filter(|_| !old.left.contains(&config));
+        let besides = old
+            .besides
+            .iter()
+            .filter(|(_, configs)| configs.contains_key(&config));
+        let besides = besides.map(|(source, _)| self.had[&(source.clone(), config.clone())].clone());
+        tip.map(|facts| facts.content)
+            .into_iter()
+            .chain(besides)
+            .collect()
+    }
+
+    /// What any of three instances is told, or somebody who does not say who he is.
+    fn contents_told(&self, number: usize) -> Vec<Content> {
+        let (labels, config) = (BTreeMap::new(), name(number));
+        let told = [None, Some(0), Some(1), Some(2)].into_iter().filter_map(|who| {
+            let id = who.map(instance);
+            let asker = id.as_ref().map(|id| (id, &labels));
+            let directive = self.state.directive(&config, asker)?;
+            Some(self.content(&config, directive).content)
+        });
+        told.collect()
+    }
+
     fn happen(&mut self, happens: Happens) {
         let moving = |repo: &Self, number: usize| repo.state.moving_of(&name(number)).cloned();
         let command = match happens {
@@ -151,6 +178,26 @@ impl Repo {
 }
 
 proptest! {
+    #[test]
+    fn whatever_instances_are_told_until_the_next_commit_is_what_it_is_measured_against(
+        story in proptest::collection::vec(happens(), 1..60),
+    ) {
+        let mut repo = Repo::default();
+        for happens in story {
+            let before = [0, 1].map(|number| repo.possible(number));
+            repo.happen(happens);
+            let is_taken_by_itself = matches!(happens, Happens::Step(..));
+            for (number, before) in before.into_iter().enumerate() {
+                let now = repo.possible(number);
+                for told in repo.contents_told(number) {
+                    let is_in = |all: &[Content]| all.iter().any(|possible| possible.is_same(&told));
+                    prop_assert!(is_in(&now), "{told:?} of {number} is not among {now:?} after {happens:?}");
+                    prop_assert!(!is_taken_by_itself || is_in(&before), "{happens:?} led out of {before:?}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn whatever_happens_nobodys_number_falls_and_one_number_is_one_content(
         story in proptest::collection::vec(happens(), 1..60),
