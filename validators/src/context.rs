@@ -26,6 +26,11 @@ pub struct Context<'a> {
     /// not judged, but its guards hold for this tree too. Without one there are no old values, and whatever measures a
     /// change says nothing. Its content ids must be of the same kind as those of the tree.
     pub before: Option<&'a ConfigTree>,
+    /// What instances hold besides what `before` has, while rollouts move or after something was gone back from. Nothing
+    /// but old values comes from there.
+    pub besides: &'a [OldTree],
+    /// Configs of which nobody holds what `before` has, so that no change is measured from there.
+    pub left: &'a BTreeSet<ConfigName>,
     /// What this tree goes back to, if it does. A config that is as it was there may change by any step: it was
     /// admitted once.
     pub restored: Option<&'a Restored>,
@@ -38,6 +43,7 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     /// A tree by itself: nothing was exposed before, and the server insists on nothing but its limits.
     pub fn alone(limits: &'a Limits) -> Self {
+        const NO_TREE: &[OldTree] = &[];
         const NO_CONFIG: &BTreeSet<ConfigName> = &BTreeSet::new();
         const NO_COMMIT: &CommitFacts = &CommitFacts {
             id: None,
@@ -57,11 +63,31 @@ impl<'a> Context<'a> {
             limits,
             exposed: NO_CONFIG,
             before: None,
+            besides: NO_TREE,
+            left: NO_CONFIG,
             restored: None,
             commit: NO_COMMIT,
             floor: NO_FLOOR,
         }
     }
+}
+
+/// An admitted tree of which instances hold some configs, although it is not the exposed one.
+#[derive(Debug, Clone, Default)]
+pub struct OldTree {
+    /// The tree, under its own manifest. Files that those configs are not made of may be missing.
+    pub tree: ConfigTree,
+    /// The configs.
+    pub configs: BTreeMap<ConfigName, OldConfig>,
+}
+
+/// A config that instances hold out of another tree than the exposed one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OldConfig {
+    /// Why they do, and what to do where a step from there is refused.
+    pub hint: String,
+    /// What people allowed on the way from there to what is exposed.
+    pub allowed: Vec<Allowance>,
 }
 
 /// The commit that is judged, in its author's words: nothing here is proven.

@@ -37,7 +37,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use headwater_wire::ConfigName;
 
-pub use context::{CommitFacts, Context, Extent, Floor, Restored};
+pub use context::{CommitFacts, Context, Extent, Floor, OldConfig, OldTree, Restored};
 pub use diff::diff;
 pub use effective::Effective;
 pub use inputs::{Inputs, PathChange};

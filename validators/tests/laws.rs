@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use headwater_render::Format;
 use headwater_validators::{
-    ConfigTree, ContentId, Context, Entry, File, Limits, ValidTree, Verdict, declare, diff, tolerate,
-    validate,
+    Allowance, CommitFacts, ConfigTree, ContentId, Context, Entry, File, Limits, OldConfig, OldTree,
+    ValidTree, Verdict, declare, diff, tolerate, validate,
 };
 use headwater_wire::{Change, ConfigName, Finding, Severity};
 use proptest::prelude::*;
@@ -538,4 +538,125 @@ fn is_inside(text: &str, line: u32, column: u32) -> bool {
     let lines: Vec<&str> = text.split('\n').collect();
     let found = (line as usize).checked_sub(1).and_then(|line| lines.get(line));
     found.is_some_and(|text| (1..=text.chars().count() + 1).contains(&(column as usize)))
+}
+
+const MEASURED: &str = r#"
+format = 1
+[[config]]
+name = "{app}"
+layers = ["{app}.toml"]
+rules = ["step", "up", "asked"]
+[rule.step]
+at = "/n"
+max_factor = 2
+override = "trailer"
+[rule.up]
+severity = "warning"
+expr = "new.n >= old.n"
+[rule.asked]
+webhook = "calendar"
+on_error = "warn"
+"#;
+
+/// A tree with one number in each of its configs.
+fn numbers(apps: &[(&str, i64)]) -> ConfigTree {
+    let app = |(name, n): &(&str, i64)| (format!("{name}.toml"), format!("n = {n}"));
+    let manifest = ("headwater.toml".to_owned(), MEASURED.to_owned());
+    let files: Files = apps.iter().map(app).chain([manifest]).collect();
+    tree(&files)
+}
+
+/// Where instances hold a number.
+#[derive(Debug, Clone)]
+struct Holding {
+    /// What the tip has.
+    tip: i64,
+    /// Whether nobody holds that.
+    is_left: bool,
+    besides: Vec<i64>,
+}
+
+fn holding() -> impl Strategy<Value = Holding> {
+    (1..9_i64, any::<bool>(), proptest::collection::vec(1..9_i64, 0..3)).prop_map(
+        |(tip, is_left, besides)| Holding {
+            tip,
+            is_left,
+            besides,
+        },
+    )
+}
+
+/// The verdict on `new` beside another config that stays as it is.
+fn measured(holding: &Holding, new: i64, facts: &CommitFacts, on_the_way: &[Allowance]) -> Verdict {
+    let limits = Limits::default();
+    let app = || "app".parse::<ConfigName>().unwrap();
+    let before = numbers(&[("app", holding.tip), ("other", 1)]);
+    let old = |n: &i64| OldTree {
+        tree: numbers(&[("app", *n), ("other", 1_000)]),
+        configs: BTreeMap::from([(
+            app(),
+            OldConfig {
+                hint: "held there".to_owned(),
+                allowed: on_the_way.to_vec(),
+            },
+        )]),
+    };
+    let besides: Vec<OldTree> = holding.besides.iter().map(old).collect();
+    let left = holding.is_left.then(app).into_iter().collect();
+    let context = Context {
+        before: Some(&before),
+        besides: &besides,
+        left: &left,
+        commit: facts,
+        ..Context::alone(&limits)
+    };
+    validate(&numbers(&[("app", new), ("other", 1)]), &context)
+}
+
+fn steps(verdict: &Verdict, code: &str) -> usize {
+    let findings = verdict.findings().iter();
+    findings.filter(|finding| finding.code == code).count()
+}
+
+proptest! {
+    #[test]
+    fn a_step_is_measured_from_every_content_that_instances_hold(holding in holding(), new in 1..9_i64) {
+        let verdict = measured(&holding, new, &CommitFacts::default(), &[]);
+        // Who changes nothing takes no step; who comes to something new comes from all that is held.
+        let tip = Some(holding.tip).filter(|tip| !holding.is_left || *tip == new);
+        let besides = holding.besides.iter().copied().filter(|_| holding.tip != new);
+        let held: BTreeSet<i64> = tip.into_iter().chain(besides).collect();
+        let too_far = held.iter().filter(|old| new > **old * 2 || **old > new * 2).count();
+        prop_assert_eq!(steps(&verdict, "rule/step"), too_far, "{:?}", verdict.findings());
+        prop_assert_eq!(verdict.is_valid(), too_far == 0);
+        // The message of an expression that is false names no old value.
+        let falls = held.iter().any(|old| new < *old);
+        prop_assert_eq!(steps(&verdict, "rule/up"), usize::from(falls));
+        if let Verdict::Valid(valid) = &verdict {
+            // Where nobody holds anything, it is new.
+            let changed = held.iter().filter(|old| **old != new).count() + usize::from(held.is_empty());
+            let asked: usize = valid.questions().iter().map(|question| question.configs().len()).sum();
+            prop_assert_eq!(asked, changed);
+        }
+    }
+}
+
+#[test]
+fn a_step_that_was_allowed_on_the_way_is_allowed_from_there_and_from_nowhere_else() {
+    let holding = Holding {
+        tip: 8,
+        is_left: false,
+        besides: vec![1],
+    };
+    let allowed = headwater_validators::allowances("x\n\nHeadwater-Allow: step launch");
+    let no_facts = CommitFacts::default();
+    let refused = measured(&holding, 7, &no_facts, &[]);
+    let hint = refused.findings().iter().find_map(|finding| finding.hint.clone());
+    assert!(hint.unwrap().ends_with("; held there"));
+    assert!(!refused.is_valid());
+    assert!(measured(&holding, 7, &no_facts, &allowed).is_valid());
+    assert!(
+        !measured(&holding, 3, &no_facts, &allowed).is_valid(),
+        "8 to 3 is the tip's own step"
+    );
 }

@@ -11,8 +11,9 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use headwater_validators::{
-    Allowance, CommitFacts, ConfigTree, ContentId, Context, Entry, Extent, File, Floor, Limits, Restored,
-    ValidTree, Verdict, rehearse, tolerate, tolerate_after, unsettled, validate, validate_after,
+    Allowance, CommitFacts, ConfigTree, ContentId, Context, Entry, Extent, File, Floor, Limits, OldConfig,
+    OldTree, Restored, ValidTree, Verdict, rehearse, tolerate, tolerate_after, unsettled, validate,
+    validate_after,
 };
 use proptest::prelude::*;
 
@@ -349,8 +350,23 @@ fn judge(files: &Files, commit: &Commit, past: &[Past]) -> (Verdict, bool) {
         .flat_map(|before| before.valid.configs().keys().cloned())
         .collect();
     let floor = Floor::default();
+    // A rollout has not reached everybody yet.
+    let older = past.iter().rev().nth(commit.before + 1);
+    let besides: Vec<OldTree> = older
+        .into_iter()
+        .map(|older| OldTree {
+            tree: tree(&older.files, None),
+            configs: older
+                .valid
+                .configs()
+                .keys()
+                .map(|name| (name.clone(), OldConfig::default()))
+                .collect(),
+        })
+        .collect();
     let context = Context {
         before: old.as_ref(),
+        besides: &besides,
         restored: restored.as_ref(),
         commit: &facts,
         exposed: &exposed,

@@ -30,6 +30,7 @@ use crate::plan::{Plan, Planned, Terms};
 use crate::rules::before::Before;
 use crate::rules::cel::budget::Budget;
 use crate::rules::checker::{self, Checker};
+use crate::rules::old::OldValues;
 use crate::rules::reference::World;
 use crate::schema::Schemas;
 use crate::secrets;
@@ -109,7 +110,7 @@ pub(crate) fn rehearse(tree: &ConfigTree, context: &Context<'_>, only: &BTreeSet
     let is_whole = plan.configs.len() == only.len();
     let mut before = context.before.map(|before| {
         let plan = Plan::of(before, context.limits);
-        Before::of(before, Arc::new(plan))
+        Before::of(before, Arc::new(plan), context)
     });
     let judging = Judging::new((tree, context), Arc::new(plan), None);
     judging.rehearse(before.as_mut()) && is_whole
@@ -122,18 +123,21 @@ fn before<'a>(
     found: &mut Collector,
 ) -> Option<Before<'a>> {
     let tree = context.before?;
-    let before = Before::of(tree, settled::plan(tree, context.limits, earlier));
-    if before.plan.is_valid() {
+    let before = Before::of(tree, settled::plan(tree, context.limits, earlier), context);
+    let is_usable = before.plan.is_valid();
+    let message = if !is_usable {
+        "the manifest of the commit that is served now is not valid any more, so no change is measured"
+    } else if !before.knows_what_is_besides() {
+        "the manifest of a commit that instances still hold is not valid any more, so no change is measured from there"
+    } else {
         return Some(before);
-    }
-    let message =
-        "the manifest of the commit that is served now is not valid any more, so no change is measured";
+    };
     let finding = manifest::whole("guard/no-old-values", message);
     found.push(Finding {
         severity: Severity::Warning,
         ..finding
     });
-    None
+    is_usable.then_some(before)
 }
 
 fn restores_all(context: &Context<'_>) -> bool {
@@ -333,7 +337,7 @@ impl<'a> Judging<'a> {
                 let old = before.documents(&self.plan, &tree.configs);
                 (Some(&*before), old)
             }
-            None => (None, BTreeMap::new()),
+            None => (None, OldValues::default()),
         };
         let is_whole = sound.len() == declared;
         let coverage = if is_whole {

@@ -8,12 +8,14 @@ use std::sync::Arc;
 
 use headwater_wire::{ConfigName, Finding, Span};
 
+use super::Subject;
 use super::checker::{Checker, Held};
 use super::expression::Stage;
 use super::finding::{self, Holds};
+use super::old::Old;
 use super::question::{Question, QuestionedConfig};
 use super::rule::{Rule, WebhookRule};
-use super::subjects::{Known, changed, failed, transitions};
+use super::subjects::{Known, changed, documents, failed, transitions};
 use super::template::Facts;
 use crate::document::lines::LineIndex;
 use crate::manifest;
@@ -31,9 +33,9 @@ impl<'a> Checker<'a, '_, '_> {
             return Vec::new();
         }
         let mut asked: Vec<(Asker<'_>, Vec<QuestionedConfig>)> = Vec::new();
-        let names: BTreeSet<&ConfigName> = self.world.configs.keys().chain(self.old.keys()).collect();
+        let names: BTreeSet<&ConfigName> = self.world.configs.keys().chain(self.old.names()).collect();
         for name in names {
-            let changes = changed(name, self.world.configs.get(name), self.old.get(name));
+            let changes = changed(name, self.world.configs.get(name), self.old.of(name));
             if changes.is_empty() {
                 continue;
             }
@@ -82,19 +84,26 @@ impl<'a> Checker<'a, '_, '_> {
             return true;
         };
         let known = Known { name, by: held.by };
-        let Some(subject) = transitions(known, config, self.old.get(held.by.0))
-            .first()
-            .copied()
-        else {
-            return true;
+        // One document speaks for its config; what instances may hold of it, each for itself.
+        let first_from = |old: &'a Old<'a>| {
+            let steps = transitions(known, config, std::slice::from_ref(old));
+            steps.first().copied()
         };
-        stage
-            .run(when, Some(&subject), &mut self.budget)
-            .unwrap_or_else(|error| {
-                let failed = failed(held.rule, Some(&subject), error);
-                self.tell((held.rule, held.holds), &subject, vec![failed]);
-                false
-            })
+        let mut subjects: Vec<Subject<'a>> = self.old.of(held.by.0).iter().filter_map(first_from).collect();
+        if subjects.is_empty() {
+            subjects.extend(documents(known, config).first());
+        }
+        let mut asks = subjects.is_empty();
+        for subject in subjects {
+            match stage.run(when, Some(&subject), &mut self.budget) {
+                Ok(applies) => asks |= applies,
+                Err(error) => {
+                    let failed = failed(held.rule, Some(&subject), error);
+                    self.tell((held.rule, held.holds), &subject, vec![failed]);
+                }
+            }
+        }
+        asks
     }
 
     fn question(&self, (rule, holds): (&Rule, Holds), configs: Vec<QuestionedConfig>) -> Option<Question> {

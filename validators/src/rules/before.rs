@@ -1,18 +1,21 @@
-//! What is exposed now: the guards of its manifest, and its documents, made when a rule asks for them.
+//! What is exposed now: the guards of its manifest, and its documents, made when a rule asks for them; and the documents
+//! that instances hold besides.
 //!
 //! Invariant: nothing here is judged. It was admitted; what cannot be read of it any more has no old value.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use headwater_wire::{ConfigName, RepoPath};
 
 use crate::collect::Collector;
+use crate::context::{Context, OldConfig};
 use crate::effective::Effective;
 use crate::library::Library;
 use crate::lineage::Lineage;
 use crate::merge::{Merged, Nulls};
 use crate::plan::{Plan, Planned};
+use crate::rules::old::{Old, OldValues};
 use crate::rules::rule::Rule;
 use crate::rules::steps::When;
 use crate::schema::{Compiled, Schemas};
@@ -26,6 +29,10 @@ pub(crate) struct Before<'a> {
     pub(crate) tree: &'a ConfigTree,
     pub(crate) plan: Arc<Plan>,
     library: Library<'a>,
+    /// Trees that instances hold some configs of, although they are not exposed.
+    besides: Vec<(Before<'a>, &'a BTreeMap<ConfigName, OldConfig>)>,
+    /// Configs of which nobody holds what is exposed.
+    left: &'a BTreeSet<ConfigName>,
 }
 
 /// The documents of one exposed config.
@@ -43,14 +50,38 @@ pub(crate) struct OldVariant {
 }
 
 impl<'a> Before<'a> {
-    pub(crate) fn of(tree: &'a ConfigTree, plan: Arc<Plan>) -> Self {
+    /// The exposed tree of a context, under this plan, and what instances hold besides.
+    pub(crate) fn of(tree: &'a ConfigTree, plan: Arc<Plan>, context: &Context<'a>) -> Self {
+        let besides = context.besides.iter().map(|old| {
+            let plan = Arc::new(Plan::of(&old.tree, context.limits));
+            (Self::alone(&old.tree, plan, context.left), &old.configs)
+        });
+        Self {
+            besides: besides.collect(),
+            ..Self::alone(tree, plan, context.left)
+        }
+    }
+
+    fn alone(tree: &'a ConfigTree, plan: Arc<Plan>, left: &'a BTreeSet<ConfigName>) -> Self {
         let library = Library::new(tree, &plan);
-        Self { tree, plan, library }
+        Self {
+            tree,
+            plan,
+            library,
+            besides: Vec::new(),
+            left,
+        }
+    }
+
+    /// Whether every manifest of what instances hold besides can still be read.
+    pub(crate) fn knows_what_is_besides(&self) -> bool {
+        self.besides.iter().all(|(old, _)| old.plan.is_valid())
     }
 
     /// A plan that hides what is hidden here too.
     pub(crate) fn hiding(&self, plan: Arc<Plan>) -> Arc<Plan> {
-        let mask = plan.mask.clone().and(&self.plan.mask);
+        let all = std::iter::once(self).chain(self.besides.iter().map(|(old, _)| old));
+        let mask = all.fold(plan.mask.clone(), |mask, old| mask.and(&old.plan.mask));
         if mask == plan.mask {
             return plan;
         }
@@ -60,21 +91,39 @@ impl<'a> Before<'a> {
     }
 
     /// All documents, if any rule of `plan` or of this manifest measures a change.
-    pub(crate) fn documents(
-        &mut self,
-        plan: &Plan,
-        configs: &BTreeMap<ConfigName, Config>,
-    ) -> BTreeMap<ConfigName, Documents> {
+    pub(crate) fn documents(&mut self, plan: &Plan, configs: &BTreeMap<ConfigName, Config>) -> OldValues<'a> {
         let measures = |plan: &Plan| plan.rules.values().any(Rule::is_transition);
         if !measures(plan) && !measures(&self.plan) {
-            return BTreeMap::new();
+            return OldValues::default();
         }
-        let names: Vec<ConfigName> = self.plan.configs.keys().cloned().collect();
-        let with_documents = |name: ConfigName| {
-            let documents = self.of_config(&name, configs.get(&name))?;
-            Some((name, documents))
+        let besides = self.besides.iter().flat_map(|(_, configs)| configs.keys());
+        let names: BTreeSet<ConfigName> = self.plan.configs.keys().chain(besides).cloned().collect();
+        let with_old = |name: ConfigName| {
+            let old = self.old(&name, configs.get(&name));
+            (name, old)
         };
-        names.into_iter().filter_map(with_documents).collect()
+        OldValues::new(names.into_iter().map(with_old))
+    }
+
+    /// All that instances may hold of a config.
+    fn old(&mut self, name: &ConfigName, new: Option<&Config>) -> Vec<Old<'a>> {
+        let exposed = self.of_config(name, new);
+        let both = exposed.as_ref().zip(new);
+        let is_unchanged = both.is_some_and(|(exposed, new)| exposed.is_same(new));
+        let mut found = Vec::new();
+        if is_unchanged || !self.left.contains(name) {
+            found.extend(exposed.map(|documents| Old {
+                documents,
+                besides: None,
+            }));
+        }
+        let others = self.besides.iter_mut().filter(|_| !is_unchanged);
+        for (other, configs) in others {
+            let besides = configs.get(name);
+            let documents = besides.and_then(|_| other.of_config(name, new));
+            found.extend(documents.map(|documents| Old { documents, besides }));
+        }
+        found
     }
 
     /// What the configs of a plan go on from.
@@ -139,6 +188,15 @@ impl<'a> Before<'a> {
 }
 
 impl Documents {
+    /// Whether a config has these, for the same instances.
+    fn is_same(&self, config: &Config) -> bool {
+        let old = self.variants.iter();
+        let old = old.map(|variant| (&variant.when, variant.effective.digest()));
+        let new = config.variants().iter();
+        let new = new.map(|variant| (variant.when(), variant.effective().digest()));
+        self.base.digest() == config.base().digest() && old.eq(new)
+    }
+
     /// The base document, and then each variant's.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Effective> {
         std::iter::once(&self.base).chain(self.variants.iter().map(|variant| &variant.effective))

@@ -12,12 +12,13 @@ use headwater_render::Format;
 use headwater_wire::{CommitId, ConfigName, Finding, Severity, Span};
 use serde_json::Value;
 
-use super::before::{Before, Documents};
+use super::before::Before;
 use super::cel::ScopeKind;
 use super::cel::budget::Budget;
 use super::cel::scope::CommitFacts;
 use super::expression::{Stage, facts};
 use super::finding::{self, Holds};
+use super::old::OldValues;
 use super::question::Question;
 use super::reference::{self, World};
 use super::rule::{Check, Reach, Rule};
@@ -34,6 +35,7 @@ use crate::manifest;
 use crate::plan::{Plan, Planned, Terms};
 use crate::source::Source;
 use crate::suggest;
+use crate::trailer::Allowance;
 use crate::tree::Entry;
 use crate::verdict::Config;
 
@@ -42,8 +44,8 @@ pub(crate) struct Checker<'a, 't, 'b> {
     pub(crate) context: &'a Context<'a>,
     pub(crate) plan: &'a Plan,
     pub(crate) before: Option<&'a Before<'b>>,
-    /// The documents of `before`.
-    pub(crate) old: &'a BTreeMap<ConfigName, Documents>,
+    /// The documents that instances may hold.
+    pub(crate) old: &'a OldValues<'a>,
     /// Which configs of `before` those of the tree go on from.
     pub(crate) lineage: Option<&'a Lineage>,
     /// The configs without a mistake, with what the manifest says of them.
@@ -136,8 +138,7 @@ impl<'a> Checker<'a, '_, '_> {
         let (new, old, mask) = (self.world.configs, self.old, &self.plan.mask);
         let unsaid = move || {
             let new = new.values().flat_map(Config::effectives);
-            let old = old.values().flat_map(Documents::all);
-            Unsaid::of(new.chain(old), (sources, mask))
+            Unsaid::of(new.chain(old.effectives()), (sources, mask))
         };
         Stage {
             configs: configs.collect(),
@@ -222,7 +223,7 @@ impl<'a> Checker<'a, '_, '_> {
     ) {
         let known = Known { name, by: held.by };
         let subjects = if held.rule.is_transition() {
-            transitions(known, config, self.old.get(held.by.0))
+            transitions(known, config, self.old.of(held.by.0))
         } else {
             documents(known, config)
         };
@@ -281,14 +282,22 @@ impl<'a> Checker<'a, '_, '_> {
     }
 
     pub(super) fn tell(&mut self, held: (&Rule, Holds), subject: &Subject<'_>, violations: Vec<Violation>) {
-        let allowed = &self.context.commit.allowed;
+        let on_the_way = subject.besides.into_iter().flat_map(|old| &old.allowed);
+        let allowed: Vec<Allowance> = self
+            .context
+            .commit
+            .allowed
+            .iter()
+            .chain(on_the_way)
+            .cloned()
+            .collect();
         let resolver = subject.new.resolver();
         for violation in violations {
             if self.world.found.is_full_of(held.0.says.severity) {
                 self.world.found.leave_out();
                 continue;
             }
-            let finding = finding::of_violation(held, (subject, &resolver), violation, allowed);
+            let finding = finding::of_violation(held, (subject, &resolver), violation, &allowed);
             self.world.found.push(finding);
         }
     }

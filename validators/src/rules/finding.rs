@@ -78,19 +78,23 @@ pub(super) fn of_violation(
     finding.hint = hint;
     finding.related.extend(related);
     let mut finding = weighed((rule, holds), finding, allowed);
+    if let Some(old) = subject.besides.filter(|_| finding.severity != Severity::Info) {
+        add_hint(&mut finding, old.hint.clone());
+    }
     if subject.known_as != subject.name {
         let renamed = format!(
             "this config is made of files of `{}`, which is served now, so it is measured against that; rename it in \
              a commit of its own",
             subject.known_as
         );
-        finding.hint = Some(
-            finding
-                .hint
-                .map_or(renamed.clone(), |hint| format!("{hint}; {renamed}")),
-        );
+        add_hint(&mut finding, renamed);
     }
     finding
+}
+
+fn add_hint(finding: &mut Finding, more: String) {
+    let known = finding.hint.take().into_iter();
+    finding.hint = Some(known.chain([more]).collect::<Vec<_>>().join("; "));
 }
 
 /// The code of what a rule finds.

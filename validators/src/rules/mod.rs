@@ -10,6 +10,7 @@ pub(crate) mod cel;
 pub(crate) mod checker;
 pub(crate) mod expression;
 pub(crate) mod finding;
+pub(crate) mod old;
 pub(crate) mod question;
 pub(crate) mod reference;
 pub(crate) mod rule;
@@ -24,6 +25,7 @@ mod unsaid;
 use headwater_wire::{ConfigName, Related};
 use serde_json::Value;
 
+use crate::context::OldConfig;
 use crate::effective::Effective;
 use crate::pattern::Bindings;
 use selector::Tokens;
@@ -40,6 +42,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) new: &'a Effective,
     /// The document that those instances hold now which will get this one.
     pub(crate) old: Option<&'a Effective>,
+    /// What is known of `old` if it is not what is exposed.
+    pub(crate) besides: Option<&'a OldConfig>,
 }
 
 /// Whose sentence is said.

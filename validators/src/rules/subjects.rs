@@ -5,9 +5,9 @@
 use headwater_wire::ConfigName;
 use serde_json::Value;
 
-use super::before::Documents;
 use super::cel::RunError;
 use super::expression::Expression;
+use super::old::Old;
 use super::question::QuestionedConfig;
 use super::rule::{Check, OnCreate, Rule};
 use super::selector::{self, Tokens};
@@ -31,18 +31,17 @@ pub(super) fn documents<'a>(known: Known<'a>, config: &'a Config) -> Vec<Subject
 
 /// Each step that an instance can take: to the document it will get, from the one it holds. Where nothing is held yet,
 /// each document.
-pub(super) fn transitions<'a>(
-    known: Known<'a>,
-    config: &'a Config,
-    old: Option<&'a Documents>,
-) -> Vec<Subject<'a>> {
-    match old {
-        None => documents(known, config),
-        Some(old) => pairs(config, old)
-            .into_iter()
-            .map(|(old, new)| subject(known, new, Some(old)))
-            .collect(),
+pub(super) fn transitions<'a>(known: Known<'a>, config: &'a Config, old: &'a [Old<'a>]) -> Vec<Subject<'a>> {
+    if old.is_empty() {
+        return documents(known, config);
     }
+    let from = |held: &'a Old<'a>| {
+        pairs(config, held).into_iter().map(|(old, new)| Subject {
+            besides: held.besides,
+            ..subject(known, new, Some(old))
+        })
+    };
+    old.iter().flat_map(from).collect()
 }
 
 fn subject<'a>(known: Known<'a>, new: &'a Effective, old: Option<&'a Effective>) -> Subject<'a> {
@@ -53,11 +52,13 @@ fn subject<'a>(known: Known<'a>, new: &'a Effective, old: Option<&'a Effective>)
         bindings: &terms.bindings,
         new,
         old,
+        besides: None,
     }
 }
 
 /// What instances hold, beside what they will get.
-fn pairs<'a>(config: &'a Config, old: &'a Documents) -> Vec<(&'a Effective, &'a Effective)> {
+fn pairs<'a>(config: &'a Config, old: &'a Old<'_>) -> Vec<(&'a Effective, &'a Effective)> {
+    let old = &old.documents;
     let held: Vec<_> = old.variants.iter().map(|variant| &variant.when).collect();
     let wanted: Vec<_> = config.variants().iter().map(Variant::when).collect();
     let (before, now): (Vec<_>, Vec<_>) = (old.all().collect(), config.effectives().collect());
@@ -73,12 +74,8 @@ fn for_eyes(effective: &Effective) -> Value {
     effective.mask().value("", effective.document())
 }
 
-/// The steps to a document that differs from what is exposed.
-pub(super) fn changed(
-    name: &ConfigName,
-    config: Option<&Config>,
-    old: Option<&Documents>,
-) -> Vec<QuestionedConfig> {
+/// The steps to a document that differs from what instances hold.
+pub(super) fn changed(name: &ConfigName, config: Option<&Config>, old: &[Old<'_>]) -> Vec<QuestionedConfig> {
     let questioned =
         |variant: Option<&str>, old: Option<&Effective>, new: Option<&Effective>| QuestionedConfig {
             name: name.clone(),
@@ -87,23 +84,31 @@ pub(super) fn changed(
             new: new.map(for_eyes),
         };
     let Some(config) = config else {
-        return old
-            .iter()
-            .map(|old| questioned(None, Some(&old.base), None))
-            .collect();
+        let gone = old.iter().map(|old| &old.documents.base);
+        return distinct(gone.map(|old| questioned(None, Some(old), None)));
     };
-    let Some(old) = old else {
+    if old.is_empty() {
         let created = config.effectives();
         return created
             .map(|new| questioned(new.variant(), None, Some(new)))
             .collect();
-    };
-    let changed = pairs(config, old)
-        .into_iter()
+    }
+    let changed = old
+        .iter()
+        .flat_map(|old| pairs(config, old))
         .filter(|(old, new)| old.digest() != new.digest());
-    changed
-        .map(|(old, new)| questioned(new.variant(), Some(old), Some(new)))
-        .collect()
+    distinct(changed.map(|(old, new)| questioned(new.variant(), Some(old), Some(new))))
+}
+
+/// Each step once: several may start from equal documents.
+fn distinct(all: impl Iterator<Item = QuestionedConfig>) -> Vec<QuestionedConfig> {
+    let mut found: Vec<QuestionedConfig> = Vec::new();
+    for questioned in all {
+        if !found.contains(&questioned) {
+            found.push(questioned);
+        }
+    }
+    found
 }
 
 /// Whether there is an old value, or the rule wants none.
