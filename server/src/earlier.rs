@@ -83,6 +83,7 @@ impl Rehearsal {
             entries: of(entries, &work.files),
             measured: Measured {
                 before: old.map(|old| of(old, &work.before).into()),
+                besides: measured.besides.clone(),
                 measure: Measure {
                     earlier: None,
                     ..measured.measure.clone()

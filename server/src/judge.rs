@@ -16,12 +16,12 @@ use tracing::debug;
 use crate::earlier::{Earlier, Rehearsal};
 use crate::git::error::GitError;
 use crate::git::read::Reader;
-use crate::measure::{Measure, Measured};
+use crate::measure::{self, Measure, Measured};
 use crate::repo::RepoError;
 use crate::sandbox::{self, End, Program, Queue, SandboxError, Turn};
 use crate::store::{VALIDATOR_EPOCH, VerdictRecord};
 use crate::task::{self, BlockingError};
-use crate::tree::{self, Contents, RawEntry};
+use crate::tree::{self, RawEntry};
 use crate::webhooks::Webhooks;
 
 /// File size, number of files and time for what was admitted before.
@@ -44,9 +44,22 @@ pub(crate) struct Judged {
     /// Inputs of every config it declares; absent if its manifest cannot be read. They are known of rejected commits
     /// too, since a version depends on history alone.
     pub declared: Option<BTreeMap<ConfigName, Inputs>>,
+    /// Names what instances held besides the tip when it was measured.
+    pub old: Option<String>,
 }
 
 impl Judged {
+    /// A rejection that was kept.
+    pub(crate) fn rejected(commit: &CommitId, kept: &VerdictRecord) -> Self {
+        Self {
+            commit: commit.clone(),
+            findings: kept.findings.clone(),
+            valid: None,
+            declared: None,
+            old: kept.old.clone(),
+        }
+    }
+
     /// Decision of the validators.
     pub(crate) fn kind(&self) -> VerdictKind {
         if self.valid.is_some() {
@@ -90,6 +103,7 @@ impl Judged {
             judged_at,
             validator_epoch: VALIDATOR_EPOCH,
             rules: rules.fingerprint(),
+            old: self.old.clone(),
         }
     }
 }
@@ -246,16 +260,13 @@ async fn read_and_judge(
     measure: Measure,
 ) -> Result<(Judged, Option<Arc<[RawEntry]>>), RepoError> {
     let (reader, wanted, limits) = (reader.clone(), commit.clone(), rules.limits.clone());
-    let facts = measure.clone();
-    let read = move || read(&reader, &wanted, &limits, &facts);
+    let old = measure.old.clone();
+    let read = move || measure::read(&reader, &wanted, &limits, measure);
     let (outcome, entries) = match task::blocking(READ_DEADLINE, read).await? {
-        Ok((entries, before)) => {
-            let measured = Measured { measure, before };
-            (
-                judge_shared(Arc::clone(&entries), rules, measured).await?,
-                Some(entries),
-            )
-        }
+        Ok((entries, measured)) => (
+            judge_shared(Arc::clone(&entries), rules, measured).await?,
+            Some(entries),
+        ),
         Err(error @ GitError::TooLarge { .. }) => (Outcome::refused(too_large(error.to_string())), None),
         Err(error) => return Err(error.into()),
     };
@@ -269,27 +280,9 @@ async fn read_and_judge(
         findings,
         valid,
         declared,
+        old,
     };
     Ok((judged, entries))
-}
-
-/// The entries of a commit, and those of what it is measured against.
-type Read = (Arc<[RawEntry]>, Option<Arc<[RawEntry]>>);
-
-fn read(reader: &Reader, commit: &CommitId, limits: &Limits, measure: &Measure) -> Result<Read, GitError> {
-    let earlier = measure.earlier.as_deref();
-    let entries = match earlier {
-        Some(earlier) => tree::read_after(reader, commit, limits, earlier)?,
-        None => tree::read_raw(reader, commit, limits, Contents::Configs)?,
-    };
-    let before = match &measure.before {
-        Some(before) => match earlier.filter(|earlier| earlier.commit == *before) {
-            Some(earlier) => Some(Arc::clone(&earlier.files)),
-            None => tree::read_before(reader, before, limits, &entries)?.map(Arc::from),
-        },
-        None => None,
-    };
-    Ok((entries.into(), before))
 }
 
 /// What the validators said of some files.
@@ -353,8 +346,8 @@ async fn judge_shared(
 
 /// The verdict, worked out in this process; of what the earlier tree settled, nothing is worked out again.
 fn work_out(tree: &ConfigTree, rules: &Rules, measured: &Measured) -> Verdict {
-    let before = measured.tree();
-    let context = measured.context(rules, before.as_ref());
+    let trees = measured.trees();
+    let context = measured.context(rules, &trees);
     match (rules.purpose, measured.measure.earlier.as_deref()) {
         (Purpose::Verdict, None) => headwater_validators::validate(tree, &context),
         (Purpose::Verdict, Some(earlier)) => validate_after(tree, &context, &earlier.valid),

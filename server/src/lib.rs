@@ -5,6 +5,7 @@
 
 mod alerts;
 mod annex;
+mod besides;
 mod cache;
 mod canary;
 pub mod cli;

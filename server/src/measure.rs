@@ -1,15 +1,19 @@
 //! What a commit is measured against: what is exposed, what it goes back to, and what people allowed it.
 //!
-//! Invariant: the old values are those of the commit that instances hold, never those of the parent, so that two
-//! commits pushed together cannot each take a step that is allowed once. What a message says is only where to look:
+//! Invariant: the old values are those of the commits that instances hold, never those of the parent, so that two
+//! commits pushed together cannot each take a step that is allowed once, nor one that takes the place of what moves. What a message says is only where to look:
 //! a commit counts as a way back as far as its content is that of a commit that was admitted.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use headwater_validators::{Allowance, CommitFacts, ConfigTree, Context, Extent, Restored, allowances};
-use headwater_wire::{CommitId, ConfigName, VerdictState};
+use headwater_core::OldContents;
+use headwater_validators::{
+    Allowance, CommitFacts, ConfigTree, Context, Extent, Limits, OldTree, Restored, allowances,
+};
+use headwater_wire::{CommitId, ConfigName, Finding, VerdictState};
 
+use crate::besides::{self, Besides};
 use crate::earlier::Earlier;
 use crate::git::error::GitError;
 use crate::git::intent::{intent_of, trailers};
@@ -17,6 +21,7 @@ use crate::git::read::Reader;
 use crate::judge::Rules;
 use crate::publish::Snapshot;
 use crate::repo::{Repo, RepoError, read_in};
+use crate::store::VerdictRecord;
 use crate::tree::{self, Contents, RawEntry, assemble};
 
 /// New commits judged one by one. Of a longer push, older ones are judged when somebody asks for them.
@@ -32,6 +37,12 @@ pub(crate) struct Measure {
     pub exposed: BTreeSet<ConfigName>,
     /// The commit whose values are the old ones.
     pub before: Option<CommitId>,
+    /// Commits whose values are old ones, too.
+    pub besides: Vec<Besides>,
+    /// Configs of which nobody holds what the exposed commit has.
+    pub left: BTreeSet<ConfigName>,
+    /// Names what instances hold besides the exposed commit.
+    pub old: Option<String>,
     /// What it goes back to.
     pub restored: Option<Restored>,
     /// What it says of itself, and what people allowed.
@@ -47,22 +58,63 @@ pub(crate) struct Against {
     pub exposed: BTreeSet<ConfigName>,
     /// The exposed commit.
     pub before: Option<CommitId>,
+    /// What instances hold besides.
+    pub old: OldContents,
     /// The commits that come with this one, it among them.
     pub new: Vec<CommitId>,
 }
 
-/// The same with the old tree: all that validators are told besides the files.
+/// The same with the old trees: all that validators are told besides the files.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Measured {
     /// Names of configs, facts and way back.
     pub measure: Measure,
     /// The old tree.
     pub before: Option<Arc<[RawEntry]>>,
+    /// Those of [`Measure::besides`], in their order.
+    pub besides: Vec<Arc<[RawEntry]>>,
+}
+
+/// Old trees, assembled.
+pub(crate) struct OldTrees {
+    before: Option<ConfigTree>,
+    besides: Vec<OldTree>,
+}
+
+impl Against {
+    /// Whether a verdict was worked out while instances held something else than now, which it may hang on. What was
+    /// admitted and has its turn again was not exposed yet; a refusal for other reasons stands.
+    pub(crate) fn outlives(&self, kept: &VerdictRecord) -> bool {
+        let may_differ = match kept.state {
+            VerdictState::Admitted => !self.new.is_empty(),
+            VerdictState::Rejected => is_by_a_rule(&kept.findings),
+            VerdictState::Unjudged | VerdictState::Other => false,
+        };
+        may_differ && self.before.is_some() && kept.old != besides::name(&self.old)
+    }
+}
+
+/// Whether a rule is among what a commit was rejected for.
+pub(crate) fn is_by_a_rule(findings: &[Finding]) -> bool {
+    let is_rule = |finding: &Finding| finding.is_error() && finding.code.starts_with("rule/");
+    findings.iter().any(is_rule)
 }
 
 impl Measured {
-    /// The old tree, assembled.
-    pub(crate) fn tree(&self) -> Option<ConfigTree> {
+    /// The old trees, assembled.
+    pub(crate) fn trees(&self) -> OldTrees {
+        let old = self.measure.besides.iter().zip(&self.besides);
+        let besides = old.map(|(besides, entries)| OldTree {
+            tree: assemble(entries),
+            configs: besides.configs.clone(),
+        });
+        OldTrees {
+            before: self.tree(),
+            besides: besides.collect(),
+        }
+    }
+
+    fn tree(&self) -> Option<ConfigTree> {
         let before = self.before.as_deref()?;
         let measure = &self.measure;
         let earlier = measure.earlier.as_ref();
@@ -73,12 +125,14 @@ impl Measured {
         })
     }
 
-    /// As the validators take it; `tree` is [`Measured::tree`].
-    pub(crate) fn context<'a>(&'a self, rules: &'a Rules, tree: Option<&'a ConfigTree>) -> Context<'a> {
+    /// As the validators take it; `trees` are [`Measured::trees`].
+    pub(crate) fn context<'a>(&'a self, rules: &'a Rules, trees: &'a OldTrees) -> Context<'a> {
         Context {
             limits: &rules.limits,
             exposed: &self.measure.exposed,
-            before: tree,
+            before: trees.before.as_ref(),
+            besides: &trees.besides,
+            left: &self.measure.left,
             restored: self.measure.restored.as_ref(),
             commit: &self.measure.facts,
             floor: &rules.floor,
@@ -103,6 +157,7 @@ impl Repo {
         Ok(Against {
             exposed: snapshot.configs.keys().cloned().collect(),
             before: Some(snapshot.commit.clone()),
+            old: self.board.read().state.old_contents(),
             new,
         })
     }
@@ -119,17 +174,22 @@ impl Repo {
         commit: &CommitId,
         against: Against,
     ) -> Result<Measure, RepoError> {
-        let Against { exposed, before, new } = against;
-        let (wanted, tip) = (commit.clone(), before.clone());
+        let Against {
+            exposed,
+            before,
+            old,
+            new,
+        } = against;
+        let (wanted, tip, held) = (commit.clone(), before.clone(), old.clone());
         let work = move |reader: &Reader| {
             let facts = facts(reader, &wanted, &new)?;
-            let target = match &tip {
-                Some(tip) => way_back(reader, &wanted, tip)?,
-                None => None,
+            let (target, besides) = match &tip {
+                Some(tip) => (way_back(reader, &wanted, tip)?, Besides::all(reader, &held, tip)?),
+                None => (None, Vec::new()),
             };
-            Ok((facts, target))
+            Ok((facts, target, besides))
         };
-        let (facts, target) = read_in(reader, work).await?;
+        let (facts, target, besides) = read_in(reader, work).await?;
         let restored = match target {
             Some(target) => self.restored(reader, commit, &target).await?,
             None => None,
@@ -137,6 +197,9 @@ impl Repo {
         Ok(Measure {
             exposed,
             before,
+            besides,
+            old: besides::name(&old),
+            left: old.left,
             restored,
             facts,
             earlier: self.earlier(),
@@ -150,16 +213,27 @@ impl Repo {
             return Ok(Measured::default());
         };
         let (tip, limits) = (snapshot.commit.clone(), self.rules().limits.clone());
-        let before = self
-            .read(move |reader| Ok(tree::read_raw(reader, &tip, &limits, Contents::Configs)?))
-            .await?;
+        let old = published.state.old_contents();
+        let left = old.left.clone();
+        let work = move |reader: &Reader| {
+            let before = tree::read_raw(reader, &tip, &limits, Contents::Configs)?;
+            let besides = Besides::all(reader, &old, &tip)?;
+            let read = |besides: &Besides| besides.read(reader, &limits, &before);
+            let trees: Vec<_> = besides.iter().map(read).collect::<Result<_, _>>()?;
+            Ok((before, besides, trees))
+        };
+        let (before, besides, trees) = self.read(work).await?;
+        let as_files = |entries| tree::by_content(entries).into();
         Ok(Measured {
             measure: Measure {
                 exposed: snapshot.configs.keys().cloned().collect(),
                 before: Some(snapshot.commit.clone()),
+                besides,
+                left,
                 ..Measure::default()
             },
-            before: Some(tree::by_content(before).into()),
+            before: Some(as_files(before)),
+            besides: trees.into_iter().map(as_files).collect(),
         })
     }
 
@@ -187,6 +261,39 @@ impl Repo {
             extent,
         }))
     }
+}
+
+/// Reads the entries of a commit, and those of what it is measured against.
+pub(crate) fn read(
+    reader: &Reader,
+    commit: &CommitId,
+    limits: &Limits,
+    mut measure: Measure,
+) -> Result<(Arc<[RawEntry]>, Measured), GitError> {
+    let earlier = measure.earlier.as_deref();
+    let entries = match earlier {
+        Some(earlier) => tree::read_after(reader, commit, limits, earlier)?,
+        None => tree::read_raw(reader, commit, limits, Contents::Configs)?,
+    };
+    let before: Option<Arc<[RawEntry]>> = match &measure.before {
+        Some(before) => match earlier.filter(|earlier| earlier.commit == *before) {
+            Some(earlier) => Some(Arc::clone(&earlier.files)),
+            None => tree::read_before(reader, before, limits, &entries)?.map(Arc::from),
+        },
+        None => None,
+    };
+    if let Some(before) = before.as_deref() {
+        besides::retain_changed(&mut measure.besides, (before, &entries), limits);
+    }
+    let besides = measure.besides.iter();
+    let besides = besides.map(|besides| Ok(besides.read(reader, limits, &entries)?.into()));
+    let besides = besides.collect::<Result<_, GitError>>()?;
+    let measured = Measured {
+        measure,
+        before,
+        besides,
+    };
+    Ok((entries.into(), measured))
 }
 
 /// What a commit says of itself. `new` are the commits that come with it: what was allowed to one of them, the others
@@ -218,7 +325,7 @@ pub(crate) fn facts_in(
 }
 
 /// What was allowed to these commits.
-fn allowed_to(reader: &Reader, commits: &[CommitId]) -> Result<Vec<Allowance>, GitError> {
+pub(crate) fn allowed_to(reader: &Reader, commits: &[CommitId]) -> Result<Vec<Allowance>, GitError> {
     let mut allowed = Vec::new();
     for commit in commits {
         allowed.extend(allowances(&reader.commit(commit)?.message));

@@ -19,6 +19,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::besides;
 use crate::cache::Cache;
 use crate::canary::Canary;
 use crate::clock;
@@ -347,12 +348,15 @@ impl Repo {
         {
             return Ok(snapshot.judged.clone());
         }
-        if let Some(judged) = self.judged.get(commit) {
+        // One that was measured while instances held something else may be another now.
+        let old = besides::name(&published.state.old_contents());
+        let is_current = |judged: &Arc<Judged>| judged.old.is_none() || judged.old == old;
+        if let Some(judged) = self.judged.get(commit).filter(is_current) {
             return Ok(judged);
         }
         // Few at a time: whoever asks for many old commits waits for himself, and two who ask for one share it.
         let permit = self.judging.acquire().await;
-        if let Some(judged) = self.judged.get(commit) {
+        if let Some(judged) = self.judged.get(commit).filter(is_current) {
             return Ok(judged);
         }
         let judged = Arc::new(self.judge_on_demand(commit, &published).await?);
@@ -368,12 +372,7 @@ impl Repo {
             .as_ref()
             .is_some_and(|kept| kept.state == VerdictState::Admitted);
         if let Some(kept) = kept.filter(|kept| kept.state == VerdictState::Rejected) {
-            return Ok(Judged {
-                commit: commit.clone(),
-                findings: kept.findings,
-                valid: None,
-                declared: None,
-            });
+            return Ok(Judged::rejected(commit, &kept));
         }
         // A commit that the tip does not contain yet is measured against what is exposed now, as the pipeline will. That
         // holds for this moment, so it is not kept: what is exposed may be another commit by the time it is pushed.

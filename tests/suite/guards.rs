@@ -48,7 +48,7 @@ fn set(origin: &TestOrigin, max: u32, message: &str) -> CommitId {
     origin.commit(&[("app.toml", Some(&pool(max)))], message)
 }
 
-fn verdict(server: &TestServer, commit: &CommitId) -> Value {
+pub(crate) fn verdict(server: &TestServer, commit: &CommitId) -> Value {
     let view = server
         .get(&format!("/v1/repos/default/commits/{commit}"))
         .expect(200)
@@ -57,7 +57,7 @@ fn verdict(server: &TestServer, commit: &CommitId) -> Value {
 }
 
 /// Codes and severities of what was found in a commit.
-fn found(server: &TestServer, commit: &CommitId) -> Vec<(String, String)> {
+pub(crate) fn found(server: &TestServer, commit: &CommitId) -> Vec<(String, String)> {
     let findings = verdict(server, commit)["findings"]
         .as_array()
         .expect("findings")
@@ -69,7 +69,7 @@ fn found(server: &TestServer, commit: &CommitId) -> Vec<(String, String)> {
         .collect()
 }
 
-fn error(code: &str) -> Vec<(String, String)> {
+pub(crate) fn error(code: &str) -> Vec<(String, String)> {
     vec![(code.to_owned(), "error".to_owned())]
 }
 

@@ -98,17 +98,19 @@ impl Pipeline {
         tip: Option<&CommitId>,
     ) -> Result<Walk, RoundError> {
         let head = &candidate.commit;
+        let old = self.repo.board.read().state.old_contents();
         let mut good: Option<Arc<Judged>> = None;
         if candidate.descent == Descent::FastForward {
             let held = self.exposed_configs();
             let mut exposed = held.clone();
             let new = new_commits(reader, tip, head)?;
             for (index, commit) in new.iter().enumerate().rev() {
-                // Each is measured against what instances hold now, not against the one before it: of two steps that
-                // are pushed together, each allowed, the second is one that is not.
+                // Each is measured against all that instances hold now, not against the one before it: of two steps
+                // that are pushed together, each allowed, the second is one that is not.
                 let against = Against {
                     exposed: exposed.clone(),
                     before: tip.cloned(),
+                    old: old.clone(),
                     new: new.get(index..).unwrap_or_default().to_vec(),
                 };
                 let judged = self
@@ -131,6 +133,7 @@ impl Pipeline {
         let replaced = tip.filter(|tip| candidate.descent == Descent::Rewritten && reader.contains(tip));
         let against = Against {
             before: replaced.cloned(),
+            old,
             ..Against::default()
         };
         let judged = self.unless_urgent(self.verdict(reader, head, against)).await??;
@@ -154,24 +157,22 @@ impl Pipeline {
         Ok(Walk { good, head: judged })
     }
 
-    /// The verdict on one commit: kept from before if it was a rejection, else worked out and kept.
+    /// The verdict on one commit: kept from before if it was a rejection that still holds, else worked out and kept.
     pub(super) async fn verdict(
         &self,
         reader: &Reader,
         commit: &CommitId,
         against: Against,
     ) -> Result<Arc<Judged>, RoundError> {
+        let published = self.repo.board.read();
+        let state = &published.state;
+        let insisted = state.insists_on(commit);
         let kept = self.repo.kept_verdict(commit).await;
-        let insisted = self.repo.board.read().state.insists_on(commit);
+        // What a rollback has decided about is not measured again when it comes to the branch.
+        let kept = kept.filter(|kept| state.is_decided(commit) || !against.outlives(kept));
         let rejected = kept.as_ref().filter(|kept| kept.state == VerdictState::Rejected);
         if let Some(kept) = rejected.filter(|_| !insisted) {
-            let judged = Judged {
-                commit: commit.clone(),
-                findings: kept.findings.clone(),
-                valid: None,
-                declared: None,
-            };
-            return Ok(Arc::new(judged));
+            return Ok(Arc::new(Judged::rejected(commit, kept)));
         }
         let was_admitted = kept.is_some() || insisted;
         // What was admitted stays admitted, however slow the machine is today and whatever the limits are now: it is

@@ -5,6 +5,7 @@
 //! deliberately absent: any trust in what a wake carries.
 
 mod admit;
+mod again;
 pub(crate) mod bell;
 pub(crate) mod drive;
 pub(crate) mod lane;
@@ -54,8 +55,10 @@ pub(crate) struct Pipeline {
     /// Requests that wait for the listing that starts next.
     waiting: Vec<oneshot::Sender<Fresh>>,
     last_listing: Option<Instant>,
-    /// An accepted head is judged even though the upstream has not moved.
+    /// The head is judged even though the upstream has not moved: it was accepted, or instances hold something else now.
     judge_again: bool,
+    /// The head that was judged again last for what instances hold, and the name of that.
+    looked_again: Option<(CommitId, Option<String>)>,
     /// What the last listing that missed the branch said.
     missing: Option<MissingBranch>,
     /// Rounds so far; every few of them the tags are listed, too.
@@ -89,6 +92,7 @@ impl Pipeline {
             waiting: Vec::new(),
             last_listing: None,
             judge_again: false,
+            looked_again: None,
             missing: None,
             rounds: 0,
             wants_tags: false,
@@ -337,7 +341,9 @@ impl Pipeline {
             }
             return;
         }
-        let mut due = if self.judge_again && self.failures == 0 {
+        self.look_again().await;
+        let is_there = matches!(self.seen, Some(Seen::At(_)));
+        let mut due = if self.judge_again && is_there && self.failures == 0 {
             Instant::now()
         } else {
             poll_at
@@ -357,7 +363,10 @@ impl Pipeline {
                 }
                 () = self.repo.bell().rung() => self.answer_bell(),
                 request = self.requests.recv() => match request {
-                    Some(request) => if self.handle(request).await { return },
+                    Some(request) => {
+                        let is_due = self.handle(request).await;
+                        if is_due || (self.look_again().await && self.failures == 0) { return }
+                    }
                     None => tokio::time::sleep_until(due).await,
                 },
             }

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::cache::Cache;
 use crate::forge::{ProposalNews, Standing, Status};
+use crate::measure::is_by_a_rule;
 use agenda::Agenda;
 
 /// Verdicts that are kept, by the newest commit of what was proposed: those of all that may be open, and then some.
@@ -36,6 +37,15 @@ struct Kept {
     view: Arc<ProposalView>,
     /// What the forge was told last; none if it is told by others.
     told: Option<Status>,
+    /// Names what instances held besides the branch's newest commit.
+    old: Option<String>,
+}
+
+impl Kept {
+    /// Whether it is what would be found now: a refusal by a rule may rest on what instances held.
+    fn holds(&self, base: &CommitId, old: Option<&str>) -> bool {
+        self.view.base == *base && (self.old.as_deref() == old || !is_by_a_rule(&self.view.verdict.findings))
+    }
 }
 
 impl Default for Proposals {
@@ -66,5 +76,45 @@ impl Proposals {
 
     fn agenda(&self) -> MutexGuard<'_, Agenda> {
         self.agenda.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use headwater_wire::{Finding, MergeState, Severity, VerdictState, VerdictView};
+
+    use super::*;
+
+    fn kept(code: &str, old: Option<&str>) -> Kept {
+        let id = |digit: &str| digit.repeat(40).parse::<CommitId>().unwrap();
+        let verdict = VerdictView {
+            state: VerdictState::Rejected,
+            findings: vec![Finding::of_all(code, Severity::Error, "no")],
+        };
+        Kept {
+            view: Arc::new(ProposalView {
+                head: id("a"),
+                number: Some(1),
+                branch: "main".parse().unwrap(),
+                base: id("b"),
+                merge: MergeState::Clean,
+                conflicts: Vec::new(),
+                verdict,
+                plan: None,
+                webhooks: Vec::new(),
+            }),
+            told: None,
+            old: old.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn what_a_rule_refused_is_judged_again_when_instances_hold_something_else() {
+        let base = kept("rule/step", None).view.base.clone();
+        assert!(kept("rule/step", Some("10")).holds(&base, Some("10")));
+        assert!(!kept("rule/step", Some("10")).holds(&base, None));
+        assert!(kept("parse/toml", Some("10")).holds(&base, None));
+        let head = kept("rule/step", None).view.head.clone();
+        assert!(!kept("rule/step", Some("10")).holds(&head, Some("10")));
     }
 }

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use headwater_core::OldContents;
 use headwater_wire::{
     BranchName, CommitId, HeadState, MergeState, PlanView, ProposalView, VerdictState, VerdictView,
 };
@@ -17,6 +18,7 @@ use tracing::{info, warn};
 
 use super::agenda::{OPEN_MAX, Wait, Why};
 use super::{Kept, Proposals, words};
+use crate::besides;
 use crate::forge::desk::{Desk, Words};
 use crate::forge::{ForgeApi, ForgeError, ProposalKey};
 use crate::git::Mirror;
@@ -64,6 +66,15 @@ struct Base {
     commit: CommitId,
     /// What instances may hold now.
     snapshot: Option<Arc<Snapshot>>,
+    /// What they may hold besides.
+    old: OldContents,
+}
+
+impl Base {
+    /// Names everything that a verdict is measured against.
+    fn name(&self) -> (CommitId, Option<String>) {
+        (self.commit.clone(), besides::name(&self.old))
+    }
 }
 
 /// What was found out about a merge.
@@ -142,15 +153,16 @@ impl Work {
     /// Looks at one after the other.
     async fn look(&self) {
         let mut board = self.repo.board.watch_published();
-        let mut before: Option<CommitId> = None;
+        let mut before = None;
         loop {
             let Some(base) = base(&mut board).await else {
                 return;
             };
-            if before.as_ref().is_some_and(|before| *before != base.commit) {
+            let now = base.name();
+            if before.is_some_and(|before| before != now) {
                 self.proposals.agenda().branch_moved(Instant::now());
             }
-            before = Some(base.commit.clone());
+            before = Some(now);
             let turn = self.proposals.agenda().take(Instant::now());
             if let Some((key, wait, known)) = turn {
                 self.turn((key, wait, known), &base).await;
@@ -218,6 +230,7 @@ impl Work {
         let kept = Kept {
             view: Arc::new(view),
             told: Some(status),
+            old: besides::name(&base.old),
         };
         self.proposals.kept.put(head.clone(), kept);
         Ok(Some(head))
@@ -232,9 +245,10 @@ impl Work {
     ) -> Result<Found, LookError> {
         let (settings, proposals) = (self.repo.settings(), self.proposals.clone());
         let (name, key, commit) = (self.api.kind().ref_of(key), key.clone(), base.commit.clone());
+        let old = besides::name(&base.old);
         let is_judged = move |head: &CommitId, base: &CommitId| {
-            let kept = proposals.view(head);
-            kept.is_some_and(|view| view.base == *base)
+            let kept = proposals.kept.get(head);
+            kept.is_some_and(|kept| kept.holds(base, old.as_deref()))
         };
         let work = move |annex: &mut Mirror, stop: &Stop| -> Result<Found, GitError> {
             let known = known.filter(|head| annex.reader().contains(head));
@@ -323,6 +337,7 @@ impl Work {
                 .flat_map(|snapshot| snapshot.configs.keys().cloned())
                 .collect(),
             before: snapshot.map(|snapshot| snapshot.commit.clone()),
+            old: base.old.clone(),
             new,
         };
         let measure = self.repo.measure_in(reader, commit, against).await?;
@@ -369,6 +384,7 @@ async fn base(board: &mut watch::Receiver<Arc<Published>>) -> Option<Base> {
         branch: published.state.branch.clone()?,
         commit: published.state.head.clone()?,
         snapshot: published.snapshot.clone(),
+        old: published.state.old_contents(),
     })
 }
 

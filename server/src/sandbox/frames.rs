@@ -1,4 +1,4 @@
-//! What a child is sent: a header, the files, and the old files as far as they differ.
+//! What a child is sent: a header, the files, and the files of old trees as far as they differ.
 //!
 //! Invariant: it is sent file by file, so that the service never holds all of it a second time; a length is believed
 //! only as far as bytes follow.
@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use headwater_validators::{
-    CommitFacts, ConfigTree, ContentId, Context, Entry, File, Floor, Limits, Restored,
+    CommitFacts, ConfigTree, ContentId, Context, Entry, File, Floor, Limits, OldConfig, OldTree, Restored,
 };
 use headwater_wire::ConfigName;
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,9 @@ struct Header {
     entries: usize,
     /// Entries of the old tree, which follow.
     before: Option<usize>,
+    /// Entries of further old trees, which follow, and the configs that instances hold of them.
+    besides: Vec<(usize, BTreeMap<ConfigName, OldConfig>)>,
+    left: BTreeSet<ConfigName>,
     /// The configs that are tried, if it is no verdict that is wanted.
     only: Option<BTreeSet<ConfigName>>,
 }
@@ -39,7 +42,8 @@ pub(super) struct Input<'a> {
     header: Vec<u8>,
     entries: &'a [RawEntry],
     before: &'a [RawEntry],
-    /// The entries by path, of which the old tree may hold some.
+    besides: &'a [Arc<[RawEntry]>],
+    /// The entries by path, of which old trees may hold some.
     sent: BTreeMap<&'a [u8], &'a Entry>,
 }
 
@@ -50,6 +54,7 @@ impl<'a> Input<'a> {
         only: Option<&BTreeSet<ConfigName>>,
     ) -> io::Result<Self> {
         let measure = &measured.measure;
+        let besides = measured.besides.iter().zip(&measure.besides);
         let header = Header {
             limits: rules.limits.clone(),
             floor: rules.floor.clone(),
@@ -58,6 +63,10 @@ impl<'a> Input<'a> {
             commit: measure.facts.clone(),
             entries: entries.len(),
             before: measured.before.as_deref().map(<[RawEntry]>::len),
+            besides: besides
+                .map(|(entries, besides)| (entries.len(), besides.configs.clone()))
+                .collect(),
+            left: measure.left.clone(),
             only: only.cloned(),
         };
         let mut framed = Vec::new();
@@ -66,6 +75,7 @@ impl<'a> Input<'a> {
             header: framed,
             entries,
             before: measured.before.as_deref().unwrap_or_default(),
+            besides: &measured.besides,
             sent: entries
                 .iter()
                 .map(|(path, entry)| (path.as_slice(), entry))
@@ -80,8 +90,8 @@ impl<'a> Input<'a> {
             put_entry(&mut frame, entry);
             frame
         };
-        let before = move |entry: &RawEntry| {
-            // What is in both trees is sent once.
+        let old = move |entry: &RawEntry| {
+            // What is in two trees is sent once.
             if self
                 .sent
                 .get(entry.0.as_slice())
@@ -97,7 +107,8 @@ impl<'a> Input<'a> {
         };
         std::iter::once(self.header.clone())
             .chain(self.entries.iter().map(framed))
-            .chain(self.before.iter().map(before))
+            .chain(self.before.iter().map(old))
+            .chain(self.besides.iter().flat_map(|tree| tree.iter()).map(old))
     }
 }
 
@@ -106,6 +117,7 @@ pub(super) struct Received {
     header: Header,
     pub(super) tree: ConfigTree,
     before: Option<ConfigTree>,
+    besides: Vec<OldTree>,
 }
 
 impl Received {
@@ -119,6 +131,8 @@ impl Received {
             limits: &self.header.limits,
             exposed: &self.header.exposed,
             before: self.before.as_ref(),
+            besides: &self.besides,
+            left: &self.header.left,
             restored: self.header.restored.as_ref(),
             commit: &self.header.commit,
             floor: &self.header.floor,
@@ -127,17 +141,28 @@ impl Received {
 }
 
 pub(super) fn receive(input: &mut impl Read) -> io::Result<Received> {
-    let header: Header = serde_json::from_slice(&field(input)?)?;
+    let mut header: Header = serde_json::from_slice(&field(input)?)?;
     let mut entries = Vec::new();
     for _ in 0..header.entries {
         entries.push(decode_entry(input)?);
     }
     let tree = assemble(&entries);
+    let newer: BTreeMap<Vec<u8>, Entry> = entries.into_iter().collect();
     let before = match header.before {
-        Some(count) => Some(decode_before(input, count, entries)?),
+        Some(count) => Some(decode_old(input, count, &newer)?),
         None => None,
     };
-    Ok(Received { header, tree, before })
+    let besides = std::mem::take(&mut header.besides).into_iter();
+    let besides = besides.map(|(count, configs)| {
+        let tree = decode_old(input, count, &newer)?;
+        Ok(OldTree { tree, configs })
+    });
+    Ok(Received {
+        besides: besides.collect::<io::Result<_>>()?,
+        header,
+        tree,
+        before,
+    })
 }
 
 fn put_entry(out: &mut Vec<u8>, (path, entry): &RawEntry) {
@@ -156,9 +181,12 @@ fn put_entry(out: &mut Vec<u8>, (path, entry): &RawEntry) {
     }
 }
 
-/// The old tree; `newer` are the entries that it may share.
-fn decode_before(input: &mut impl Read, count: usize, newer: Vec<RawEntry>) -> io::Result<ConfigTree> {
-    let newer: BTreeMap<Vec<u8>, Entry> = newer.into_iter().collect();
+/// An old tree; `newer` are the entries that it may share.
+fn decode_old(
+    input: &mut impl Read,
+    count: usize,
+    newer: &BTreeMap<Vec<u8>, Entry>,
+) -> io::Result<ConfigTree> {
     let mut tree = ConfigTree::new();
     for _ in 0..count {
         let path = field(input)?;
@@ -233,6 +261,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::besides::Besides;
+    use crate::measure::Measure;
 
     #[test]
     fn what_is_sent_to_the_child_is_what_it_reads() {
@@ -249,9 +279,18 @@ mod tests {
             (b"li\xffnk".to_vec(), Entry::Symlink),
             (b"sub".to_vec(), Entry::Submodule),
         ];
+        let old = |path: &[u8]| [entries[0].clone(), (path.to_vec(), file(Some(b"b = 1")))];
+        let configs = BTreeMap::from([("app".parse().unwrap(), OldConfig::default())]);
         let measured = Measured {
-            before: Some([entries[0].clone(), (b"old.toml".to_vec(), file(Some(b"b = 1")))].into()),
-            ..Measured::default()
+            before: Some(old(b"old.toml").into()),
+            besides: vec![old(b"older.toml").into()],
+            measure: Measure {
+                besides: vec![Besides {
+                    commit: "a".repeat(40).parse().unwrap(),
+                    configs,
+                }],
+                ..Measure::default()
+            },
         };
         let rules = Rules {
             limits: Limits::default(),
@@ -278,9 +317,20 @@ mod tests {
                 format!("{entry:?}")
             );
         }
-        let before = decode_before(&mut input, header.before.unwrap(), entries).unwrap();
-        let paths: Vec<&str> = before.iter().map(|(path, _)| path.as_str()).collect();
-        assert_eq!(paths, ["a.toml", "old.toml"]);
+        let newer = entries.into_iter().collect();
+        let before = decode_old(&mut input, header.before.unwrap(), &newer).unwrap();
+        let [(count, configs)] = &header.besides[..] else {
+            panic!("one more old tree");
+        };
+        assert!(configs.contains_key("app"));
+        let besides = decode_old(&mut input, *count, &newer).unwrap();
+        for (tree, expected) in [
+            (before, ["a.toml", "old.toml"]),
+            (besides, ["a.toml", "older.toml"]),
+        ] {
+            let paths: Vec<&str> = tree.iter().map(|(path, _)| path.as_str()).collect();
+            assert_eq!(paths, expected);
+        }
         assert!(input.is_empty());
     }
 

@@ -119,6 +119,9 @@ pub(crate) struct VerdictRecord {
     /// Limits and deadline it was worked out under.
     #[serde(default)]
     pub rules: String,
+    /// Names what instances held besides the tip when it was worked out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old: Option<String>,
 }
 
 /// The open store. All calls block on the disk; a commit includes an fsync.
@@ -281,6 +284,7 @@ mod tests {
             judged_at: Timestamp(1),
             validator_epoch: VALIDATOR_EPOCH,
             rules: String::new(),
+            old: None,
         }
     }
 

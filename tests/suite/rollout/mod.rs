@@ -10,6 +10,7 @@ mod clients;
 mod crowd;
 mod killed;
 mod kills;
+mod measured;
 mod people;
 mod stages;
 mod two_phase;

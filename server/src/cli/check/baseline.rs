@@ -167,7 +167,7 @@ fn judge(
                     exposed: exposed.clone(),
                     ..Measure::default()
                 },
-                before: None,
+                ..Measured::default()
             };
             Some(judging.judge(&entries, &measured)?)
         }

@@ -3,7 +3,7 @@
 //! Invariant: the same measure as a server's, with what a clone knows. What is deliberately absent: which configs are
 //! exposed, which is worked out only where it matters (`baseline`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use headwater_validators::{CommitFacts, Entry, Extent, Limits, Restored, declare};
 use headwater_wire::CommitId;
@@ -61,16 +61,14 @@ pub(super) fn measured(
         None => None,
     };
     let mut measure = Measure {
-        exposed: BTreeSet::new(),
         before: against.clone(),
-        restored: None,
         facts: facts(reader, place, against.as_ref())?,
-        earlier: None,
+        ..Measure::default()
     };
     let Some(against) = &against else {
         return Ok(Measured {
             measure,
-            before: None,
+            ..Measured::default()
         });
     };
     measure.restored = match way_back(reader, place, against)? {
@@ -86,7 +84,11 @@ pub(super) fn measured(
         Ids::OfContent => before.map(tree::by_content),
     };
     let before = before.map(Into::into);
-    Ok(Measured { measure, before })
+    Ok(Measured {
+        measure,
+        before,
+        ..Measured::default()
+    })
 }
 
 /// What the commit says of itself, and what was allowed to those that come with it.
