@@ -159,17 +159,7 @@ fn baking(
     tally: &Tally,
 ) -> String {
     let quiet_ms = rollout.policy.quiet_ms(stage);
-    let then = match rollout.policy.stages.get(stage + 1) {
-        None => "is done".to_owned(),
-        Some(next) => {
-            let comes = if next.approval {
-                "asks for approval"
-            } else {
-                "comes"
-            };
-            format!("{} {comes}", stage_name(rollout, stage + 1))
-        }
-    };
+    let then = after(rollout, stage);
     if baked_ms < quiet_ms {
         return format!("{then} {}, if all stays well", left(baked_ms, quiet_ms));
     }
@@ -182,6 +172,18 @@ fn baking(
         missing(&why),
         left(baked_ms, limit_ms)
     )
+}
+
+/// What the end of a stage's quiet time brings.
+fn after(rollout: &Rollout, stage: usize) -> String {
+    let next = stage + 1;
+    if next >= rollout.policy.stages.len() {
+        "is done".to_owned()
+    } else if needs_approval(&rollout.policy, next, Approval::Open) {
+        format!("{} asks a person for `promote`", stage_name(rollout, next))
+    } else {
+        format!("{} comes", stage_name(rollout, next))
+    }
 }
 
 /// What has to be so before quiet is success.

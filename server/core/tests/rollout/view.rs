@@ -362,6 +362,8 @@ fn quiet_that_proves_nothing_yet_says_what_is_missing() {
         sample_min: 3,
         ..in_two()
     };
+    let mut approved = in_two();
+    approved.stages[1].approval = true;
     let said = [
         waits(few, |_| {}),
         waits(asks.clone(), |_| {}),
@@ -374,6 +376,8 @@ fn quiet_that_proves_nothing_yet_says_what_is_missing() {
             fleet.falls_silent(silent, Liveness::Stale, 100_000);
         }),
         waits(in_two(), |fleet| fleet.roll_call = RollCall::Running),
+        waits(approved.clone(), |_| {}),
+        waits(approved, |fleet| fleet.roll_call = RollCall::Running),
     ];
     insta::assert_snapshot!(said.join("\n"), @"
     stage 2 comes once it runs on 3 instances, and not only on 2; halts in 14 min if not
@@ -381,6 +385,8 @@ fn quiet_that_proves_nothing_yet_says_what_is_missing() {
     stage 2 comes now
     stage 2 comes once it runs on 1 more instance: i-7 (silent for 1 min); halts in 14 min if not
     stage 2 comes once all instances have had time to report; halts in 14 min if not
+    stage 2 asks a person for `promote` now
+    stage 2 asks a person for `promote` once all instances have had time to report; halts in 14 min if not
     ");
 }
 
