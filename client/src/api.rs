@@ -9,7 +9,8 @@ use headwater_wire::{
     AcceptRequest, CheckRequest, CheckView, CommitId, CommitPage, CommitView, ConfigList, ConfigName,
     DiffView, ExplainView, FleetView, HoldList, InstanceId, InstancePage, InstanceReport, InstanceView,
     PlanView, ReleaseRequest, RepoList, RepoName, RepoPath, RepoView, ReportAnswer, RollbackList,
-    RollbackRequest, RollbackView, RolloutList, RolloutOrder, RolloutOrderRequest, RolloutView, Timestamp,
+    RollbackPlanView, RollbackRequest, RollbackView, RolloutList, RolloutOrder, RolloutOrderRequest,
+    RolloutView, Timestamp,
 };
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName, IF_NONE_MATCH};
 use http::{HeaderValue, StatusCode};
@@ -190,14 +191,8 @@ impl RepoApi {
     }
 
     /// `POST …/accept`: take a rewritten history. Gives the state in which the decision was kept; publishing follows.
-    pub async fn accept(&self, head: &CommitId, reason: &str) -> Result<RepoView, ApiError> {
-        let request = AcceptRequest {
-            head: head.clone(),
-            reason: reason.to_owned(),
-        };
-        self.api
-            .json(self.post("accept", &request)?, "a repository")
-            .await
+    pub async fn accept(&self, request: &AcceptRequest) -> Result<RepoView, ApiError> {
+        self.api.json(self.post("accept", request)?, "a repository").await
     }
 
     /// `GET …/holds`
@@ -208,12 +203,9 @@ impl RepoApi {
     }
 
     /// `POST …/holds/{id}/release`: expose what a rollback holds back. Gives what is still held.
-    pub async fn release(&self, id: &str, reason: &str) -> Result<HoldList, ApiError> {
-        let request = ReleaseRequest {
-            reason: reason.to_owned(),
-        };
+    pub async fn release(&self, id: &str, request: &ReleaseRequest) -> Result<HoldList, ApiError> {
         let path = self.root().literal("holds").segment(id).literal("release");
-        let call = Call::post(path, self.written(&request)?);
+        let call = Call::post(path, self.written(request)?);
         self.api.json(call, "a list of holds").await
     }
 
@@ -222,6 +214,20 @@ impl RepoApi {
         self.api
             .json(self.post("rollbacks", request)?, "a rollback")
             .await
+    }
+
+    /// `GET …/rollbacks/plan`: what the same request would do, or why it would be refused. Its reason, who asks and how
+    /// the commit comes to the branch make no difference.
+    pub async fn plan_rollback(&self, request: &RollbackRequest) -> Result<RollbackPlanView, ApiError> {
+        let path = self.root().literal("rollbacks").literal("plan");
+        let path = path
+            .query_opt("to", request.to.as_ref())
+            .query_opt("revert", request.revert.as_ref())
+            .query_opt("mainline", request.mainline)
+            .query_opt("config", request.config.as_ref())
+            .query_opt("expected_tip", request.expected_tip.as_ref())
+            .query_opt("force_invalid", request.force_invalid.then_some(true));
+        self.api.json(Call::get(path), "a plan of a rollback").await
     }
 
     /// `GET …/rollbacks`

@@ -69,24 +69,37 @@ pub(crate) async fn config_diffs(
         .into_iter()
         .filter(|name| only.is_none_or(|only| only == *name))
     {
-        let (before, after) = (old.get(name), new.get(name));
-        if before.map(Config::inputs) == after.map(Config::inputs) {
-            continue;
-        }
-        let kind = match (before, after) {
-            (None, _) => "added",
-            (Some(_), None) => "removed",
-            (Some(_), Some(_)) => "modified",
-        };
-        let documents = |config: Option<&Config>| -> Vec<Effective> {
-            config
-                .into_iter()
-                .flat_map(|config| config.effectives().cloned())
-                .collect()
-        };
-        diffs.extend(document_diffs(name, kind, &documents(before), &documents(after)));
+        let difference = difference(name, old.get(name), new.get(name));
+        diffs.extend(difference.into_iter().flat_map(|(_, diffs)| diffs));
     }
     Ok(diffs)
+}
+
+/// How a config differs: whether it is `added`, `removed` or `modified`, and its changed values. `None` where what
+/// decides it is the same.
+pub(crate) fn difference(
+    name: &ConfigName,
+    before: Option<&Config>,
+    after: Option<&Config>,
+) -> Option<(&'static str, Vec<ConfigDiff>)> {
+    if before.map(Config::inputs) == after.map(Config::inputs) {
+        return None;
+    }
+    let kind = match (before, after) {
+        (None, _) => "added",
+        (Some(_), None) => "removed",
+        (Some(_), Some(_)) => "modified",
+    };
+    let documents = |config: Option<&Config>| -> Vec<Effective> {
+        config
+            .into_iter()
+            .flat_map(|config| config.effectives().cloned())
+            .collect()
+    };
+    Some((
+        kind,
+        document_diffs(name, kind, &documents(before), &documents(after)),
+    ))
 }
 
 /// Differences of one config's documents, paired by variant.

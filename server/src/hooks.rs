@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use headwater_wire::{BranchName, HookAnswer, HookName, HookOutcome, RepoName};
+use headwater_wire::{BranchName, DeliveryView, HookAnswer, HookName, HookOutcome, RepoName};
 use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::{debug, info, warn};
 
 use crate::cache::Cache;
+use crate::clock;
 use crate::forge::{Delivery, Expected, Meaning, ProposalNews};
 use crate::proposals::Proposals;
 use crate::repo::Repo;
@@ -133,7 +134,8 @@ impl Hook {
     }
 
     /// Says that a delivery was refused: the first, and then ever more rarely, since anybody can send one.
-    pub(crate) fn note_refused(&self) {
+    pub(crate) fn note_refused(&self, repos: &Repos) {
+        self.remember(self.repos(repos), HookOutcome::Refused, None);
         let (hook, count) = (
             &self.settings.name,
             self.past.refused.fetch_add(1, Ordering::Relaxed) + 1,
@@ -144,8 +146,41 @@ impl Hook {
         }
     }
 
-    /// Acts on a delivery. `body` is what it was read from.
+    /// Acts on a delivery, and remembers what became of it. `body` is what it was read from.
     pub(crate) fn take(&self, delivery: &Delivery, body: &[u8], repos: &Repos) -> HookAnswer {
+        let answer = self.act(delivery, body, repos);
+        let mut concerned: Vec<&Arc<Repo>> = self.concerned(delivery, repos).collect();
+        if concerned.is_empty() {
+            concerned.extend(self.repos(repos));
+        }
+        self.remember(concerned, answer.outcome, answer.reason.as_deref());
+        answer
+    }
+
+    /// Remembers a delivery where people look for it: at these repositories.
+    fn remember<'a>(
+        &self,
+        at: impl IntoIterator<Item = &'a Arc<Repo>>,
+        outcome: HookOutcome,
+        reason: Option<&str>,
+    ) {
+        for repo in at {
+            repo.bell().remember(DeliveryView {
+                at: clock::now(),
+                hook: self.settings.name.clone(),
+                forge: self.settings.forge.as_str().to_owned(),
+                outcome,
+                reason: reason.map(str::to_owned),
+            });
+        }
+    }
+
+    /// The repositories of this hook that are followed.
+    fn repos<'a>(&'a self, repos: &'a Repos) -> impl Iterator<Item = &'a Arc<Repo>> {
+        self.settings.repos.iter().filter_map(|name| repos.get(name))
+    }
+
+    fn act(&self, delivery: &Delivery, body: &[u8], repos: &Repos) -> HookAnswer {
         let hook = &self.settings.name;
         let concerned: Vec<&Arc<Repo>> = self.concerned(delivery, repos).collect();
         debug!(%hook, id = delivery.id, event = ?delivery.event, repos = concerned.len(), "a webhook delivery");
@@ -194,8 +229,7 @@ impl Hook {
         repos: &'a Repos,
     ) -> impl Iterator<Item = &'a Arc<Repo>> {
         let identity = &delivery.repository;
-        let told = self.settings.repos.iter().filter_map(|name| repos.get(name));
-        told.filter(|repo| {
+        self.repos(repos).filter(|repo| {
             let settings = repo.settings();
             identity.is_unknown() || identity.is(&settings.upstream.url, settings.forge_repo.as_deref())
         })

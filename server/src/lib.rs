@@ -32,6 +32,7 @@ mod publish;
 #[cfg(test)]
 mod receiver;
 mod repo;
+mod rollback_plan;
 mod rollouts;
 pub mod sandbox;
 pub mod secret;

@@ -239,6 +239,7 @@ impl World {
         let command = Command::Release {
             id,
             reason: "it is mended".to_owned(),
+            by: None,
             at: here.wall(self.now),
         };
         self.laws.released();

@@ -38,15 +38,16 @@ pub use plan::{PlanView, PlannedConfig};
 pub use problem::{Problem, ProblemCode};
 pub use propagation::{PropagationPoint, PropagationShare, PropagationView};
 pub use repo::{
-    AcceptRequest, CheckRequest, CheckView, ConfigItem, ConfigList, HeadState, HoldList, HoldView,
-    HookAnswer, HookOutcome, RepoList, RepoView, SourceState,
+    AcceptRequest, AcceptedView, CheckRequest, CheckView, ConfigItem, ConfigList, DeliveryView, HeadState,
+    HoldList, HoldView, HookAnswer, HookOutcome, RepoList, RepoView, SourceState,
 };
 pub use report::{
     ConfigReport, FailPhase, InstanceReport, ReportAnswer, ReportAnswerWith, ReportError, ReportState,
     Running, ValueSource,
 };
 pub use rollback::{
-    LeftAlone, ReleaseRequest, RollbackList, RollbackMode, RollbackRequest, RollbackStage, RollbackView,
+    LeftAlone, ReleaseRequest, ReleasedView, RollbackList, RollbackMode, RollbackPlanView, RollbackRequest,
+    RollbackStage, RollbackView, TurnedConfig,
 };
 pub use rollout::{
     RolloutCounts, RolloutFailure, RolloutList, RolloutOrder, RolloutOrderRequest, RolloutPolicyView,

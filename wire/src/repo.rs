@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::commit::VerdictState;
 use crate::finding::Finding;
-use crate::id::{BranchName, CommitId, ConfigName, Digest, Generation, RepoName};
+use crate::id::{BranchName, CommitId, ConfigName, Digest, Generation, HookName, RepoName};
 use crate::time::Timestamp;
 
 /// What became of the newest commit of the branch.
@@ -156,6 +156,12 @@ pub struct RepoView {
     /// Absent while hooks are well, and where none are set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hook_silence: Option<Timestamp>,
+    /// Webhook deliveries since the service started: the newest that was verified, and the newest that was refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deliveries: Vec<DeliveryView>,
+    /// The rewritten history that a person took last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<AcceptedView>,
     /// Error findings of a rejected head, at most ten.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
@@ -185,6 +191,10 @@ pub struct ConfigItem {
     /// Rollout policy named by the manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<String>,
+    /// The version that everybody held before what the branch has: where going back by one step leads. Absent where
+    /// there is none that is known, and where that is what was done last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back_to: Option<CommitId>,
 }
 
 /// `GET /v1/repos/{repo}/configs`.
@@ -204,6 +214,23 @@ pub struct AcceptRequest {
     pub head: CommitId,
     /// Why; kept with the decision.
     pub reason: String,
+    /// Who asks, as `Name <address>` or a name; kept with the decision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_by: Option<String>,
+}
+
+/// The rewritten history that a person took last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcceptedView {
+    /// Its head.
+    pub head: CommitId,
+    /// Why.
+    pub reason: String,
+    /// Who, if a name was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// Something that keeps the head from being exposed.
@@ -266,9 +293,27 @@ pub enum HookOutcome {
     Pong,
     /// There is nothing to do about it.
     Ignored,
+    /// Its signature is missing or wrong, so nobody knows who sent it.
+    Refused,
     /// A word this version does not know.
     #[serde(other)]
     Other,
+}
+
+/// A webhook delivery, as it is told of a repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryView {
+    /// When it came.
+    pub at: Timestamp,
+    /// The hook it came to.
+    pub hook: HookName,
+    /// What sends to that hook: `github`, `gitea` and so on.
+    pub forge: String,
+    /// What became of it.
+    pub outcome: HookOutcome,
+    /// Why there was nothing to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// Answer to `POST /hooks/{hook}`; forges show it to who looks at the delivery.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::commit::ConfigDiff;
 use crate::id::{CommitId, ConfigName};
 use crate::time::Timestamp;
 
@@ -122,9 +123,12 @@ pub struct RollbackView {
     pub config: Option<ConfigName>,
     /// Why.
     pub reason: String,
-    /// Who asked.
+    /// Who asked, if a name was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_by: Option<String>,
+    /// The rollout that went back and whose content this takes back in Git: nobody asked, the service did it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<String>,
     /// When it was decided.
     pub at: Timestamp,
     /// Page of the pull request.
@@ -136,12 +140,76 @@ pub struct RollbackView {
     /// Configs that it did not touch, since a rollout carries what they have there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_alone: Vec<LeftAlone>,
+    /// Who lifted it, and when, where a person did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub released: Option<ReleasedView>,
     /// Why Git does not have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
     /// What to do about that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+}
+
+/// What a rollback would do: `GET /v1/repos/{repo}/rollbacks/plan`.
+///
+/// It is found by the very decision, of which nothing is kept; what would be refused is refused here in the same words.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RollbackPlanView {
+    /// Commit whose content would come back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<CommitId>,
+    /// Commit whose change would be taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revert: Option<CommitId>,
+    /// First line of the message of that commit.
+    pub subject: String,
+    /// The one config that would go back, if not everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<ConfigName>,
+    /// Commit on top of which it would be: `expected_tip` of whoever wants just this.
+    pub base: CommitId,
+    /// When the upstream last said where the branch is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<Timestamp>,
+    /// All of it in one sentence.
+    pub summary: String,
+    /// Configs of which somebody would get other content, by name.
+    #[serde(default)]
+    pub configs: Vec<TurnedConfig>,
+    /// Live instances that get other content of at least one of them.
+    #[serde(default)]
+    pub instances: u64,
+    /// Configs that it would not touch.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_alone: Vec<LeftAlone>,
+}
+
+/// A person's word that ended a rollback.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleasedView {
+    /// Who, if a name was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A config that a rollback would turn back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TurnedConfig {
+    /// The config.
+    pub config: ConfigName,
+    /// `added`, `removed` or `modified`.
+    pub kind: String,
+    /// Live instances that get other content; where everybody else has it already, only those that a rollout gave its own.
+    pub instances: u64,
+    /// The rollout that it would end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends: Option<String>,
+    /// Values that differ, of the base document first, then of each variant.
+    #[serde(default)]
+    pub changes: Vec<ConfigDiff>,
 }
 
 /// A config that a rollback did not touch.
@@ -166,4 +234,7 @@ pub struct RollbackList {
 pub struct ReleaseRequest {
     /// Why; kept with the decision.
     pub reason: String,
+    /// Who asks, as `Name <address>` or a name; kept with the decision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_by: Option<String>,
 }

@@ -266,12 +266,15 @@ pub struct RolloutStepView {
     /// When.
     pub at: Timestamp,
     /// What, in a word or two: `begin`, `prepare`, `expose`, `activate`, `bake`, `advance`, `promote`, `pause`,
-    /// `resume`, `halt`, `abort_prepare`, `roll_back`, `settle`, `give_up`, `supersede`.
+    /// `resume`, `halt`, `abort_prepare`, `roll_back`, `settle`, `give_up`, `supersede`, and `release` of what it left.
     pub step: String,
     /// The stage that it was about, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<usize>,
-    /// The person who ordered it, if one did.
+    /// Whether a person ordered it; else the service did it by itself.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub ordered: bool,
+    /// That person, if a name was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// Why.
@@ -369,4 +372,12 @@ pub struct RolloutList {
 )]
 fn is_zero(number: &u64) -> bool {
     *number == 0
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+fn is_false(value: &bool) -> bool {
+    !value
 }

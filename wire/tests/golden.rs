@@ -14,8 +14,9 @@ use headwater_wire::{
     AcceptRequest, BookmarkEvent, CheckView, CommitPage, ConfigList, DiffView, ExplainView, FleetView,
     GoawayEvent, HeadState, HoldList, HookAnswer, InstancePage, InstanceReport, InstanceView, PlanView,
     Problem, ProblemCode, PropagationView, ProposalView, ReleaseRequest, RepoView, ReportAnswer,
-    RollbackList, RollbackRequest, RollbackStage, RolloutList, RolloutOrder, RolloutOrderRequest,
-    RolloutState, SnapshotBody, SocketDown, SocketUp, SourceState, StatusEvent, VersionEvent,
+    RollbackList, RollbackPlanView, RollbackRequest, RollbackStage, RolloutList, RolloutOrder,
+    RolloutOrderRequest, RolloutState, SnapshotBody, SocketDown, SocketUp, SourceState, StatusEvent,
+    VersionEvent,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -75,6 +76,7 @@ messages! {
     "check_view": CheckView,
     "commit_page": CommitPage,
     "config_list": ConfigList,
+    "config_list_back_to": ConfigList,
     "diff_view": DiffView,
     "explain_view": ExplainView,
     "fleet_view": FleetView,
@@ -94,8 +96,11 @@ messages! {
     "rollback_list": RollbackList,
     "rollback_list_as_of": RollbackList,
     "rollback_list_left_alone": RollbackList,
+    "rollback_list_released": RollbackList,
+    "rollback_plan_view": RollbackPlanView,
     "rollout_list": RolloutList,
     "repo_view": RepoView,
+    "repo_view_deliveries": RepoView,
     "report_answer": ReportAnswer,
     "snapshot_body": SnapshotBody,
     "socket_down": SocketDown,
@@ -104,7 +109,9 @@ messages! {
     "version_event": VersionEvent;
     wished:
     "accept_request": AcceptRequest,
+    "accept_request_by": AcceptRequest,
     "release_request": ReleaseRequest,
+    "release_request_by": ReleaseRequest,
     "rollback_request": RollbackRequest,
     "rollout_order_request": RolloutOrderRequest,
     "rollout_order_request_expecting": RolloutOrderRequest;

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use headwater_client::{Api, ApiError, BearerToken, ConfigQuery, Fetched, Format, Token};
-use headwater_wire::{ChangeKind, HeadState, ProblemCode, RepoView};
+use headwater_wire::{AcceptRequest, ChangeKind, HeadState, ProblemCode, RepoView};
 use rustls::pki_types::{PrivateKeyDer, pem::PemObject};
 use tokio::net::TcpListener;
 
@@ -106,7 +106,7 @@ async fn the_other_calls_spell_their_addresses() {
         .await
         .unwrap();
     repo.commit("release/1.2~1").await.unwrap_err();
-    repo.accept(&A.parse().unwrap(), "seen").await.unwrap_err();
+    repo.accept(&accept()).await.unwrap_err();
     repo.check("x").await.unwrap_err();
     let mut lines = Vec::new();
     while let Ok(request) = requests.try_recv() {
@@ -147,7 +147,7 @@ async fn a_problem_keeps_its_words_code_and_time_to_come_back() {
         )
     }
     let repo = serve(Router::new().route("/v1/repos/default/accept", post(refuse))).await;
-    let error = repo.accept(&A.parse().unwrap(), "seen").await.unwrap_err();
+    let error = repo.accept(&accept()).await.unwrap_err();
     assert_eq!(error.code(), Some(ProblemCode::HeadMoved));
     assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
     assert!(error.is_refusal() && error.is_permanent());
@@ -384,4 +384,12 @@ fn a_file_without_certificates_is_no_authority() {
 #[test]
 fn a_token_text_is_opaque() {
     assert_eq!(Token::new("W/\"x\"").to_string(), "x");
+}
+
+fn accept() -> AcceptRequest {
+    AcceptRequest {
+        head: A.parse().unwrap(),
+        reason: "seen".to_owned(),
+        requested_by: None,
+    }
 }

@@ -35,6 +35,8 @@ pub enum Command {
         head: CommitId,
         /// Why.
         reason: String,
+        /// Who, if somebody was named.
+        by: Option<String>,
         /// When.
         at: Timestamp,
     },
@@ -78,6 +80,8 @@ pub enum Command {
         id: String,
         /// Why.
         reason: String,
+        /// Who, if somebody was named.
+        by: Option<String>,
         /// When.
         at: Timestamp,
     },

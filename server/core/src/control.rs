@@ -136,6 +136,9 @@ pub struct Accepted {
     pub head: CommitId,
     /// Why.
     pub reason: String,
+    /// Who, if somebody was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// When.
     pub at: Timestamp,
 }
@@ -206,7 +209,7 @@ impl RepoState {
                 effects.extend(self.set_head(head, HeadState::Held));
                 Ok(effects)
             }
-            Command::Accept { head, reason, at } => self.accept(head, reason, at),
+            Command::Accept { head, reason, by, at } => self.accept(head, (reason, by), at),
             Command::RaiseGeneration { config, above } => Ok(self.raise(config, above)),
             Command::RollBack(decision) => self.roll_back(*decision),
             Command::Settle { id, state } => {
@@ -221,7 +224,7 @@ impl RepoState {
                 self.land(&id, commit);
                 Ok(Vec::new())
             }
-            Command::Release { id, reason, at } => self.release(&id, reason, at),
+            Command::Release { id, reason, by, at } => self.release(&id, (reason, by), at),
             Command::Condemn(contents) => {
                 self.condemn(contents);
                 Ok(Vec::new())
@@ -377,7 +380,12 @@ impl RepoState {
         }
     }
 
-    fn accept(&mut self, head: CommitId, reason: String, at: Timestamp) -> Result<Vec<Effect>, Refusal> {
+    fn accept(
+        &mut self,
+        head: CommitId,
+        (reason, by): (String, Option<String>),
+        at: Timestamp,
+    ) -> Result<Vec<Effect>, Refusal> {
         // The same acceptance said twice is answered the same way, whatever has become of the head since.
         if self
             .accepted
@@ -395,6 +403,7 @@ impl RepoState {
         self.accepted = Some(Accepted {
             head: head.clone(),
             reason,
+            by,
             at,
         });
         Ok(vec![Effect::JudgeAgain(head)])

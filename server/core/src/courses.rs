@@ -10,7 +10,9 @@ use crate::command::{Due, Effect, Ordered, Refusal};
 use crate::content::{Content, is_same};
 use crate::control::{ConfigFacts, Found, RepoState, Target};
 use crate::fleet::Uptime;
-use crate::rollout::{Course, Happening, Offer, Offered, OrderRefused, Policy, Rollout, State, Step, Why};
+use crate::rollout::{
+    Course, Happening, Offer, Offered, OrderRefused, Policy, RELEASE, Rollout, State, Step, Why,
+};
 
 /// Rollouts of a repository that are remembered when they are over.
 const ENDED_MAX: usize = 100;
@@ -19,6 +21,7 @@ const ENDED_MAX: usize = 100;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cause {
     pub(crate) at: Timestamp,
+    pub(crate) ordered: bool,
     pub(crate) by: Option<String>,
     pub(crate) reason: Option<String>,
     pub(crate) counts: Option<RolloutCounts>,
@@ -166,6 +169,7 @@ impl RepoState {
         let reason = step.why().map(ToString::to_string);
         let cause = Cause {
             at,
+            ordered: false,
             by: None,
             reason,
             counts,
@@ -196,6 +200,7 @@ impl RepoState {
         let step = rollout.order(order)?;
         let cause = Cause {
             at,
+            ordered: true,
             by,
             reason: Some(reason),
             counts,
@@ -246,7 +251,8 @@ impl RepoState {
         &mut self,
         config: &ConfigName,
         decided: Option<&ConfigFacts>,
-        (generation, at, reason): (Generation, Timestamp, &str),
+        generation: Generation,
+        cause: &Cause,
     ) {
         let Some(course) = self.courses.get_mut(config) else {
             return;
@@ -256,30 +262,28 @@ impl RepoState {
         let stable = self.targets.get(config).map(|target| &target.content);
         let goes_back = is_same(stable, decided.map(|facts| &facts.content));
         let step = if goes_back {
-            let reason = reason.to_owned();
+            let reason = cause.reason.clone().unwrap_or_default();
             Step::RollBack(Why::Asked { reason })
         } else {
             Step::Supersede
         };
-        let cause = Cause {
-            at,
-            reason: Some(reason.to_owned()),
-            ..Cause::default()
-        };
-        self.advance(config, step, generation, &cause);
+        self.advance(config, step, generation, cause);
         if let Some(course) = self.courses.get_mut(config) {
             course.release();
         }
-        self.tidy(config, &cause, &mut Vec::new());
+        self.tidy(config, cause, &mut Vec::new());
     }
 
     /// A person says that what a rollout left may come again: it is offered anew.
-    pub(crate) fn let_come_again(&mut self, id: &str, at: Timestamp) -> Option<Vec<Effect>> {
+    pub(crate) fn let_come_again(&mut self, id: &str, cause: &Cause) -> Option<Vec<Effect>> {
         let held = |course: &Course| course.left.as_ref().is_some_and(|left| left.id == id);
         let (config, course) = self.courses.iter_mut().find(|(_, course)| held(course))?;
         let config = config.clone();
         course.release();
         let newest = course.newest.clone();
+        let ended = self.ended.iter_mut().chain(course.rollout.as_mut());
+        let left = ended.filter(|rollout| rollout.id == id);
+        left.for_each(|rollout| rollout.timeline.add(happening(RELEASE, None, cause)));
         let generation = self.generation.next();
         let mut effects = Vec::new();
         if let Some(Offer {
@@ -295,7 +299,7 @@ impl RepoState {
                 policy,
                 source,
                 urgency,
-                at,
+                at: cause.at,
             };
             let old = self.targets.remove(&config);
             self.arrive(&config, (old, found), generation, &mut effects);
@@ -454,6 +458,7 @@ pub(crate) fn happening(what: &str, stage: Option<usize>, cause: &Cause) -> Happ
         at: cause.at,
         what: what.to_owned(),
         stage,
+        ordered: cause.ordered,
         by: cause.by.clone(),
         reason: cause.reason.clone(),
     }

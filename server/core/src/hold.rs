@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::command::{Effect, Refusal};
 use crate::content::{Content, is_same};
 use crate::control::{ConfigFacts, Found, RepoState, Target};
+use crate::courses::Cause;
 use crate::rollback::{Rollback, RollbackState};
 use crate::rollout::{Policy, Urgency};
 use crate::taken_back::TakenBack;
@@ -187,7 +188,7 @@ impl RepoState {
     pub(crate) fn release(
         &mut self,
         id: &str,
-        reason: String,
+        (reason, by): (String, Option<String>),
         at: Timestamp,
     ) -> Result<Vec<Effect>, Refusal> {
         let held: Vec<ConfigName> = self
@@ -197,7 +198,14 @@ impl RepoState {
             .map(|(config, _)| config.clone())
             .collect();
         // One that holds nothing back is given up all the same: its commit is not brought to the branch any more.
-        let left = self.let_come_again(id, at);
+        let cause = Cause {
+            at,
+            reason: Some(reason.clone()),
+            ordered: true,
+            by: by.clone(),
+            ..Cause::default()
+        };
+        let left = self.let_come_again(id, &cause);
         if held.is_empty() && left.is_none() && self.open_mut(id).is_none() {
             return Err(Refusal::NotHeld(id.to_owned()));
         }
@@ -229,7 +237,7 @@ impl RepoState {
             }
         }
         if let Some(rollback) = self.open_mut(id) {
-            rollback.state = RollbackState::Released { reason, at };
+            rollback.state = RollbackState::Released { reason, by, at };
         }
         if self.head == self.tip
             && let Some(head) = self.head.clone()

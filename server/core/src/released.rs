@@ -60,6 +60,27 @@ impl RepoState {
         }
     }
 
+    /// The version that everybody held before what the branch has of a config: one step back. `None` where there is none
+    /// that is known to be on the branch, and where that step was the last that was taken: before it is what was left.
+    pub fn held_before(&self, config: &ConfigName) -> Option<&CommitId> {
+        let stable = self.targets.get(config)?;
+        let course = self.courses.get(config);
+        let has_left = course.is_some_and(|course| course.left.is_some());
+        if has_left || self.withheld.contains_key(config) {
+            return None;
+        }
+        if self
+            .moving_of(config)
+            .is_some_and(|moving| !moving.state.is_back())
+        {
+            return Some(&stable.version).filter(|version| !self.is_unborn(version));
+        }
+        let mut before = stable.past.iter().filter(|_| stable.undoes.is_none());
+        let other =
+            before.find(|(version, inputs)| *inputs != stable.content.inputs && !self.is_unborn(version));
+        other.map(|(version, _)| version)
+    }
+
     /// Divides the configs that a rollback would touch: those that it turns at once, and those that it leaves alone, with
     /// the rollouts that have them.
     pub(crate) fn ways(

@@ -11,10 +11,13 @@ use serde::{Deserialize, Serialize};
 use crate::command::{Effect, Refusal};
 use crate::content::is_same;
 use crate::control::{ConfigFacts, RepoState, Target};
+use crate::courses::Cause;
 use crate::taken_back::TakenBack;
 
 /// Rollbacks that are remembered. Those that are not settled are never dropped.
 const ROLLBACKS_MAX: usize = 100;
+/// How a request of the service itself begins; those of people are JSON.
+const OF_ROLLOUT: &str = "rollout ";
 /// Stand-ins that are remembered: whoever held one for longer than so many rollbacks is told the whole content.
 const STAND_INS_MAX: usize = 64;
 
@@ -140,12 +143,25 @@ pub enum RollbackState {
     Released {
         /// Why.
         reason: String,
+        /// Who, if somebody was named.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
         /// When.
         at: Timestamp,
     },
 }
 
 impl Rollback {
+    /// The request of the service itself, to take back in Git what a rollout went back from.
+    pub fn request_of_rollout(id: &str) -> String {
+        format!("{OF_ROLLOUT}{id}")
+    }
+
+    /// The rollout whose content this takes back in Git, where no person asked.
+    pub fn rollout(&self) -> Option<&str> {
+        self.request.strip_prefix(OF_ROLLOUT)
+    }
+
     /// Whether its commit still has to be brought to the branch by us.
     pub fn is_due(&self) -> bool {
         matches!(
@@ -347,12 +363,19 @@ impl RepoState {
         let generation = self.generation.next();
         self.name_sources();
         let before: BTreeSet<String> = self.withheld.values().map(|held| held.id.clone()).collect();
+        let cause = Cause {
+            at: rollback.at,
+            ordered: rollback.rollout().is_none(),
+            by: rollback.requested_by.clone(),
+            reason: Some(rollback.reason.clone()),
+            ..Cause::default()
+        };
         let mut effects = Vec::new();
         for config in &touched {
             let new = facts.get(config);
             let taken_back = taken_back.remove(config).unwrap_or_default();
             self.withhold(config, (new, taken_back), &rollback);
-            self.give_way(config, new, (generation, rollback.at, &rollback.reason));
+            self.give_way(config, new, generation, &cause);
             let old = self.targets.remove(config).or_else(|| self.come_back(config));
             let undone = old.as_ref().map(|target| target.version.clone());
             match (old, new) {

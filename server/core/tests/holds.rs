@@ -253,6 +253,7 @@ impl World {
                 let lift = |rollback: Rollback| Command::Release {
                     id: rollback.id,
                     reason: "it was good".into(),
+                    by: None,
                     at: Timestamp(0),
                 };
                 rollback.map(lift).collect()
@@ -548,6 +549,7 @@ fn what_is_not_held_cannot_be_released() {
     let release = Command::Release {
         id: "r9".into(),
         reason: "why".into(),
+        by: None,
         at: Timestamp(0),
     };
     assert_eq!(world.state.apply(release), Err(Refusal::NotHeld("r9".into())));

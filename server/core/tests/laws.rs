@@ -392,6 +392,7 @@ fn command() -> impl Strategy<Value = Command> {
         1 => (commit(), any::<i32>()).prop_map(|(head, at)| Command::Accept {
             head,
             reason: "because".into(),
+            by: None,
             at: Timestamp(at.into()),
         }),
     ]
@@ -503,6 +504,7 @@ fn an_acceptance_said_twice_is_answered_the_same_way() {
     let accept = Command::Accept {
         head: commit(5),
         reason: "seen".into(),
+        by: None,
         at: Timestamp(2),
     };
     let first = state.apply(accept.clone()).unwrap();
@@ -510,6 +512,7 @@ fn an_acceptance_said_twice_is_answered_the_same_way() {
     let other = Command::Accept {
         head: commit(6),
         reason: "seen".into(),
+        by: None,
         at: Timestamp(3),
     };
     assert!(state.apply(other).is_err());

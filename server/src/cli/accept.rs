@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use headwater_client::RepoApi;
-use headwater_wire::{CommitId, HeadState, RepoView};
+use headwater_wire::{AcceptRequest, CommitId, HeadState, RepoView};
 
 use super::failure::{Exit, Failure};
 use super::options::{Output, ServerOptions, Session};
@@ -35,6 +35,9 @@ pub(crate) struct Accept {
     /// Why it is taken; kept with the decision
     #[arg(long, value_name = "TEXT")]
     reason: String,
+    /// Who takes it, as `Name <address>` or a name; kept with the decision
+    #[arg(long, value_name = "PERSON")]
+    requested_by: Option<String>,
     #[command(flatten)]
     pub(super) server: ServerOptions,
 }
@@ -52,7 +55,12 @@ impl Accept {
             Ok(head) => head,
             Err(_) => self.resolve(&repo.view().await?)?,
         };
-        let kept = repo.accept(&head, self.reason.trim()).await?;
+        let request = AcceptRequest {
+            head: head.clone(),
+            reason: self.reason.trim().to_owned(),
+            requested_by: self.requested_by.clone(),
+        };
+        let kept = repo.accept(&request).await?;
         let view = settled(&repo, kept).await?;
         match session.output {
             Output::Json => out.json(&view)?,

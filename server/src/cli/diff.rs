@@ -87,7 +87,8 @@ impl Diff {
     }
 }
 
-fn print_config(config: &ConfigDiff, out: &mut Out<'_>) -> io::Result<()> {
+/// What differs of one config, below its name.
+pub(super) fn print_config(config: &ConfigDiff, out: &mut Out<'_>) -> io::Result<()> {
     let paint = out.paint();
     let variant = config
         .variant

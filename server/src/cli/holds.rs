@@ -1,7 +1,7 @@
 //! `headwater holds` and `headwater release`: what waits for a person, and lifting what a rollback holds back.
 
 use clap::Args;
-use headwater_wire::{ConfigName, HoldList, Timestamp};
+use headwater_wire::{ConfigName, HoldList, ReleaseRequest, Timestamp};
 
 use super::failure::{Exit, Failure};
 use super::options::{Output, ServerOptions, Session};
@@ -35,6 +35,9 @@ pub(crate) struct Release {
     /// Why; kept with the decision
     #[arg(long, value_name = "TEXT")]
     reason: String,
+    /// Who asks, as `Name <address>` or a name; kept with the decision
+    #[arg(long, value_name = "PERSON")]
+    requested_by: Option<String>,
     #[command(flatten)]
     pub(super) server: ServerOptions,
 }
@@ -49,11 +52,11 @@ impl Holds {
 
 impl Release {
     pub(super) async fn run(&self, session: &Session, out: &mut Out<'_>) -> Result<Exit, Failure> {
-        let list = session
-            .repo()
-            .await?
-            .release(&self.id, self.reason.trim())
-            .await?;
+        let request = ReleaseRequest {
+            reason: self.reason.trim().to_owned(),
+            requested_by: self.requested_by.clone(),
+        };
+        let list = session.repo().await?.release(&self.id, &request).await?;
         if session.output == Output::Text {
             out.line(format!("released {}", clean(&self.id)))?;
         }

@@ -3,9 +3,11 @@
 use clap::{ArgGroup, Args};
 use headwater_client::RepoApi;
 use headwater_wire::{
-    CommitId, ConfigName, LeftAlone, RollbackMode, RollbackRequest, RollbackStage, RollbackView, Timestamp,
+    CommitId, ConfigName, LeftAlone, RollbackMode, RollbackPlanView, RollbackRequest, RollbackStage,
+    RollbackView, Timestamp,
 };
 
+use super::diff::print_config;
 use super::failure::{Exit, Failure};
 use super::options::{Output, ServerOptions, Session, revision};
 use super::out::Out;
@@ -18,14 +20,16 @@ const EXAMPLES: &str = "\
 Examples:
   headwater rollback --to HEAD~1 --reason \"pool too small\"
   headwater rollback --to v41 --config payments/prod --reason \"errors since v42\"
-  headwater rollback --revert 9f8e7d6c5b --reason \"wrong region\" --propose";
+  headwater rollback --revert 9f8e7d6c5b --reason \"wrong region\" --propose
+  headwater rollback --to 9f8e7d6c5b --dry-run";
 
 /// Go back to good content, now
 ///
 /// Instances are turned to it at once; a revert commit follows, pushed to the branch, or as a pull request where the
 /// branch is protected. Until a commit with other content comes, what was bad is not exposed again: see
 /// `headwater holds`. The server must allow writing. The same command again is the same rollback, as long as nothing
-/// else has happened; one that counts back to what a rollback went away from is refused.
+/// else has happened; one that counts back to what a rollback went away from is refused. With `--dry-run` nothing happens:
+/// it says what would change and for whom, or why it would be refused.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, group(ArgGroup::new("what").required(true).args(["to", "revert"])))]
 pub(crate) struct Rollback {
@@ -42,8 +46,11 @@ pub(crate) struct Rollback {
     #[arg(long, value_name = "CONFIG", conflicts_with = "revert")]
     config: Option<ConfigName>,
     /// Why; it stands in the commit
-    #[arg(long, value_name = "TEXT")]
-    reason: String,
+    #[arg(long, value_name = "TEXT", required_unless_present = "dry_run")]
+    reason: Option<String>,
+    /// Only say what would change, for whom, and what is left alone
+    #[arg(long)]
+    dry_run: bool,
     /// Who asks, as `Name <address>` or a name: the author of the commit [default: the server]
     #[arg(long, value_name = "PERSON")]
     requested_by: Option<String>,
@@ -72,7 +79,7 @@ impl Rollback {
             revert: self.revert.clone(),
             mainline: self.mainline,
             config: self.config.clone(),
-            reason: self.reason.trim().to_owned(),
+            reason: self.reason.as_deref().unwrap_or_default().trim().to_owned(),
             requested_by: self.requested_by.clone(),
             expected_tip,
             force_invalid: self.force_invalid,
@@ -82,6 +89,14 @@ impl Rollback {
                 RollbackMode::Push
             },
         };
+        if self.dry_run {
+            let plan = repo.plan_rollback(&request).await?;
+            match session.output {
+                Output::Json => out.json(&plan)?,
+                Output::Text => foretell(&plan, (session.now)(), out)?,
+            }
+            return Ok(Exit::Fine);
+        }
         let view = repo.roll_back(&request).await?;
         match session.output {
             Output::Json => out.json(&view)?,
@@ -109,6 +124,38 @@ fn is_in_effect(view: &RollbackView) -> bool {
         RollbackStage::Pushed | RollbackStage::Proposed | RollbackStage::GitPending => true,
         RollbackStage::Superseded | RollbackStage::Released | RollbackStage::Other => false,
     }
+}
+
+/// What would happen, of which nothing has.
+fn foretell(plan: &RollbackPlanView, now: Timestamp, out: &mut Out<'_>) -> std::io::Result<()> {
+    out.line(format!("nothing has happened; it {}", clean(&plan.summary)))?;
+    let subject = clip(&clean(&plan.subject), SUBJECT_CHARS);
+    for (name, named) in [("to    ", &plan.to), ("revert", &plan.revert)] {
+        if let Some(named) = named {
+            out.line(format!("  {name} {named}  {subject}").trim_end())?;
+        }
+    }
+    out.line(format!("  onto   {}", plan.base))?;
+    if let Some(at) = plan.as_of {
+        out.line(format!("  as of  {}", age(now, at)))?;
+    }
+    leaves(&plan.left_alone, out)?;
+    for turned in &plan.configs {
+        for config in &turned.changes {
+            print_config(config, out)?;
+        }
+    }
+    Ok(())
+}
+
+fn leaves(left_alone: &[LeftAlone], out: &mut Out<'_>) -> std::io::Result<()> {
+    for LeftAlone { config, rollout } in left_alone {
+        let rollout = clean(rollout);
+        out.line(format!(
+            "  leaves {config} to rollout {rollout}, which carries what it has there or lets it wait"
+        ))?;
+    }
+    Ok(())
 }
 
 fn tell(view: &RollbackView, now: Timestamp, out: &mut Out<'_>) -> std::io::Result<()> {
@@ -144,12 +191,7 @@ fn tell(view: &RollbackView, now: Timestamp, out: &mut Out<'_>) -> std::io::Resu
             out.line(format!("  {name}   {}", clean(text)))?;
         }
     }
-    for LeftAlone { config, rollout } in &view.left_alone {
-        let rollout = clean(rollout);
-        out.line(format!(
-            "  leaves {config} to rollout {rollout}, which carries what it has there or lets it wait"
-        ))?;
-    }
+    leaves(&view.left_alone, out)?;
     if !view.holds.is_empty() {
         let names: Vec<&str> = view.holds.iter().map(ConfigName::as_str).collect();
         out.line(format!("  holds  {}", names.join(", ")))?;

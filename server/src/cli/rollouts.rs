@@ -4,6 +4,7 @@ use std::io;
 
 use clap::Args;
 use headwater_client::RolloutsQuery;
+use headwater_core::rollout::SOMEBODY;
 use headwater_wire::{
     ConfigName, ProblemCode, RolloutFailure, RolloutList, RolloutState, RolloutStepView, RolloutView,
     Timestamp,
@@ -208,7 +209,9 @@ fn step_row(step: &RolloutStepView, now: Timestamp) -> Vec<Cell> {
         .stage
         .map(|stage| format!(" stage {stage}"))
         .unwrap_or_default();
-    let by = step.by.as_ref().map(|by| format!("by {}", clean(by)));
+    let unnamed = step.ordered.then_some(SOMEBODY);
+    let by = step.by.as_deref().or(unnamed);
+    let by = by.map(|by| format!("by {}", clean(by)));
     let reason = step.reason.as_ref().map(|reason| clean(reason));
     let said: Vec<String> = by.into_iter().chain(reason).collect();
     vec![

@@ -1,7 +1,8 @@
 //! What differs between two commits, and what one config's keys went through.
 
 use headwater_wire::{
-    Change, CommitPage, CommitView, ConfigDiff, ConfigName, DiffView, FileDiff, VerdictState,
+    Change, CommitId, CommitPage, CommitView, ConfigDiff, ConfigName, DiffView, ExplainView, FileDiff,
+    ProblemCode, VerdictState,
 };
 
 use super::api::Told;
@@ -143,35 +144,101 @@ pub(super) async fn between(asked: &Asked, (from, to): (&str, &str), config: Opt
     asked.api.get(address.maybe("config", config)).await
 }
 
-/// A commit, and what it did to a config.
-pub(super) type Step = (CommitView, Vec<Change>);
+/// A commit that was admitted, and what came to instances with it.
+pub(super) struct Step {
+    /// The commit.
+    pub commit: CommitView,
+    /// Values that differ from the admitted commit before it.
+    pub changes: Vec<Change>,
+    /// Rejected commits between the two, newest first: what they changed came with this one.
+    pub rejected: Vec<CommitView>,
+}
 
-/// What the newest commits did to one config, newest first. A rejected commit did nothing: what came with it is told of
-/// the next one that was admitted.
-pub(super) async fn steps(asked: &Asked, config: &ConfigName, variant: Option<&str>) -> Told<Vec<Step>> {
+/// What a part of the history did to one config.
+pub(super) struct Steps {
+    /// Newest first.
+    pub newest_first: Vec<Step>,
+    /// Where the part before it begins, if there is one.
+    pub older: Option<CommitId>,
+}
+
+/// What the newest commits before `before` did to one config, or the newest of all.
+pub(super) async fn steps(
+    asked: &Asked,
+    config: &ConfigName,
+    variant: Option<&str>,
+    before: Option<&str>,
+) -> Told<Steps> {
     let address = asked.v1().part("commits").query("config", config.as_str());
-    let page: CommitPage = asked.api.get(address.query("limit", COMMITS_MAX)).await?;
-    let admitted = page.commits.into_iter();
-    let mut admitted = admitted
-        .filter(|commit| commit.verdict.state == VerdictState::Admitted)
-        .peekable();
-    let mut steps = Vec::new();
-    while let Some(commit) = admitted.next() {
-        let before = admitted
-            .peek()
-            .map(|older| &older.commit)
-            .or(commit.parents.first());
-        let changes = match before {
-            Some(before) => {
-                let ends = (before.as_str(), commit.commit.as_str());
+    let address = address.query("limit", COMMITS_MAX).maybe("before", before);
+    let page: CommitPage = asked.api.get(address).await?;
+    let is_cut = page.next.is_some();
+    let mut parted = parted(page.commits);
+    // The oldest of a part is only what the one after it is compared with.
+    let oldest = if is_cut && parted.len() > 1 {
+        parted.pop()
+    } else {
+        None
+    };
+    let mut newest_first = Vec::new();
+    for (place, (commit, rejected)) in parted.iter().enumerate() {
+        let base = parted.get(place + 1).or(oldest.as_ref());
+        let base = base.map(|(base, _)| &base.commit);
+        let changes = match base.or(commit.parents.first().filter(|_| is_cut)) {
+            Some(base) => {
+                let ends = (base.as_str(), commit.commit.as_str());
                 let diff = between(asked, ends, Some(config.as_str())).await?;
                 of_variant(diff.configs, variant)
             }
-            None => Vec::new(),
+            None => all_of(asked, config, &commit.commit).await?,
         };
-        steps.push((commit, changes));
+        newest_first.push(Step {
+            commit: commit.clone(),
+            changes,
+            rejected: rejected.clone(),
+        });
     }
-    Ok(steps)
+    let last = newest_first.last().map(|step| step.commit.commit.clone());
+    Ok(Steps {
+        older: last.filter(|_| is_cut).or(page.next),
+        newest_first,
+    })
+}
+
+/// The commits that were admitted, each with the rejected ones before it.
+fn parted(commits: Vec<CommitView>) -> Vec<(CommitView, Vec<CommitView>)> {
+    let mut parted: Vec<(CommitView, Vec<CommitView>)> = Vec::new();
+    for commit in commits {
+        if commit.verdict.state == VerdictState::Admitted {
+            parted.push((commit, Vec::new()));
+        } else if let Some((_, rejected)) = parted.last_mut() {
+            rejected.push(commit);
+        }
+    }
+    parted
+}
+
+/// Everything that the first admitted commit of a config brought: nothing was before it. It is told of the base document,
+/// whose keys those of a variant are first.
+async fn all_of(asked: &Asked, config: &ConfigName, commit: &CommitId) -> Told<Vec<Change>> {
+    let address = asked.v1().part("explain").path(config.as_str());
+    let address = address.query("at", commit.as_str());
+    let view: ExplainView = match asked.api.get(address).await {
+        Ok(view) => view,
+        // It took the config away.
+        Err(problem) if problem.code == ProblemCode::ConfigNotFound => return Ok(Vec::new()),
+        Err(problem) => return Err(problem),
+    };
+    let entries = view.entries.into_iter();
+    Ok(entries
+        .map(|entry| Change {
+            pointer: entry.pointer,
+            old: None,
+            new: Some(entry.value),
+            old_origin: None,
+            new_origin: Some(entry.origin),
+        })
+        .collect())
 }
 
 fn of_variant(diffs: Vec<ConfigDiff>, variant: Option<&str>) -> Vec<Change> {

@@ -4,7 +4,7 @@
 //! so, and does not guess.
 
 use askama::Template;
-use headwater_wire::{ExplainEntry, ExplainView};
+use headwater_wire::{ConfigList, ExplainEntry, ExplainView};
 
 use super::api::Told;
 use super::asked::Asked;
@@ -40,11 +40,12 @@ pub(super) struct Config {
     layers: Vec<String>,
     rows: Vec<Row>,
     looked_at: usize,
+    is_cut: bool,
     action: String,
     label: String,
     history: String,
     instances: String,
-    back: String,
+    back: Option<Link>,
 }
 
 impl Page for Config {
@@ -56,7 +57,10 @@ impl Page for Config {
             address = address.query(&format!("label.{key}"), value);
         }
         let view: ExplainView = asked.api.get(address).await?;
-        let steps = changes::steps(asked, &view.config, view.variant.as_deref()).await?;
+        let steps = changes::steps(asked, &view.config, view.variant.as_deref(), None).await?;
+        let list: ConfigList = asked.api.get(asked.v1().part("configs")).await?;
+        let item = list.configs.iter().find(|item| item.name == view.config);
+        let back_to = item.and_then(|item| item.back_to.as_ref());
         let links = asked.links();
         let name = view.config.as_str();
         let mut frame = Frame::load(asked, Section::Configs, format!("Config {name}")).await?;
@@ -70,18 +74,19 @@ impl Page for Config {
             rows: view
                 .entries
                 .iter()
-                .map(|entry| row(asked, &view, entry, &steps))
+                .map(|entry| row(asked, &view, entry, &steps.newest_first))
                 .collect(),
-            looked_at: steps.len(),
+            looked_at: steps.newest_first.len(),
+            is_cut: steps.older.is_some(),
             action: links.config(&view.config),
             label: label.to_owned(),
             history: links.page("commits").query("config", name).into_text(),
             instances: links.page("instances").query("config", name).into_text(),
-            back: links
-                .page("rollback")
-                .query("to", "HEAD~1")
-                .query("config", name)
-                .into_text(),
+            back: back_to.map(|version| {
+                let page = links.page("rollback").query("to", version.as_str());
+                let page = page.query("config", name);
+                Link::new(page.into_text(), version.short().to_owned())
+            }),
         })
     }
 
@@ -91,8 +96,8 @@ impl Page for Config {
 fn row(asked: &Asked, view: &ExplainView, entry: &ExplainEntry, steps: &[Step]) -> Row {
     let links = asked.links();
     let mut newest_first = steps.iter();
-    let set = newest_first.find(|(_, changes)| {
-        let mut changes = changes.iter();
+    let set = newest_first.find(|step| {
+        let mut changes = step.changes.iter();
         changes.any(|change| changes::is_of(change, &entry.pointer))
     });
     let key = links.page("keys").path(view.config.as_str());
@@ -105,10 +110,10 @@ fn row(asked: &Asked, view: &ExplainView, entry: &ExplainEntry, steps: &[Step]) 
         value: value(&entry.value),
         place: place(Some(&entry.origin)),
         overrides: overrides.join(", "),
-        by: set.map(|(commit, _)| By {
-            commit: Link::commit(&links, &commit.commit),
-            author: commit.author.name.clone(),
-            at: When::new(asked.now, commit.committer.at),
+        by: set.map(|step| By {
+            commit: Link::commit(&links, &step.commit.commit),
+            author: step.commit.author.name.clone(),
+            at: When::new(asked.now, step.commit.committer.at),
         }),
     }
 }

@@ -6,6 +6,7 @@ use headwater_wire::{InstancePage, InstanceView, ProblemCode};
 use super::api::{Address, Told};
 use super::asked::{Asked, Links};
 use super::frame::{Frame, Section};
+use super::instance::is_same_content;
 use super::show::{Page, live_block};
 use super::sign::{self, Sign};
 use super::words::{Link, When};
@@ -216,9 +217,13 @@ fn rows(asked: &Asked, links: &Links, view: &InstanceView) -> Vec<Row> {
             state: sign::report(view, report.state),
             drift: sign::drift(standing.and_then(|standing| standing.drift)),
             reported: When::new(asked.now, view.reported_at),
-            note: error.map_or_else(String::new, |error| {
-                format!("{}: {}", error.phase.as_str(), error.message)
-            }),
+            note: match error {
+                Some(error) => format!("{}: {}", error.phase.as_str(), error.message),
+                None if is_same_content(standing, report.running.as_ref()) => {
+                    "the same content under another hash".to_owned()
+                }
+                None => String::new(),
+            },
         }
     };
     view.report.configs.iter().map(row).collect()

@@ -1,10 +1,12 @@
 //! What would happen: what an order changes, and for whom.
 
-use headwater_wire::{CommitView, ConfigName, FleetView, PlanView, PlannedConfig, RepoView, VerdictState};
+use headwater_wire::{
+    CommitView, LeftAlone, PlanView, PlannedConfig, Problem, RollbackPlanView, TurnedConfig,
+};
 
 use super::api::Told;
 use super::asked::{Asked, Links};
-use super::changes::{self, Changed};
+use super::changes::Changed;
 use super::rollouts::{gates, members};
 use super::words::{Link, subject};
 
@@ -48,6 +50,37 @@ impl Touched {
     }
 }
 
+/// A config that stays as it is.
+#[derive(Debug, Clone)]
+pub(super) struct Alone {
+    /// The config.
+    pub config: Link,
+    /// The rollout that has it in hand.
+    pub rollout: Link,
+}
+
+impl Alone {
+    /// Configs that a rollback leaves alone.
+    pub(super) fn all(links: &Links, left_alone: &[LeftAlone]) -> Vec<Self> {
+        let alone = |left: &LeftAlone| Self {
+            config: Link::new(links.config(&left.config), left.config.to_string()),
+            rollout: Link::new(links.rollout(&left.rollout), left.rollout.clone()),
+        };
+        left_alone.iter().map(alone).collect()
+    }
+}
+
+/// A config that is turned back.
+#[derive(Debug, Clone)]
+pub(super) struct Turned {
+    /// The config.
+    pub config: Link,
+    /// Live instances that get other content.
+    pub instances: u64,
+    /// The rollout that ends.
+    pub ends: Option<Link>,
+}
+
 /// What a rollback would do.
 #[derive(Debug, Clone)]
 pub(super) struct Preview {
@@ -57,105 +90,62 @@ pub(super) struct Preview {
     pub hash: String,
     /// First line of its message.
     pub subject: String,
+    /// What it comes to, or why it would be refused.
+    pub end: Result<Coming, Problem>,
+}
+
+/// What would come of it.
+#[derive(Debug, Clone)]
+pub(super) struct Coming {
     /// Head of the branch as it is seen with this.
-    pub head: Option<String>,
+    pub head: String,
     /// All of it in one sentence.
     pub summary: String,
-    /// Configs and instances that are touched.
-    pub touched: Vec<Touched>,
+    /// Configs that are turned back.
+    pub turned: Vec<Turned>,
     /// Values that change.
     pub changed: Vec<Changed>,
+    /// Configs that stay as they are.
+    pub left_alone: Vec<Alone>,
 }
 
 impl Preview {
-    /// Going back to the content of a revision, of one config or of all.
-    pub(super) async fn of_going_back(asked: &Asked, rev: &str, config: Option<&str>) -> Told<Self> {
-        let (repo, view) = look(asked, rev).await?;
+    /// Going back to a revision (`to`), or taking its change back (`revert`), as the API says that it would be decided.
+    pub(super) async fn load(asked: &Asked, (way, rev): (&str, &str), config: Option<&str>) -> Told<Self> {
+        let view: CommitView = asked.api.get(asked.v1().part("commits").part(rev)).await?;
         let links = asked.links();
-        let tip = repo.tip.as_ref().unwrap_or(&view.commit).as_str();
-        let diff = changes::between(asked, (tip, view.commit.as_str()), config).await?;
-        let plan = asked.v1().part("plan").query("rev", view.commit.as_str());
-        let plan: PlanView = asked.api.get(plan).await?;
-        let mut touched = Touched::all(&links, &plan);
-        // A rollback waits for no stage.
-        for touched in &mut touched {
-            touched.stages.clear();
-        }
-        touched.retain(|touched| config.is_none_or(|config| touched.config.text == config));
-        let rejected = view.verdict.state == VerdictState::Rejected;
-        let summary = match (rejected, config) {
-            (true, _) => "that commit was rejected, and its content is not exposed".to_owned(),
-            (false, Some(config)) => format!("only `{config}` goes back"),
-            (false, None) => format!(
-                "everything goes back, at once and for everybody; touched: {}",
-                headwater_core::count(plan.instances, "instance")
-            ),
+        let plan = asked.v1().part("rollbacks").part("plan");
+        let plan = plan.query(way, view.commit.as_str()).maybe("config", config);
+        let end = match asked.api.get::<RollbackPlanView>(plan).await {
+            Ok(plan) => Ok(Coming::of(&links, &plan)),
+            Err(refused) => Err(*refused),
         };
-        Ok(Self::new(&repo, &view, summary, (touched, &diff.configs, &links)))
-    }
-
-    /// Taking the change of one commit back.
-    pub(super) async fn of_taking_back(asked: &Asked, rev: &str) -> Told<Self> {
-        let (repo, view) = look(asked, rev).await?;
-        let links = asked.links();
-        let configs = match view.parents.first() {
-            Some(parent) => {
-                let diff = changes::between(asked, (view.commit.as_str(), parent.as_str()), None).await?;
-                diff.configs
-            }
-            None => Vec::new(),
-        };
-        let touched = counted(asked, &links, &view.configs_changed).await?;
-        let summary = "what this commit changed is taken back; what came after it stays. Where later commits \
-             changed the same, it is refused and nothing happens";
-        Ok(Self::new(
-            &repo,
-            &view,
-            summary.to_owned(),
-            (touched, &configs, &links),
-        ))
-    }
-
-    fn new(
-        repo: &RepoView,
-        view: &CommitView,
-        summary: String,
-        (touched, configs, links): (Vec<Touched>, &[headwater_wire::ConfigDiff], &Links),
-    ) -> Self {
-        Self {
-            commit: Link::commit(links, &view.commit),
+        Ok(Self {
+            commit: Link::commit(&links, &view.commit),
             hash: view.commit.to_string(),
             subject: subject(&view.message),
-            head: repo.head.as_ref().map(ToString::to_string),
-            summary,
-            touched,
-            changed: configs.iter().map(|diff| Changed::of(links, diff)).collect(),
+            end,
+        })
+    }
+}
+
+impl Coming {
+    fn of(links: &Links, plan: &RollbackPlanView) -> Self {
+        let turned = |turned: &TurnedConfig| Turned {
+            config: Link::new(links.config(&turned.config), turned.config.to_string()),
+            instances: turned.instances,
+            ends: turned
+                .ends
+                .as_ref()
+                .map(|id| Link::new(links.rollout(id), id.clone())),
+        };
+        let changes = plan.configs.iter().flat_map(|turned| &turned.changes);
+        Self {
+            head: plan.base.to_string(),
+            summary: plan.summary.clone(),
+            turned: plan.configs.iter().map(turned).collect(),
+            changed: changes.map(|diff| Changed::of(links, diff)).collect(),
+            left_alone: Alone::all(links, &plan.left_alone),
         }
     }
-}
-
-async fn look(asked: &Asked, rev: &str) -> Told<(RepoView, CommitView)> {
-    let repo = asked.api.get(asked.v1()).await?;
-    let view = asked.api.get(asked.v1().part("commits").part(rev)).await?;
-    Ok((repo, view))
-}
-
-/// Configs with the instances that have them.
-async fn counted(asked: &Asked, links: &Links, configs: &[ConfigName]) -> Told<Vec<Touched>> {
-    if configs.is_empty() {
-        return Ok(Vec::new());
-    }
-    let address = asked.v1().part("fleet");
-    let address = configs.iter().fold(address, |address, config| {
-        address.query("config", config.as_str())
-    });
-    let fleet: FleetView = asked.api.get(address).await?;
-    let touched = |config: &ConfigName| Touched {
-        config: Link::new(links.config(config), config.to_string()),
-        kind: "modified".to_owned(),
-        instances: fleet.configs.get(config).map_or(0, |counts| counts.live),
-        stages: Vec::new(),
-        warning: None,
-    };
-    Ok(configs.iter().map(touched).collect())
 }

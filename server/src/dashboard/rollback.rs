@@ -6,6 +6,7 @@ use headwater_wire::RollbackView;
 use super::api::Told;
 use super::asked::Asked;
 use super::frame::{Frame, Section};
+use super::preview::Alone;
 use super::rollouts::{Back, config_links};
 use super::show::{Page, live_block};
 use super::words::Link;
@@ -19,6 +20,7 @@ pub(super) struct Rollback {
     commit: Link,
     url: Option<String>,
     holds: Vec<Link>,
+    left_alone: Vec<Alone>,
     why: Option<String>,
     hint: Option<String>,
     unlisted: Option<String>,
@@ -39,6 +41,7 @@ impl Page for Rollback {
                 .url
                 .filter(|url| url.starts_with("https://") || url.starts_with("http://")),
             holds: config_links(&links, &view.holds),
+            left_alone: Alone::all(&links, &view.left_alone),
             why: view.why,
             hint: view.hint,
             unlisted: view.unlisted,

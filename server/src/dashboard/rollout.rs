@@ -10,7 +10,7 @@ use super::frame::{Frame, Section};
 use super::picture::Curve;
 use super::rollouts::Moving;
 use super::show::{Page, live_block};
-use super::words::{Link, When, spaced};
+use super::words::{Link, SERVICE, When, named, spaced};
 
 /// How the version came to the instances.
 pub(super) struct Spread {
@@ -36,9 +36,10 @@ impl Spread {
         Self {
             curve: Curve::of(view),
             said: format!(
-                "{} of {} have run it",
+                "{} of {} {} run it",
                 view.arrived,
-                count(view.instances, "instance")
+                count(view.instances, "instance"),
+                if view.arrived == 1 { "has" } else { "have" }
             ),
             shares: view.shares.iter().map(share).collect(),
         }
@@ -107,15 +108,21 @@ fn decision(asked: &Asked, step: &RolloutStepView) -> Decision {
         at: When::new(asked.now, step.at),
         step: spaced(&step.step),
         stage: step.stage.map(|stage| stage.to_string()).unwrap_or_default(),
-        by: step.by.clone().unwrap_or_else(|| by_whom(&step.step).to_owned()),
+        by: who(step),
         reason: step.reason.clone().unwrap_or_default(),
     }
 }
 
-/// Who took a step where nobody is named: orders are people's, also those of somebody who did not say who he is.
-fn by_whom(step: &str) -> &'static str {
-    match RolloutOrder::read(step) {
-        Some(_) => "somebody, not named",
-        None => "the service",
+/// Whether a person wanted a step: orders are people's, also of a service that did not say so yet.
+pub(super) fn is_order(step: &RolloutStepView) -> bool {
+    step.ordered || RolloutOrder::read(&step.step).is_some()
+}
+
+/// Who took a step.
+fn who(step: &RolloutStepView) -> String {
+    if is_order(step) {
+        named(step.by.as_deref())
+    } else {
+        SERVICE.to_owned()
     }
 }

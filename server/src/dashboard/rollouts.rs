@@ -2,7 +2,9 @@
 
 use askama::Template;
 use headwater_core::span;
-use headwater_wire::{RollbackList, RollbackView, RolloutList, RolloutOrder, RolloutView};
+use headwater_wire::{
+    InstanceId, RollbackList, RollbackView, RolloutFailure, RolloutList, RolloutOrder, RolloutView,
+};
 
 use super::api::Told;
 use super::asked::{Asked, Links};
@@ -10,7 +12,7 @@ use super::frame::{Frame, Section};
 use super::picture::Bar;
 use super::show::{Page, live_block};
 use super::sign::{self, Sign};
-use super::words::{Link, When};
+use super::words::{Link, SERVICE, When, named};
 use crate::cli::progress;
 
 /// One stage in the row of them.
@@ -55,10 +57,44 @@ pub(super) struct Moving {
     pub since: Option<When>,
     /// What can be ordered.
     pub orders: Vec<Link>,
-    /// Instances that failed.
-    pub failed: Vec<Link>,
+    /// Instances that failed, and why.
+    pub failed: Vec<Failure>,
     /// Whether it is over.
     pub over: bool,
+}
+
+/// An instance that failed, or that a rollout went back for.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    /// The instance.
+    pub instance: Link,
+    /// How, and what it said itself.
+    pub why: String,
+}
+
+impl Failure {
+    /// Those that are told of a rollout; of an older service only their names.
+    fn all(links: &Links, view: &RolloutView) -> Vec<Self> {
+        let of = |instance: &InstanceId, why: String| Self {
+            instance: Link::new(links.instance(instance), instance.to_string()),
+            why,
+        };
+        let told = view.failures.iter();
+        let told: Vec<Self> = told.map(|failure| of(&failure.instance, why(failure))).collect();
+        if told.is_empty() {
+            let names = view.failed_names.iter();
+            return names.map(|name| of(name, String::new())).collect();
+        }
+        told
+    }
+}
+
+/// How an instance failed: `validate: pool.max is 0`.
+pub(super) fn why(failure: &RolloutFailure) -> String {
+    match &failure.message {
+        Some(message) => format!("{}: {message}", failure.how),
+        None => failure.how.clone(),
+    }
 }
 
 impl Moving {
@@ -81,18 +117,22 @@ impl Moving {
             sign: sign::rollout(view),
             stages: stages(view),
             bar: view.counts.as_ref().map(Bar::of_rollout),
-            counts: progress::counts(view),
+            counts: counts(view),
             next: view.next.clone(),
             why: view.why.clone(),
             since: view.since.map(|since| When::new(asked.now, since)),
             orders: view.orders.iter().map(order).collect(),
-            failed: view
-                .failed_names
-                .iter()
-                .map(|name| Link::new(links.instance(name), name.to_string()))
-                .collect(),
+            failed: Failure::all(links, view),
             over: view.state.is_final(),
         }
+    }
+}
+
+/// Where its instances stand; of one that is over, where they stood.
+fn counts(view: &RolloutView) -> String {
+    match progress::counts(view) {
+        counts if counts.is_empty() || !view.state.is_final() => counts,
+        counts => format!("When it ended: {counts}"),
     }
 }
 
@@ -102,10 +142,10 @@ fn stages(view: &RolloutView) -> Vec<Stage> {
         let (class, place) = match number.cmp(&view.stage) {
             _ if is_done => ("done", "done"),
             std::cmp::Ordering::Less => ("done", "done"),
-            std::cmp::Ordering::Equal if view.state.is_final() || view.state.needs_a_person() => {
-                ("stopped", "stands here")
-            }
+            std::cmp::Ordering::Equal if view.state.is_final() => ("stopped", "ended here"),
+            std::cmp::Ordering::Equal if view.state.needs_a_person() => ("stopped", "stands here"),
             std::cmp::Ordering::Equal => ("now", "now"),
+            std::cmp::Ordering::Greater if view.state.is_final() => ("next", "never came"),
             std::cmp::Ordering::Greater => ("next", "not yet"),
         };
         Stage {
@@ -174,7 +214,10 @@ impl Back {
             sign: sign::rollback(view.state),
             what: what(view),
             reason: view.reason.clone(),
-            by: view.requested_by.clone().unwrap_or_default(),
+            by: match &view.rollout {
+                Some(id) => format!("{SERVICE}, after rollout {id} went back"),
+                None => named(view.requested_by.as_deref()),
+            },
             at: When::new(asked.now, view.at),
         }
     }
@@ -240,4 +283,36 @@ impl Page for Rollouts {
 pub(super) fn config_links(links: &Links, configs: &[headwater_wire::ConfigName]) -> Vec<Link> {
     let link = |config: &headwater_wire::ConfigName| Link::new(links.config(config), config.to_string());
     configs.iter().map(link).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn view(state: &str) -> RolloutView {
+        let stage = json!({"bake_ms": 0});
+        let view = json!({
+            "id": "r-57", "config": "payments/prod", "target": "a".repeat(40), "state": state, "stage": 2,
+            "stages_total": 3, "next": "nothing", "counts": {"members": 3, "confirmed": 3, "fleet": 5},
+            "policy": {"kind": "staged", "stages": [stage, stage, stage], "failed_max": 1},
+        });
+        serde_json::from_value(view).unwrap()
+    }
+
+    #[test]
+    fn one_that_is_over_is_told_in_the_past() {
+        let told = |state: &str| {
+            let view = view(state);
+            let places: Vec<&str> = stages(&view).iter().map(|stage| stage.place).collect();
+            format!("{state}: {} ({})", counts(&view), places.join(", "))
+        };
+        insta::assert_snapshot!([told("baking"), told("halted"), told("rolled_back"), told("done")].join("\n"), @"
+        baking: 3 of 5 instances: 3 confirmed (done, now, not yet)
+        halted: 3 of 5 instances: 3 confirmed (done, stands here, not yet)
+        rolled_back: When it ended: 3 of 5 instances: 3 confirmed (done, ended here, never came)
+        done: When it ended: 3 of 5 instances: 3 confirmed (done, done, done)
+        ");
+    }
 }

@@ -3,8 +3,8 @@
 //! Invariant: what nobody knows is never shown as well.
 
 use headwater_wire::{
-    Drift, HeadState, InstanceView, Liveness, RepoView, ReportState, RollbackStage, RolloutState,
-    RolloutView, Severity, SourceState, VerdictState,
+    Drift, HeadState, HookOutcome, InstanceView, Liveness, RepoView, ReportState, RollbackStage,
+    RolloutState, RolloutView, Severity, SourceState, VerdictState,
 };
 
 use super::words::spaced;
@@ -62,6 +62,22 @@ pub(super) fn head(state: HeadState) -> Sign {
         HeadState::Rejected => bad("rejected"),
         HeadState::Held => warn("held"),
         HeadState::Other => unknown("other"),
+    }
+}
+
+/// A history that a person took.
+pub(super) fn accepted() -> Sign {
+    good("accepted")
+}
+
+/// What became of a webhook delivery.
+pub(super) fn delivery(outcome: HookOutcome) -> Sign {
+    match outcome {
+        HookOutcome::Accepted => good("taken"),
+        HookOutcome::Pong => good("a test, which worked"),
+        HookOutcome::Ignored => dim("nothing to do"),
+        HookOutcome::Refused => bad("refused: its signature is missing or wrong"),
+        HookOutcome::Other => unknown("other"),
     }
 }
 

@@ -7,6 +7,7 @@ use super::api::{Address, Told};
 use super::asked::{Asked, Links};
 use super::frame::{Frame, Section, State};
 use super::show::{Page, live_block};
+use super::sign::{self, Sign};
 use super::words::{Link, When};
 
 /// One repository.
@@ -17,6 +18,16 @@ struct Row {
     state: State,
     configs: usize,
     hooks: Option<When>,
+    deliveries: Vec<Delivery>,
+}
+
+/// A webhook delivery.
+struct Delivery {
+    at: When,
+    hook: String,
+    forge: String,
+    sign: Sign,
+    reason: String,
 }
 
 /// The page.
@@ -47,5 +58,16 @@ fn row(asked: &Asked, repo: &RepoView) -> Row {
         state: State::of(asked, repo),
         configs: repo.configs,
         hooks: repo.hook_silence.map(|since| When::new(asked.now, since)),
+        deliveries: repo
+            .deliveries
+            .iter()
+            .map(|delivery| Delivery {
+                at: When::new(asked.now, delivery.at),
+                hook: delivery.hook.to_string(),
+                forge: delivery.forge.clone(),
+                sign: sign::delivery(delivery.outcome),
+                reason: delivery.reason.clone().unwrap_or_default(),
+            })
+            .collect(),
     }
 }

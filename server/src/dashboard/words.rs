@@ -1,5 +1,6 @@
 //! Small things that many pages show: a link, a moment, a value.
 
+use headwater_core::rollout::SOMEBODY;
 use headwater_wire::{CommitId, Origin, Timestamp};
 use serde_json::Value;
 
@@ -8,6 +9,9 @@ use crate::cli::text;
 
 /// Longest value in a table, in characters.
 const VALUE_CHARS_MAX: usize = 300;
+
+/// Who does what nobody ordered.
+pub(super) const SERVICE: &str = "the service";
 
 /// A link and its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +72,11 @@ pub(super) fn place(origin: Option<&Origin>) -> String {
 pub(super) fn subject(message: &str) -> String {
     let line = message.lines().next().unwrap_or_default().trim();
     text::clip(line, 120)
+}
+
+/// Who ordered something, also where nobody said who he is.
+pub(super) fn named(by: Option<&str>) -> String {
+    by.unwrap_or(SOMEBODY).to_owned()
 }
 
 /// A word of the wire as people write it.

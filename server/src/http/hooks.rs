@@ -46,7 +46,7 @@ pub(super) async fn deliver(State(app): State<App>, Path(name): Path<String>, re
         body: &body,
     };
     let Some(verified) = message.verify(&hook.settings().secrets, clock::now()) else {
-        hook.note_refused();
+        hook.note_refused(&app.repos());
         app.metrics().refused(&hook.settings().name);
         return Ok(refused());
     };

@@ -106,6 +106,7 @@ fn api() -> Router<App> {
             "/v1/repos/{repo}/rollbacks",
             get(rollbacks::list).post(rollbacks::create),
         )
+        .route("/v1/repos/{repo}/rollbacks/plan", get(rollbacks::plan))
         .route("/v1/repos/{repo}/rollbacks/{id}", get(rollbacks::one))
         .route("/v1/repos/{repo}/plan", get(plan::plan))
         .route("/v1/repos/{repo}/rollouts", get(rollouts::list))

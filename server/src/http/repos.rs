@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use super::body::JsonBody;
 use super::problem::{Result, bad_request};
 use super::state::App;
-use super::{answer, extract, views};
+use super::{answer, extract, views, wish};
 use crate::clock;
 use crate::pipeline::Request;
 use crate::repo::RepoError;
@@ -44,10 +44,12 @@ pub(super) async fn accept(State(app): State<App>, Path(repo): Path<String>, bod
     let form = "send {\"head\": \"<full hash>\", \"reason\": \"…\"}";
     let request: AcceptRequest = body.read(("the body", form))?;
     let reason = reason(&request.reason)?;
+    let by = wish::requested_by(request.requested_by.as_deref())?;
     let (reply, answer) = oneshot::channel();
     repo.send(Request::Accept {
         head: request.head,
         reason,
+        by,
         reply,
     })?;
     answer.await.map_err(|_| RepoError::Ended)??;

@@ -1,26 +1,29 @@
 //! Going back, and lifting what that holds back.
 //!
 //! Invariant: whatever can be wrong with a request is said before anything happens. The answer comes when instances
-//! are told and Git has answered, or after a short wait without Git's answer.
+//! are told and Git has answered, or after a short wait without Git's answer. A plan goes the same way up to the decision.
 
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use headwater_core::{RepoState, Rollback, RollbackState, Undone};
 use headwater_wire::{
-    LeftAlone, Problem, ProblemCode, ReleaseRequest, RollbackList, RollbackRequest, RollbackStage,
+    Problem, ProblemCode, ReleaseRequest, ReleasedView, RollbackList, RollbackRequest, RollbackStage,
     RollbackView,
 };
 use http::StatusCode;
 use tokio::sync::oneshot;
 
 use super::body::JsonBody;
+use super::extract::Pairs;
 use super::problem::{Answer, Result};
 use super::repos::reason;
 use super::state::App;
+use super::wish::Look;
 use super::{answer, extract, views, wish};
 use crate::pipeline::Request;
 use crate::repo::{Repo, RepoError};
+use crate::rollback_plan::left_alone;
 use crate::settings::WriteSettings;
 
 /// How long an answer waits for Git's. With the listing before it it is within what our own clients wait for an answer.
@@ -36,7 +39,7 @@ pub(super) async fn create(State(app): State<App>, Path(repo): Path<String>, bod
     is_allowed(write)?;
     let request: RollbackRequest = body.read(("the body", ROLLBACK_FORM))?;
     may_insist(write, &request)?;
-    let wish = wish::look_up(repo, &request).await?;
+    let wish = wish::look_up(repo, &request, Look::Anew).await?;
     let sight = wish.sight.clone();
     let (reply, answer) = oneshot::channel();
     let wish = Box::new(wish);
@@ -47,6 +50,41 @@ pub(super) async fn create(State(app): State<App>, Path(repo): Path<String>, bod
     let mut response = answer::view(&view);
     *response.status_mut() = StatusCode::CREATED;
     Ok(response)
+}
+
+/// `GET /v1/repos/{repo}/rollbacks/plan?to=|revert=`: what going back would do, or why it would be refused.
+pub(super) async fn plan(
+    State(app): State<App>,
+    Path(repo): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result {
+    let repo = &extract::repo(&app, &repo)?;
+    let write = &repo.settings().write;
+    is_allowed(write)?;
+    let request = planned(&Pairs::read(query.as_deref())?)?;
+    may_insist(write, &request)?;
+    let wish = Box::new(wish::look_up(repo, &request, Look::AsKnown).await?);
+    let (reply, answer) = oneshot::channel();
+    repo.send_urgent(Request::Foresee { wish, reply })?;
+    let foreseen = answer.await.map_err(|_| RepoError::Ended)??;
+    Ok(answer::view(&repo.rollback_plan(foreseen).await?))
+}
+
+/// The rollback that a query asks about.
+fn planned(pairs: &Pairs) -> Result<RollbackRequest> {
+    let owned = |name: &str| pairs.get(name).filter(|text| !text.is_empty()).map(str::to_owned);
+    Ok(RollbackRequest {
+        to: owned("to"),
+        revert: owned("revert"),
+        mainline: pairs.parsed("mainline", "the number of a parent, from 1 on")?,
+        config: pairs.get("config").map(extract::config).transpose()?,
+        reason: "to see what it would do".to_owned(),
+        expected_tip: pairs.parsed("expected_tip", "a full hash")?,
+        force_invalid: pairs
+            .parsed("force_invalid", "`true` or `false`")?
+            .unwrap_or_default(),
+        ..RollbackRequest::default()
+    })
 }
 
 /// `GET /v1/repos/{repo}/rollbacks`.
@@ -81,8 +119,14 @@ pub(super) async fn release(
     let repo = &extract::repo(&app, &repo)?;
     let request: ReleaseRequest = body.read(("the body", RELEASE_FORM))?;
     let reason = reason(&request.reason)?;
+    let by = wish::requested_by(request.requested_by.as_deref())?;
     let (reply, answer) = oneshot::channel();
-    repo.send_urgent(Request::Release { id, reason, reply })?;
+    repo.send_urgent(Request::Release {
+        id,
+        reason,
+        by,
+        reply,
+    })?;
     answer.await.map_err(|_| RepoError::Ended)??;
     Ok(answer::view(&views::holds(&repo.board.read())))
 }
@@ -139,12 +183,8 @@ fn view(state: &RepoState, rollback: &Rollback) -> RollbackView {
         Undone::Revert { commit, .. } => (None, None, Some(commit.clone())),
     };
     let held = state.withheld.iter().filter(|(_, held)| held.id == rollback.id);
-    let left_alone = rollback.left_alone.iter().map(|(config, rollout)| LeftAlone {
-        config: config.clone(),
-        rollout: rollout.clone(),
-    });
     let (mut why, mut hint) = views::git_pending(rollback).unzip();
-    let mut url = None;
+    let (mut url, mut released) = (None, None);
     let reached = match &rollback.state {
         RollbackState::Effective | RollbackState::GitPending { .. } => RollbackStage::GitPending,
         RollbackState::Pushed { .. } => RollbackStage::Pushed,
@@ -159,8 +199,12 @@ fn view(state: &RepoState, rollback: &Rollback) -> RollbackView {
             );
             RollbackStage::Superseded
         }
-        RollbackState::Released { reason, .. } => {
+        RollbackState::Released { reason, by, at } => {
             why = Some(reason.clone());
+            released = Some(ReleasedView {
+                by: by.clone(),
+                at: *at,
+            });
             RollbackStage::Released
         }
     };
@@ -173,13 +217,15 @@ fn view(state: &RepoState, rollback: &Rollback) -> RollbackView {
         config,
         reason: rollback.reason.clone(),
         requested_by: rollback.requested_by.clone(),
+        rollout: rollback.rollout().map(str::to_owned),
         subject: rollback.subject.clone(),
         as_of: rollback.sight.as_of,
         unlisted: rollback.sight.unlisted.clone(),
         at: rollback.at,
         url,
         holds: held.map(|(config, _)| config.clone()).collect(),
-        left_alone: left_alone.collect(),
+        left_alone: left_alone(rollback),
+        released,
         why,
         hint,
     }

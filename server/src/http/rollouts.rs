@@ -20,14 +20,14 @@ use super::state::App;
 use super::{answer, wish};
 use crate::pipeline::{OrderError, Request};
 use crate::repo::{Repo, RepoError};
-use crate::rollouts::views::Wanted;
+use crate::rollouts::views::{Steps, Wanted};
 
 /// What the body of an order looks like.
 const ORDER_FORM: &str = "send {\"reason\": \"…\"}";
 /// Rollouts that are named to who named none.
 const NAMED_MAX: usize = 3;
 
-/// `GET /v1/repos/{repo}/rollouts?config=&state=`.
+/// `GET /v1/repos/{repo}/rollouts?config=&state=&timeline=`.
 pub(super) async fn list(
     State(app): State<App>,
     Path(repo): Path<String>,
@@ -38,6 +38,10 @@ pub(super) async fn list(
     let wanted = Wanted {
         config: pairs.get("config").map(extract::config).transpose()?,
         state: pairs.get("state").map(state).transpose()?,
+        steps: match pairs.parsed("timeline", "`true` or `false`")? {
+            Some(true) => Steps::Told,
+            Some(false) | None => Steps::LeftOut,
+        },
     };
     Ok(answer::view(&repo.rollout_list(wanted).await?))
 }

@@ -3,8 +3,8 @@
 use headwater_core::rollout::{Course, Left};
 use headwater_core::{RepoState, Rollback, RollbackState};
 use headwater_wire::{
-    BranchName, ConfigItem, ConfigList, ConfigName, HeadState, HoldList, HoldView, RepoView, SourceState,
-    Timestamp,
+    AcceptedView, BranchName, ConfigItem, ConfigList, ConfigName, HeadState, HoldList, HoldView, RepoView,
+    SourceState, Timestamp,
 };
 
 use super::problem;
@@ -41,6 +41,13 @@ pub(crate) fn repo(repo: &Repo, published: &Published, now: Timestamp) -> RepoVi
         error,
         hint: hint.flatten(),
         hook_silence: repo.bell().silence(),
+        deliveries: repo.bell().deliveries(),
+        accepted: state.accepted.as_ref().map(|accepted| AcceptedView {
+            head: accepted.head.clone(),
+            reason: accepted.reason.clone(),
+            by: accepted.by.clone(),
+            at: accepted.at,
+        }),
         findings: published
             .head_findings
             .iter()
@@ -148,7 +155,7 @@ pub(super) fn configs(published: &Published) -> Option<ConfigList> {
     let configs = snapshot
         .configs
         .iter()
-        .map(|(name, exposed)| config_item(name, exposed))
+        .map(|(name, exposed)| config_item(&published.state, name, exposed))
         .collect();
     Some(ConfigList {
         tip: snapshot.commit.clone(),
@@ -156,7 +163,7 @@ pub(super) fn configs(published: &Published) -> Option<ConfigList> {
     })
 }
 
-fn config_item(name: &ConfigName, exposed: &Exposed) -> ConfigItem {
+fn config_item(state: &RepoState, name: &ConfigName, exposed: &Exposed) -> ConfigItem {
     ConfigItem {
         name: name.clone(),
         version: exposed.target.version.clone(),
@@ -169,6 +176,7 @@ fn config_item(name: &ConfigName, exposed: &Exposed) -> ConfigItem {
             .map(|variant| variant.name().to_owned())
             .collect(),
         rollout: exposed.config.rollout().map(str::to_owned),
+        back_to: state.held_before(name).cloned(),
     }
 }
 

@@ -30,8 +30,17 @@ enum What<'a> {
     Revert(&'a str),
 }
 
+/// How the branch is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// The upstream is asked where it is.
+    Anew,
+    /// As it is known: whoever only wants to see what would happen costs the upstream nothing.
+    AsKnown,
+}
+
 /// Looks up everything that a request names.
-pub(super) async fn look_up(repo: &Arc<Repo>, request: &RollbackRequest) -> Result<Wish> {
+pub(super) async fn look_up(repo: &Arc<Repo>, request: &RollbackRequest, look: Look) -> Result<Wish> {
     let (reason, requested_by) = (
         reason(&request.reason)?,
         requested_by(request.requested_by.as_deref())?,
@@ -40,9 +49,15 @@ pub(super) async fn look_up(repo: &Arc<Repo>, request: &RollbackRequest) -> Resu
         return Err(bad_request("no such mode", "`push` or `propose`"));
     }
     let what = what(request)?;
-    let sight = look(repo).await?;
+    let sight = match look {
+        Look::Anew => ask(repo).await?,
+        Look::AsKnown => Sight {
+            as_of: repo.board.read().source.synced_at,
+            unlisted: None,
+        },
+    };
     let (What::Restore(rev) | What::Revert(rev)) = what;
-    let found = find(repo, rev, &sight).await;
+    let found = find(repo, rev, (&sight, look)).await;
     let (commit, subject) = found.map_err(|refused| as_seen(refused, &sight))?;
     Ok(Wish {
         request: serde_json::to_string(request).unwrap_or_default(),
@@ -133,7 +148,7 @@ pub(super) fn requested_by(text: Option<&str>) -> Result<Option<String>> {
 }
 
 /// Asks the upstream where the branch is.
-async fn look(repo: &Repo) -> Result<Sight> {
+async fn ask(repo: &Repo) -> Result<Sight> {
     let fresh = repo.listing(Force::AtOnce, LISTING_WAIT).await?;
     let source = repo.board.read().source.clone();
     let silent = || format!("no answer within {} s", LISTING_WAIT.as_secs());
@@ -146,10 +161,11 @@ async fn look(repo: &Repo) -> Result<Sight> {
 }
 
 /// The commit that a revision names, and its subject.
-async fn find(repo: &Repo, rev: &str, sight: &Sight) -> Result<(CommitId, String)> {
+async fn find(repo: &Repo, rev: &str, (sight, look): (&Sight, Look)) -> Result<(CommitId, String)> {
+    let may_list = look == Look::Anew && sight.unlisted.is_none();
     let commit = match history::resolve(repo, rev).await {
         // It may be a tag that is newer than the last look at the tags.
-        Err(refused) if refused.code() == ProblemCode::RevisionNotFound && sight.unlisted.is_none() => {
+        Err(refused) if refused.code() == ProblemCode::RevisionNotFound && may_list => {
             repo.listing(Force::AtOnceWithTags, LISTING_WAIT).await?;
             history::resolve(repo, rev).await?
         }

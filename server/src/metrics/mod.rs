@@ -95,6 +95,7 @@ impl Metrics {
             HookOutcome::Accepted => "accepted",
             HookOutcome::Pong => "pong",
             HookOutcome::Ignored => "ignored",
+            HookOutcome::Refused => "refused",
             HookOutcome::Other => "other",
         };
         self.delivery(hook, result);

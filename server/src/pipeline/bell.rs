@@ -7,7 +7,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use headwater_wire::{RepoName, Timestamp};
+use headwater_wire::{DeliveryView, HookOutcome, RepoName, Timestamp};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -28,6 +28,8 @@ pub(crate) struct Bell {
 struct State {
     ring: Option<Ring>,
     trust: Trust,
+    verified: Option<DeliveryView>,
+    refused: Option<DeliveryView>,
 }
 
 /// A delivery that has not been acted on.
@@ -128,6 +130,25 @@ impl Bell {
         } else {
             set
         }
+    }
+
+    /// Remembers a delivery for whoever asks what came. Anybody can send one that is refused, so such a one takes no
+    /// other's place.
+    pub(crate) fn remember(&self, delivery: DeliveryView) {
+        let mut state = self.state();
+        let place = if delivery.outcome == HookOutcome::Refused {
+            &mut state.refused
+        } else {
+            &mut state.verified
+        };
+        *place = Some(delivery);
+    }
+
+    /// The newest deliveries, verified and refused.
+    pub(crate) fn deliveries(&self) -> Vec<DeliveryView> {
+        let state = self.state();
+        let newest = state.verified.iter().chain(&state.refused);
+        newest.cloned().collect()
     }
 
     /// Since when hooks are silent.

@@ -5,7 +5,7 @@
 //! rollback, whose hold takes over. Where that cannot be, the rollout itself goes on holding its content back.
 
 use headwater_core::rollout::{Order, Rollout};
-use headwater_core::{Command, Due, Effect, Ordered, Refusal, RepoState, Sight, Undone};
+use headwater_core::{Command, Due, Effect, Ordered, Refusal, RepoState, Rollback, Sight, Undone};
 use headwater_wire::{CommitId, ConfigName, RollbackMode};
 use tracing::{info, warn};
 
@@ -177,7 +177,7 @@ fn way_back(state: &RepoState, rollout: &Rollout) -> Option<Wish> {
     let mut newest_first = rollout.timeline.happenings.iter().rev();
     let why = newest_first.find_map(|happening| happening.reason.clone());
     Some(Wish {
-        request: format!("rollout {}", rollout.id),
+        request: Rollback::request_of_rollout(&rollout.id),
         rev: target.to_string(),
         undone: Undone::Restore {
             target,

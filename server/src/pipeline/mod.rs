@@ -387,16 +387,31 @@ impl Pipeline {
                 self.wants_tags |= force == Force::AtOnceWithTags;
                 force != Force::Shared
             }
-            Request::Accept { head, reason, reply } => self.accept(head, reason, reply).await,
+            Request::Accept {
+                head,
+                reason,
+                by,
+                reply,
+            } => self.accept(head, (reason, by), reply).await,
             Request::RollBack { wish, reply } => {
                 self.repo.urgent.end();
                 // Whoever asked may be gone; what was decided stays.
                 reply.send(self.roll_back(*wish).await).ok();
                 false
             }
-            Request::Release { id, reason, reply } => {
+            Request::Foresee { wish, reply } => {
                 self.repo.urgent.end();
-                reply.send(self.release(id, reason).await).ok();
+                reply.send(self.foresee(*wish).await).ok();
+                false
+            }
+            Request::Release {
+                id,
+                reason,
+                by,
+                reply,
+            } => {
+                self.repo.urgent.end();
+                reply.send(self.release(id, (reason, by)).await).ok();
                 false
             }
             Request::Steps { due, reply } => {
@@ -436,13 +451,14 @@ impl Pipeline {
     async fn accept(
         &mut self,
         head: CommitId,
-        reason: String,
+        (reason, by): (String, Option<String>),
         reply: oneshot::Sender<Result<(), AcceptError>>,
     ) -> bool {
         let mut state = self.state_now();
         let command = Command::Accept {
             head: head.clone(),
             reason,
+            by,
             at: clock::now(),
         };
         let result = match state.apply(command) {

@@ -7,7 +7,7 @@ use headwater_core::{Due, Refusal, Rollback};
 use headwater_wire::CommitId;
 use tokio::sync::oneshot;
 
-use super::rollback::{RollbackError, Wish};
+use super::rollback::{Foreseen, RollbackError, Wish};
 use crate::store::StoreFailure;
 
 /// What the rest of the service asks of a repository's pipeline.
@@ -28,6 +28,8 @@ pub(crate) enum Request {
         head: CommitId,
         /// Why.
         reason: String,
+        /// Who, if somebody was named.
+        by: Option<String>,
         /// Where the answer goes.
         reply: oneshot::Sender<Result<(), AcceptError>>,
     },
@@ -38,12 +40,21 @@ pub(crate) enum Request {
         /// Where the answer goes.
         reply: oneshot::Sender<Result<Rollback, RollbackError>>,
     },
+    /// Say what going back would do, and do nothing. Urgent, too: who asks is about to.
+    Foresee {
+        /// What is wanted.
+        wish: Box<Wish>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<Foreseen, RollbackError>>,
+    },
     /// Lift what a rollback or a rollout holds back. Urgent, too.
     Release {
         /// The rollback or rollout.
         id: String,
         /// Why.
         reason: String,
+        /// Who, if somebody was named.
+        by: Option<String>,
         /// Where the answer goes.
         reply: oneshot::Sender<Result<(), RollbackError>>,
     },

@@ -77,8 +77,7 @@ fn decided(rollout: &Rollout, happening: &Happening) -> String {
         .stage
         .map_or_else(String::new, |stage| format!(" stage {}", stage + 1));
     let by = happening
-        .by
-        .as_ref()
+        .by_whom()
         .map_or_else(String::new, |by| format!(" by {by}"));
     let reason = happening
         .reason
@@ -150,6 +149,7 @@ mod tests {
                     Some("Ada <ada@example.test>"),
                     Some("errors\nsince noon"),
                 ),
+                serde_json::json!({"at": "2026-01-31T12:05:00Z", "what": "release", "ordered": true, "reason": "mended"}),
             ],
             &State::Aborted { why },
         );
@@ -158,6 +158,7 @@ mod tests {
         insta::assert_snapshot!(lines.join("\n"), @r"
     Headwater-Rollout: payments/prod r-7 begin stage 1, 2026-01-31T12:00:00.000Z: commit c
     Headwater-Rollout: payments/prod r-7 roll back stage 1, 2026-01-31T12:00:00.000Z by Ada <ada@example.test>: errors\nsince noon
+    Headwater-Rollout: payments/prod r-7 release, 2026-01-31T12:05:00.000Z by somebody, not named: mended
     Headwater-Outcome: payments/prod r-7 aborted: on request: errors since noon
     ");
         assert_eq!(news(&over, &seen).1, []);

@@ -29,6 +29,18 @@ pub(crate) struct Wanted {
     pub config: Option<ConfigName>,
     /// Those in this state.
     pub state: Option<RolloutState>,
+    /// Whether what was decided is told of each.
+    pub steps: Steps,
+}
+
+/// Whether a list tells what was decided of each rollout.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Steps {
+    /// It does not: most readers want to know where they stand.
+    #[default]
+    LeftOut,
+    /// It does.
+    Told,
 }
 
 /// What people may have to be told of, beside what ended well.
@@ -120,8 +132,8 @@ impl<'a> Moment<'a> {
         rollouts.sort_by_key(|view| (!view.state.needs_a_person(), view.state.is_final()));
         let left_out = rollouts.len().saturating_sub(LIST_MAX) as u64;
         rollouts.truncate(LIST_MAX);
-        for view in &mut rollouts {
-            view.timeline.clear();
+        if wanted.steps == Steps::LeftOut {
+            rollouts.iter_mut().for_each(|view| view.timeline.clear());
         }
         RolloutList { rollouts, left_out }
     }

@@ -2,7 +2,6 @@
 
 use super::*;
 
-use headwater_tests::wait::wait_for;
 use serde_json::Value;
 
 use crate::rollback::{holds, length};
@@ -88,8 +87,23 @@ fn a_rollout_is_paused_resumed_promoted_and_aborted_by_forms() {
     assert_eq!(order(&site, "promote").status, 303);
     let addr = site.server.addr();
     until(addr, &mut site.programs, "all have it", all_run(2));
-    assert_eq!(order(&site, "abort").status, 303);
+    // One that does not say who he is is somebody all the same.
+    let unnamed = Form::open(&site.server, &format!("{rollout}/abort")).with("reason", "it is bad");
+    assert_eq!(unnamed.send(&site.server).status, 303);
     until(addr, &mut site.programs, "all are back", all_run(1));
+    let told = page(&site.server, &rollout).text();
+    assert!(told.contains("somebody, not named"), "{told}");
+    let audit = page(&site.server, "/repos/default/audit").text();
+    for said in [
+        "pause of app to",
+        "Mia &lt;mia@example.test&gt;",
+        "because: because &lt;b&gt;",
+        "roll back of app to",
+        "somebody, not named",
+        "because: it is bad",
+    ] {
+        assert!(audit.contains(said), "`{said}` is not in {audit}");
+    }
 }
 
 #[test]
@@ -167,12 +181,24 @@ fn going_back_and_releasing_the_hold_are_forms_too() {
         "{fleet}"
     );
     let release = Form::open(&site.server, &format!("/repos/default/holds/{id}/release"));
-    let released = release.with("reason", "mended").send(&site.server);
+    let released = release
+        .with("reason", "mended")
+        .with("by", "Ada")
+        .send(&site.server);
     assert_eq!(
         (released.status, released.header("location")),
         (303, Some("/repos/default"))
     );
     assert!(holds(&site.server).is_empty());
+    let audit = page(&site.server, "/repos/default/audit").text();
+    for said in [
+        "lets come again what rollback",
+        "<td>Ada</td>",
+        "because: mended",
+        "because: it broke",
+    ] {
+        assert!(audit.contains(said), "`{said}` is not in {audit}");
+    }
 }
 
 #[test]
@@ -203,10 +229,18 @@ fn a_rewritten_history_is_accepted_by_a_form() {
     let fleet = page(&site.server, "/repos/default").text();
     assert!(fleet.contains("accept the new history…"), "{fleet}");
     let form = Form::open(&site.server, &format!("/repos/default/accept?head={other}"));
-    form.with("reason", "we meant it").send(&site.server).expect(303);
+    form.with("reason", "we meant it")
+        .with("by", "Mia")
+        .send(&site.server)
+        .expect(303);
     wait_for("it is followed", || {
         (site.server.repo()["tip"] == other.to_string()).then_some(())
     });
+    let audit = page(&site.server, "/repos/default/audit").text();
+    assert!(
+        audit.contains("takes a rewritten history") && audit.contains("<td>Mia</td>"),
+        "{audit}"
+    );
 }
 
 #[test]

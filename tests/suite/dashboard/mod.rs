@@ -8,6 +8,7 @@ mod pages;
 use headwater_tests::http::{Ask, Reply};
 use headwater_tests::origin::TestOrigin;
 use headwater_tests::server::TestServer;
+use headwater_tests::wait::wait_for;
 use headwater_wire::CommitId;
 use serde_json::json;
 
@@ -82,6 +83,30 @@ impl Site {
         ask.body("application/json", report.to_string().as_bytes())
             .send(self.server.addr())
             .expect(200);
+    }
+
+    /// Lets the instance that has the new value fail with it, and names it.
+    fn fail(&self) -> String {
+        let list = format!("/v1/repos/default/instances?version={}", self.second);
+        let view = self.server.get(&list).expect(200).json()["instances"][0].clone();
+        let generation = &view["standings"]["app"]["assigned"]["generation"];
+        let config = json!({
+            "generation": generation,
+            "state": "failed",
+            "error": {"phase": "validate", "message": "v is <b>"},
+        });
+        let report =
+            json!({"incarnation": view["incarnation"], "seq": 1_000_000, "configs": {"app": config}});
+        let id = view["instance"].as_str().unwrap().to_owned();
+        Ask::new("PUT", &format!("/v1/repos/default/instances/{id}"))
+            .body("application/json", report.to_string().as_bytes())
+            .send(self.server.addr())
+            .expect(200);
+        wait_for("the rollout blames it", || {
+            let rollout = crate::rollout::rollout(&self.server);
+            (rollout["failed_names"][0] == id).then_some(())
+        });
+        id
     }
 
     /// Address of the rollout that moves.

@@ -89,6 +89,16 @@ fn the_fleet_says_at_once_what_runs_where_what_failed_and_what_waits() {
     ] {
         assert!(html.contains(said), "`{said}` is not in {html}");
     }
+    // Whoever failed in a rollout says why wherever the rollout is told of.
+    let failed = site.fail();
+    for target in [
+        "/repos/default".to_owned(),
+        site.rollout(),
+        format!("/repos/default/instances/{failed}"),
+    ] {
+        let html = page(&site.server, &target).text();
+        assert!(html.contains("validate: v is &lt;b&gt;"), "{target}: {html}");
+    }
 }
 
 #[test]
@@ -103,8 +113,21 @@ fn a_newcomer_finds_what_runs_where_who_changed_a_key_why_a_commit_is_rejected_a
         key.contains("<code>1</code>") && key.contains("<code>2</code>"),
         "{key}"
     );
+    // Back to the very first commit, which nothing was before.
+    assert!(
+        key.contains(site.first.short()) && key.contains("back to its first admitted commit"),
+        "{key}"
+    );
     let document = told("/repos/default/configs/app");
     assert!(document.contains("app.json:1"), "{document}");
+    assert!(!document.contains("earlier"), "{document}");
+    // While a rollout moves it, one step back is what everybody holds.
+    let back = format!(
+        "/repos/default/rollback?to={}&amp;config=app\">go back to {}, which it had before",
+        site.first,
+        site.first.short()
+    );
+    assert!(document.contains(&back), "`{back}` is not in {document}");
     let rejected = told(&format!("/repos/default/commits/{}", site.rejected));
     assert!(
         rejected.contains("parse/json") && rejected.contains("app.json:1:"),
@@ -112,14 +135,42 @@ fn a_newcomer_finds_what_runs_where_who_changed_a_key_why_a_commit_is_rejected_a
     );
     let back = told(&format!("/repos/default/rollback?to={}", site.first));
     assert!(
-        back.contains("everything goes back") && back.contains("/v</code>"),
+        back.contains("Everything gets the content") && back.contains("/v</code>"),
         "{back}"
     );
     let take = told(&format!("/repos/default/rollback?revert={}", site.second));
     assert!(
-        take.contains("is taken back") && take.contains("/v</code>"),
+        take.contains("What this commit changed is undone") && take.contains("/v</code>"),
         "{take}"
     );
+    // One instance has it by the rollout, which ends; nobody else would notice.
+    let rollout = site.rollout();
+    let id = rollout.rsplit('/').next().unwrap();
+    for said in [
+        "turns 1 config back at once, for 1 instance".to_owned(),
+        format!("ends rollout {id} of `app`"),
+    ] {
+        assert!(back.contains(&said) && take.contains(&said), "{said}: {back}");
+    }
+}
+
+#[test]
+fn what_would_be_refused_is_said_before_anybody_asks_for_it_and_has_no_form() {
+    let site = Site::new();
+    let refused = |target: &str, status: u16, said: &str| {
+        let html = page(&site.server, target).expect(status).text();
+        assert!(html.contains(said), "`{said}` is not in {html}");
+        assert!(!html.contains("<form class=\"confirm\""), "{target}: {html}");
+    };
+    let to = |commit: &CommitId| format!("/repos/default/rollback?to={commit}");
+    // What is exposed differs from the branch, whose head was rejected; its tree is there already.
+    refused(&to(&site.rejected), 409, "nothing to do");
+    refused(&to(&site.odd), 409, "does not validate");
+    refused("/repos/default/rollback?to=HEAD~99", 404, "HEAD~99");
+    let asked = site
+        .server
+        .get(&format!("/v1/repos/default/rollbacks/plan?to={}", site.odd));
+    assert_eq!(asked.expect(409).json()["code"], "commit_rejected");
 }
 
 #[test]

@@ -284,6 +284,22 @@ fn during_a_rotation_both_secrets_are_taken_and_no_third() {
     signed_by(SECRET).to(&server).expect(202);
     let again = signed_by("the next secret of these tests").to(&server);
     assert_eq!(outcome(&again).0, 200, "the same content, signed anew");
+    // The newest of both kinds are told, so that who looks for a hook that is not heard sees why.
+    let told = server.repo()["deliveries"].clone();
+    let words: Vec<&str> = told
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|delivery| delivery["outcome"].as_str().unwrap())
+        .collect();
+    assert_eq!(words, ["ignored", "refused"], "{told}");
+    let sources = server.get("/sources").expect(200).text();
+    for said in [
+        "this delivery was taken before",
+        "its signature is missing or wrong",
+    ] {
+        assert!(sources.contains(said), "{said}: {sources}");
+    }
 }
 
 #[test]

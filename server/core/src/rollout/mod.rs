@@ -57,4 +57,5 @@ pub use policy::{Activation, Policy, Share, StagePolicy};
 pub use signal::{Reading, Readings};
 pub use state::{Approval, Opened, Rollout, State, Urgency};
 pub use step::{Step, Why};
-pub use timeline::{Happening, Timeline};
+pub(crate) use timeline::RELEASE;
+pub use timeline::{Happening, SOMEBODY, Timeline};

@@ -11,6 +11,12 @@ const HAPPENINGS_MAX: usize = 64;
 /// Of these, so many from the beginning.
 const FIRST_KEPT: usize = 8;
 
+/// The word for what a person does who lets come again what a rollout left.
+pub(crate) const RELEASE: &str = "release";
+
+/// Whoever ordered something and did not say who he is.
+pub const SOMEBODY: &str = "somebody, not named";
+
 /// One happening.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Happening {
@@ -21,7 +27,10 @@ pub struct Happening {
     /// The stage that it was about, from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<usize>,
-    /// Who wanted it, if a person did and was named.
+    /// Whether a person wanted it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ordered: bool,
+    /// Who, if a name was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// Why.
@@ -37,6 +46,14 @@ pub struct Timeline {
     /// Those that are not, between the first and the newest.
     #[serde(default)]
     pub left_out: u64,
+}
+
+impl Happening {
+    /// Who wanted it, in words; `None` where nobody did, and the service went on by itself.
+    pub fn by_whom(&self) -> Option<&str> {
+        let unnamed = self.ordered.then_some(SOMEBODY);
+        self.by.as_deref().or(unnamed)
+    }
 }
 
 impl Timeline {
@@ -62,6 +79,7 @@ mod tests {
                 at: Timestamp(number),
                 what: "pause".to_owned(),
                 stage: None,
+                ordered: true,
                 by: None,
                 reason: None,
             });

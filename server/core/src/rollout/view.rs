@@ -16,7 +16,7 @@ use super::next::{next, next_without_hold};
 use super::order::Order;
 use super::policy::{Activation, Policy, Share, StagePolicy};
 use super::state::{Approval, Rollout, State, Urgency};
-use super::timeline::Happening;
+use super::timeline::{Happening, RELEASE};
 
 impl Course {
     /// The newest rollout, and what comes after it.
@@ -44,7 +44,7 @@ impl Rollout {
             stage: stage(self),
             stages_total: self.policy.stages.len(),
             why: why(&self.state),
-            since: happenings.last().map(|happening| happening.at),
+            since: since(happenings),
             waited_ms,
             limit_ms: limit_ms.flatten(),
             counts: self.ended_with.or_else(|| tally.map(|tally| self.counts(tally))),
@@ -176,11 +176,20 @@ impl Policy {
     }
 }
 
+/// When it came to where it is: that what it left may come again changes nothing of that.
+fn since(happenings: &[Happening]) -> Option<Timestamp> {
+    let mut newest_first = happenings.iter().rev();
+    newest_first
+        .find(|happening| happening.what != RELEASE)
+        .map(|happening| happening.at)
+}
+
 fn step(happening: &Happening) -> RolloutStepView {
     RolloutStepView {
         at: happening.at,
         step: happening.what.clone(),
         stage: happening.stage.map(|stage| stage + 1),
+        ordered: happening.ordered || happening.by.is_some(),
         by: happening.by.clone(),
         reason: happening.reason.clone(),
     }

@@ -12,6 +12,7 @@ fn item(name: &str, version: char, variants: &[&str]) -> ConfigItem {
         generation: Generation(4),
         variants: variants.iter().map(ToString::to_string).collect(),
         rollout: None,
+        back_to: None,
     }
 }
 

@@ -471,6 +471,9 @@ fn accept_explains_itself() {
           --reason <TEXT>
               Why it is taken; kept with the decision
 
+          --requested-by <PERSON>
+              Who takes it, as `Name <address>` or a name; kept with the decision
+
       -h, --help
               Print help (see a summary with '-h')
 
@@ -728,9 +731,10 @@ fn rollback_explains_itself() {
     request where the branch is protected. Until a commit with other content comes, what was bad is not
     exposed again: see `headwater holds`. The server must allow writing. The same command again is the
     same rollback, as long as nothing else has happened; one that counts back to what a rollback went
-    away from is refused.
+    away from is refused. With `--dry-run` nothing happens: it says what would change and for whom, or
+    why it would be refused.
 
-    Usage: headwater rollback [OPTIONS] --reason <TEXT> <--to <REV>|--revert <REV>>
+    Usage: headwater rollback [OPTIONS] <--to <REV>|--revert <REV>>
 
     Options:
           --to <REV>
@@ -747,6 +751,9 @@ fn rollback_explains_itself() {
 
           --reason <TEXT>
               Why; it stands in the commit
+
+          --dry-run
+              Only say what would change, for whom, and what is left alone
 
           --requested-by <PERSON>
               Who asks, as `Name <address>` or a name: the author of the commit [default: the server]
@@ -783,6 +790,7 @@ fn rollback_explains_itself() {
       headwater rollback --to HEAD~1 --reason "pool too small"
       headwater rollback --to v41 --config payments/prod --reason "errors since v42"
       headwater rollback --revert 9f8e7d6c5b --reason "wrong region" --propose
+      headwater rollback --to 9f8e7d6c5b --dry-run
     "#);
 }
 

@@ -136,6 +136,8 @@ fn repo(name: &str) -> RepoView {
         error: None,
         hint: None,
         hook_silence: None,
+        deliveries: Vec::new(),
+        accepted: None,
         findings: Vec::new(),
     }
 }

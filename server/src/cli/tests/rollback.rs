@@ -1,4 +1,6 @@
-use headwater_wire::{LeftAlone, RollbackStage, RollbackView};
+use headwater_wire::{
+    Change, ConfigDiff, ConfigName, LeftAlone, RollbackPlanView, RollbackStage, RollbackView, TurnedConfig,
+};
 
 use super::*;
 
@@ -31,10 +33,12 @@ fn rollback(state: RollbackStage) -> RollbackView {
         config: None,
         reason: "it broke".to_owned(),
         requested_by: None,
+        rollout: None,
         at: ago(0),
         url: None,
         holds: Vec::new(),
         left_alone: Vec::new(),
+        released: None,
         why: None,
         hint: None,
     }
@@ -92,6 +96,58 @@ fn what_a_rollout_carries_is_said_to_be_left_to_it() {
       as of  just now
       git    on the branch as cccccccccc
       leaves payments/prod to rollout r-57, which carries what it has there or lets it wait
+    ");
+}
+
+#[test]
+fn a_dry_run_says_what_would_change_and_for_whom_and_orders_nothing() {
+    let change = Change {
+        pointer: "/pool/max".to_owned(),
+        old: Some(json!(120)),
+        new: Some(json!(20)),
+        old_origin: None,
+        new_origin: None,
+    };
+    let config: ConfigName = "orders/prod".parse().unwrap();
+    let plan = RollbackPlanView {
+        to: Some(commit_id('b')),
+        revert: None,
+        subject: "Enlarge the pool".to_owned(),
+        config: None,
+        base: commit_id('d'),
+        as_of: Some(ago(3)),
+        summary: "turns 1 config back at once, for 3 instances".to_owned(),
+        configs: vec![TurnedConfig {
+            config: config.clone(),
+            kind: "modified".to_owned(),
+            instances: 3,
+            ends: None,
+            changes: vec![ConfigDiff {
+                config,
+                variant: None,
+                kind: "modified".to_owned(),
+                changes: vec![change],
+            }],
+        }],
+        instances: 3,
+        left_alone: vec![LeftAlone {
+            config: "payments/prod".parse().unwrap(),
+            rollout: "r-57".to_owned(),
+        }],
+    };
+    let body = serde_json::to_string(&plan).unwrap();
+    // There is nothing else that it could ask.
+    let server = one_repo(Router::new().route("/v1/repos/default/rollbacks/plan", get(async || body)));
+    insta::assert_snapshot!(headwater(&server, &["rollback", "--to", "HEAD~1", "--dry-run"]), @"
+    exit 0
+    nothing has happened; it turns 1 config back at once, for 3 instances
+      to     bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb  Enlarge the pool
+      onto   dddddddddddddddddddddddddddddddddddddddd
+      as of  3 s ago
+      leaves payments/prod to rollout r-57, which carries what it has there or lets it wait
+
+    orders/prod
+      /pool/max  120  →  20
     ");
 }
 

@@ -64,8 +64,9 @@ fn halted() -> RolloutView {
         timeline: vec![
             RolloutStepView {
                 at: ago(600),
-                step: "expose".to_owned(),
+                step: "promote".to_owned(),
                 stage: Some(1),
+                ordered: true,
                 by: None,
                 reason: None,
             },
@@ -73,6 +74,7 @@ fn halted() -> RolloutView {
                 at: ago(240),
                 step: "halt".to_owned(),
                 stage: Some(1),
+                ordered: true,
                 by: Some("Ada \u{1b}[2J".to_owned()),
                 reason: Some("1 of 3 instances failed; it stops at 1".to_owned()),
             },
@@ -139,8 +141,8 @@ fn one_rollout_is_told_with_all_that_was_decided() {
       failed     web-7 (validate): port \u{1b}[2Jout of range
       next       goes back by itself in 6 min; `resume` goes on, `abort` goes back now
       queued     cccccccccc comes after it
-        10 min ago  expose stage 1
-        4 min ago   halt stage 1    by Ada \u{1b}[2J: 1 of 3 instances failed; it stops at 1
+        10 min ago  promote stage 1  by somebody, not named
+        4 min ago   halt stage 1     by Ada \u{1b}[2J: 1 of 3 instances failed; it stops at 1
     ");
 }
 

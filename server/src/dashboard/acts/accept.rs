@@ -21,18 +21,20 @@ impl Act for Accept {
             title: "Accept a rewritten history".to_owned(),
             says: vec![
                 format!(
-                    "The branch no longer contains what is exposed ({tip}). Its new head {} is judged and exposed, and \
-                     followed from now on.",
+                    "The branch no longer contains what is exposed ({tip}). Its new head {} is judged; if it is good it is \
+                     exposed, each config as its policy says, and the branch is followed from there. If it is rejected, \
+                     {tip} keeps serving.",
                     head.short()
                 ),
-                "If nobody meant to rewrite the branch, do not accept: push the old history back instead."
+                "Until then nobody gets anything else. An acceptance is not taken back: to return, push the old history \
+                 again, and accept that. If nobody meant to rewrite the branch, do not accept: push the old history back \
+                 instead."
                     .to_owned(),
             ],
             button: "Accept".to_owned(),
             action: links.page("accept").into_text(),
             back: links.root().into_text(),
             hidden: vec![("head", head.to_string())],
-            asks_who: false,
             preview: None,
         })
     }
@@ -41,6 +43,7 @@ impl Act for Accept {
         let request = AcceptRequest {
             head: head(fields)?,
             reason: fields.reason(),
+            requested_by: fields.owned("by"),
         };
         let taken = asked.api.post::<RepoView>(asked.v1().part("accept"), &request);
         taken.await.map(drop)?;

@@ -22,13 +22,17 @@ impl Act for Release {
         let links = asked.links();
         let configs: Vec<String> = hold.configs.iter().map(ToString::to_string).collect();
         let what = if configs.is_empty() {
-            "The content of the branch is exposed again, also what was left.".to_owned()
+            "It holds no content back. Its commit, which is not on the branch yet, is given up: nobody brings it there any \
+             more."
+                .to_owned()
         } else {
             format!(
-                "The content of the branch is exposed again, also what was left, of {}.",
+                "Instances get again what the branch has of {}, as its policy says: also what was left. If it has a commit \
+                 that is not on the branch yet, that is given up. Other configs are not touched.",
                 configs.join(", ")
             )
         };
+        let undo = "To undo it, go back again.".to_owned();
         let why = hold
             .reason
             .as_ref()
@@ -36,12 +40,11 @@ impl Act for Release {
         Ok(Wish {
             section: Section::Fleet,
             title: "Release what is held back".to_owned(),
-            says: [what].into_iter().chain(why).collect(),
+            says: [what, undo].into_iter().chain(why).collect(),
             button: "Release".to_owned(),
             action: links.page("holds").part(id).part("release").into_text(),
             back: links.root().into_text(),
             hidden: Vec::new(),
-            asks_who: false,
             preview: None,
         })
     }
@@ -50,6 +53,7 @@ impl Act for Release {
         let address = asked.v1().part("holds").part(asked.param("id")).part("release");
         let request = ReleaseRequest {
             reason: fields.reason(),
+            requested_by: fields.owned("by"),
         };
         asked.api.post::<HoldList>(address, &request).await.map(drop)?;
         Ok(asked.links().root().into_text())

@@ -60,10 +60,20 @@ pub(super) struct Wish {
     pub back: String,
     /// What is sent along.
     pub hidden: Vec<(&'static str, String)>,
-    /// Whether it takes a name.
-    pub asks_who: bool,
     /// What it changes, and for whom.
     pub preview: Option<Preview>,
+}
+
+impl Wish {
+    /// Why it would be refused as things are, where that is known.
+    fn refusal(&self) -> Option<&Problem> {
+        self.preview.as_ref()?.end.as_ref().err()
+    }
+
+    /// Whether there is a form to be sent.
+    fn can_be_sent(&self) -> bool {
+        self.refusal().is_none()
+    }
 }
 
 /// The fields of a form, or of the query that opens one.
@@ -162,7 +172,8 @@ async fn confirm<A: Act>(
         // What refused the order says more than what the form cannot show any more.
         Err(cannot) => return show::failed(asked, problem.unwrap_or(*cannot)).await,
     };
-    let status = problem.map_or(Ok(StatusCode::OK), |problem| StatusCode::from_u16(problem.status));
+    let refused = problem.as_ref().or(page.wish.refusal());
+    let status = refused.map_or(Ok(StatusCode::OK), |problem| StatusCode::from_u16(problem.status));
     let page = Confirm {
         token: token.clone(),
         ..page

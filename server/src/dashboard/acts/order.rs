@@ -1,12 +1,13 @@
 //! Promote, pause, resume, abort.
 
-use headwater_wire::{Problem, ProblemCode, RolloutOrder, RolloutOrderRequest, RolloutView};
+use headwater_core::count;
+use headwater_wire::{Problem, ProblemCode, RolloutOrder, RolloutOrderRequest, RolloutState, RolloutView};
 
 use super::{Act, Fields, Wish};
 use crate::dashboard::api::Told;
 use crate::dashboard::asked::Asked;
 use crate::dashboard::frame::Section;
-use crate::dashboard::rollouts::Moving;
+use crate::dashboard::rollouts::{Moving, members};
 
 /// The field that says after how many steps of the rollout the form was shown.
 const SEEN: &str = "expected_steps";
@@ -23,26 +24,21 @@ impl Act for Order {
         let moving = Moving::of(asked, &view);
         let order = asked.param("order");
         let what = match RolloutOrder::read(order) {
-            Some(RolloutOrder::Promote) => {
-                "The next stage begins now, or the open one is not waited for: more instances get the new version."
-            }
-            Some(RolloutOrder::Pause) => {
-                "Nobody new gets the new version; who has it keeps it. It stays so until somebody resumes it."
-            }
-            Some(RolloutOrder::Resume) => "It goes on from where it was stopped.",
-            Some(RolloutOrder::Abort) => {
-                "Everybody who has the new version is told the one before, at once. Where the service may write, a \
-                 commit takes it back in Git, too; the content does not come again until somebody decides so."
-            }
+            Some(RolloutOrder::Promote) => promote(&view),
+            Some(RolloutOrder::Pause) => pause(&view),
+            Some(RolloutOrder::Resume) => resume(&view),
+            Some(RolloutOrder::Abort) => abort(&view),
             Some(RolloutOrder::Other) | None => return Err(Box::new(no_such_order(order))),
         };
-        let now = format!("Now: {}. {}", moving.sign.word, moving.next);
+        let now = format!("Now: {}. Next: {}.", moving.sign.word, moving.next);
+        let others = "No other config is touched, also none of the same commit.".to_owned();
         let rollout = asked.links().rollout(&view.id);
         Ok(Wish {
             section: Section::Rollouts,
             title: format!("{} the rollout of {}", capital(order), view.config),
-            says: [what.to_owned(), now, moving.counts]
+            says: what
                 .into_iter()
+                .chain([others, now, moving.counts])
                 .filter(|sentence| !sentence.is_empty())
                 .collect(),
             button: capital(order),
@@ -54,7 +50,6 @@ impl Act for Order {
                 .into_text(),
             back: rollout,
             hidden: seen(order, &view),
-            asks_who: true,
             preview: None,
         })
     }
@@ -70,6 +65,81 @@ impl Act for Order {
         let view: RolloutView = asked.api.post(address, &request).await?;
         Ok(asked.links().rollout(&view.id))
     }
+}
+
+/// What happens, and how it is undone.
+type Says = [String; 2];
+
+fn promote(view: &RolloutView) -> Says {
+    let (stage, target) = (view.stage, view.target.short());
+    let stages = &view.policy.stages;
+    let whom = |stage: usize| {
+        let stage = stage.checked_sub(1).and_then(|number| stages.get(number));
+        stage.map(members).unwrap_or_default()
+    };
+    let what = if view.state == RolloutState::AwaitingApproval {
+        let members = whom(stage);
+        format!(
+            "Stage {stage} of {} begins: {members} get {target}.",
+            view.stages_total
+        )
+    } else if view.state == RolloutState::Frozen {
+        format!("Stage {stage} is approved; it begins when the freeze ends, and not before.")
+    } else if stage < view.stages_total {
+        let (next, members) = (stage + 1, whom(stage + 1));
+        format!(
+            "Stage {stage} is not waited for any longer, although it has not shown that it stays well. Stage {next} comes: \
+             {members} get {target}, as soon as nothing else keeps it waiting."
+        )
+    } else {
+        format!(
+            "The last stage is not waited for any longer, although it has not shown that it stays well: {target} becomes \
+             what everybody is to hold, and the rollout is done."
+        )
+    };
+    [
+        what,
+        "Who got it keeps it if you pause afterwards; an abort takes it back from everybody.".to_owned(),
+    ]
+}
+
+fn pause(view: &RolloutView) -> Says {
+    let target = view.target.short();
+    [
+        format!("Nobody new gets {target}; who has it keeps it, and nothing goes on or back by itself."),
+        "It stays so until somebody resumes or aborts it.".to_owned(),
+    ]
+}
+
+fn resume(view: &RolloutView) -> Says {
+    let target = view.target.short();
+    [
+        format!("It goes on from where it was stopped, and more instances get {target}."),
+        "To stop it again, pause it; an abort takes it back from everybody.".to_owned(),
+    ]
+}
+
+fn abort(view: &RolloutView) -> Says {
+    let target = view.target.short();
+    if view.state == RolloutState::Incomplete {
+        let left = count(view.counts.map_or(0, |counts| counts.not_back), "instance");
+        return [
+            format!(
+                "Nobody is waited for any longer: {left} did not say that they are back, and nobody will ask."
+            ),
+            "It is over then, and cannot be undone; nobody is told anything else by it.".to_owned(),
+        ];
+    }
+    let baseline = view.baseline.as_ref().map_or_else(
+        || "what was before".to_owned(),
+        |commit| commit.short().to_owned(),
+    );
+    [
+        format!("Everybody who was told {target} is told {baseline} again, at once."),
+        "Its content is held back until the branch has other content, or somebody releases the hold, which lets it come \
+         again from the first stage. Where the service may write, a commit of its own takes it back in Git, too."
+            .to_owned(),
+    ]
 }
 
 /// What lets a rollout go on is meant for what was seen, and for nothing that came after it; to stop one is never too

@@ -14,38 +14,49 @@ pub(in crate::dashboard) struct GoBack;
 impl Act for GoBack {
     async fn describe(asked: &Asked, fields: &Fields) -> Told<Wish> {
         let config = fields.get("config");
-        let (preview, title, back) = match (fields.get("to"), fields.get("revert")) {
-            (Some(rev), _) => (
-                Preview::of_going_back(asked, rev, config).await?,
-                "Go back",
-                ("to", rev),
-            ),
-            (None, Some(rev)) => (
-                Preview::of_taking_back(asked, rev).await?,
-                "Take a commit back",
-                ("revert", rev),
-            ),
+        let (way, rev) = match (fields.get("to"), fields.get("revert")) {
+            (Some(rev), _) => ("to", rev),
+            (None, Some(rev)) => ("revert", rev),
             (None, None) => return Err(Box::new(nothing_named())),
         };
+        let preview = Preview::load(asked, (way, rev), config).await?;
+        let (title, does) = match (way, config) {
+            ("revert", _) => (
+                "Take a commit back",
+                "What this commit changed is undone; what came after it stays.".to_owned(),
+            ),
+            (_, Some(config)) => (
+                "Go back",
+                format!("{config} gets the content that it had at this commit; no other config changes."),
+            ),
+            (_, None) => (
+                "Go back",
+                "Everything gets the content that it had at this commit; all that came after it is undone."
+                    .to_owned(),
+            ),
+        };
         let links = asked.links();
-        // What was counted from the head is meant as it is seen here.
-        let commit = links.page("commits").part(back.1).into_text();
-        let mut hidden = vec![(back.0, preview.hash.clone())];
+        let back = links.page("commits").part(&preview.hash).into_text();
+        let mut hidden = vec![(way, preview.hash.clone())];
         hidden.extend(config.map(|config| ("config", config.to_owned())));
-        hidden.extend(preview.head.clone().map(|head| ("expected_tip", head)));
+        let head = preview.end.as_ref().ok().map(|coming| coming.head.clone());
+        hidden.extend(head.map(|head| ("expected_tip", head)));
         Ok(Wish {
             section: Section::Commits,
             title: title.to_owned(),
             says: vec![
-                "Instances are told at once. Then the service writes a commit to the branch, and holds the content that \
-                 was left until that commit, other content or a person ends the hold."
+                does,
+                "Instances are told at once, without stages. Then the service writes a commit to the branch, or opens a \
+                 pull request where the branch is protected. What was left is held back until that commit is there, \
+                 other content comes, or a person releases the hold."
+                    .to_owned(),
+                "To undo it: release the hold while its commit is not on the branch; after that, take that commit back."
                     .to_owned(),
             ],
             button: title.to_owned(),
             action: links.page("rollbacks").into_text(),
-            back: commit,
+            back,
             hidden,
-            asks_who: true,
             preview: Some(preview),
         })
     }

@@ -153,6 +153,7 @@ impl Pipeline {
             Err(RollbackError::Invalid(_)) => return Ok(false),
             Err(error) => return Err(error.into()),
         };
+        self.keep_draft(&judged).await?;
         let built: BTreeMap<ConfigName, Content> = contents(&judged).collect();
         let has = |(config, target): (&ConfigName, &Target)| {
             // What is not held back may have come to the branch and not to everybody yet.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use headwater_core::{
     Command, ConfigFacts, Decision, Refusal, RepoState, Rollback, RollbackState, Sight, TakenBack, Undone,
 };
-use headwater_wire::{CommitId, ConfigName, Finding, HeadState, RollbackMode};
+use headwater_wire::{CommitId, ConfigName, Finding, HeadState, RollbackMode, Timestamp};
 use tracing::info;
 
 use super::Pipeline;
@@ -52,6 +52,20 @@ pub(crate) struct Wish {
     pub mode: RollbackMode,
     /// Whether content that does not validate is wanted all the same.
     pub insists: bool,
+}
+
+/// The id of a rollback that is only foreseen. No other can have it, since theirs have a number first.
+const FORECAST: &str = "forecast";
+
+/// What a wish would come to.
+#[derive(Debug)]
+pub(crate) struct Foreseen {
+    /// The rollback as it would be decided, with what it leaves alone.
+    pub rollback: Rollback,
+    /// The configs that it is about.
+    pub touched: BTreeSet<ConfigName>,
+    /// What it has of them.
+    pub judged: Arc<Judged>,
 }
 
 /// Why nothing was rolled back, or released.
@@ -117,17 +131,44 @@ impl Pipeline {
         if let Some(same) = state.same_request(&wish.request) {
             return Ok(same.clone());
         }
-        self.refuse_what_was_left(&state, &wish).await?;
-        let base = base(&state, wish.expected_tip.as_ref())?;
-        let mut rollback = begin(wish, &base);
+        let (decision, judged) = self.consider(&state, wish, Stamp::new()).await?;
+        self.keep_draft(&judged).await?;
+        let rollback = self.decide_rollback(state, decision).await?;
+        self.pusher.wake();
+        Ok(rollback)
+    }
+
+    /// What somebody's wish comes to, up to the decision, of which nothing is kept or told: the very way that
+    /// [`Self::roll_back`] goes, so that it promises nothing that is refused then.
+    pub(super) async fn foresee(&self, wish: Wish) -> Result<Foreseen, RollbackError> {
+        let before = self.state_now();
+        let (decision, judged) = self.consider(&before, wish, Stamp::of_a_forecast()).await?;
+        let (touched, asked) = (decision.touched.clone(), decision.rollback.clone());
+        let mut after = before.clone();
+        after.apply(Command::RollBack(Box::new(decision)))?;
+        Ok(Foreseen {
+            rollback: after.rollback(&asked.id).cloned().unwrap_or(asked),
+            touched,
+            judged,
+        })
+    }
+
+    /// The commit that is wished, written and judged, and the decision that it comes to.
+    async fn consider(
+        &self,
+        state: &RepoState,
+        wish: Wish,
+        stamp: Stamp,
+    ) -> Result<(Decision, Arc<Judged>), RollbackError> {
+        self.refuse_what_was_left(state, &wish).await?;
+        let base = base(state, wish.expected_tip.as_ref())?;
+        let mut rollback = begin(wish, &base, stamp);
         let written = self.draft(&mut rollback, &base).await?;
         rollback.exposed = written.commit.clone();
         rollback.commit = written.commit.clone();
         let judged = self.judge_draft(&rollback, &written.commit).await?;
-        let decision = self.weigh(&state, rollback, judged).await?;
-        let rollback = self.decide_rollback(state, decision).await?;
-        self.pusher.wake();
-        Ok(rollback)
+        let decision = self.weigh(state, rollback, judged.clone()).await?;
+        Ok((decision, judged))
     }
 
     /// After a rollback `HEAD~1` is what it went away from. Whoever says the same again, or did not know of the first
@@ -153,12 +194,17 @@ impl Pipeline {
     }
 
     /// Lifts what a rollback holds back: instances get what the tip has.
-    pub(super) async fn release(&self, id: String, reason: String) -> Result<(), RollbackError> {
+    pub(super) async fn release(
+        &self,
+        id: String,
+        (reason, by): (String, Option<String>),
+    ) -> Result<(), RollbackError> {
         let mut state = self.state_now();
         let at = clock::now();
         state.apply(Command::Release {
             id: id.clone(),
             reason,
+            by,
             at,
         })?;
         self.begin_at_once(&mut state).await;
@@ -186,10 +232,14 @@ impl Pipeline {
         if judged.valid.is_none() {
             return Err(RollbackError::Invalid(judged.findings));
         }
-        let judged = Arc::new(judged);
-        self.repo.keep_verdict(&judged, clock::now()).await?;
-        self.repo.remember(&judged);
-        Ok(judged)
+        Ok(Arc::new(judged))
+    }
+
+    /// Keeps the verdict on a commit of ours that is exposed.
+    pub(super) async fn keep_draft(&self, judged: &Arc<Judged>) -> Result<(), RollbackError> {
+        self.repo.keep_verdict(judged, clock::now()).await?;
+        self.repo.remember(judged);
+        Ok(())
     }
 
     /// What the commit has, and which configs the rollback is about.
@@ -343,10 +393,29 @@ fn left_by<'a>(
     Ok(None)
 }
 
-fn begin(wish: Wish, base: &CommitId) -> Rollback {
-    let at = clock::now();
+/// What tells a rollback from every other one.
+struct Stamp {
+    id: String,
+    at: Timestamp,
+}
+
+impl Stamp {
+    fn new() -> Self {
+        let at = clock::now();
+        let id = format!("{:x}-{:08x}", at.0, rand::random::<u32>());
+        Self { id, at }
+    }
+
+    /// Always the same, so that the mirror has one commit of a forecast however often somebody looks.
+    fn of_a_forecast() -> Self {
+        let (id, at) = (FORECAST.to_owned(), Timestamp(0));
+        Self { id, at }
+    }
+}
+
+fn begin(wish: Wish, base: &CommitId, Stamp { id, at }: Stamp) -> Rollback {
     Rollback {
-        id: format!("{:x}-{:08x}", at.0, rand::random::<u32>()),
+        id,
         request: wish.request,
         undone: wish.undone,
         subject: Some(wish.subject),

@@ -41,7 +41,14 @@ fn hold_and_accept(repo: &mut Repo) {
     };
     repo.state.apply(hold).unwrap();
     let reason = "meant so".to_owned();
-    repo.state.apply(Command::Accept { head, reason, at }).unwrap();
+    repo.state
+        .apply(Command::Accept {
+            head,
+            reason,
+            by: None,
+            at,
+        })
+        .unwrap();
     repo.commits += 1;
 }
 
@@ -96,7 +103,14 @@ fn what_went_back_while_a_rewritten_history_waited_is_offered_anew_with_it() {
             repo.step(Step::RollBack(Why::HistoryHeld { head: head.clone() }));
         }
         let reason = "meant so".to_owned();
-        repo.state.apply(Command::Accept { head, reason, at }).unwrap();
+        repo.state
+            .apply(Command::Accept {
+                head,
+                reason,
+                by: None,
+                at,
+            })
+            .unwrap();
         repo.commits += 1;
         repo.admit(&[2], &policy);
         if !prepares {

@@ -340,6 +340,7 @@ fn an_order_is_remembered_with_who_gave_it_and_refused_when_it_does_not_fit() {
     let rollout = repo.state.rollout(&id).unwrap();
     let last = rollout.timeline.happenings.last().unwrap();
     assert_eq!((last.what.as_str(), last.by.as_deref()), ("pause", Some("Ada")));
+    assert!(last.ordered && !rollout.timeline.happenings[0].ordered);
     assert_eq!((last.at, last.reason.as_deref()), (Timestamp(7), Some("because")));
     let refused = Err(Refusal::OrderRefused(OrderRefused::Stopped));
     assert_eq!(repo.order(&id, Order::Pause), refused);
@@ -367,11 +368,34 @@ fn what_a_rollout_left_stays_away_until_other_content_comes_or_a_person_says_so(
     assert_eq!(repo.state.moving().count(), 0);
     assert_eq!(repo.told(Some(0)), facts(1));
     let release = Command::Release {
-        id,
+        id: id.clone(),
         reason: "mended".to_owned(),
-        at: Timestamp(0),
+        by: Some("Ada".to_owned()),
+        at: Timestamp(77),
     };
+    let since = |repo: &Repo| repo.state.rollout(&id).unwrap().view(None, Timestamp(99)).since;
+    let went_back = since(&repo);
+    assert_eq!(
+        repo.state.held_before(&name(0)),
+        None,
+        "before it is what was left"
+    );
     repo.state.apply(release).unwrap();
+    assert_eq!(repo.state.held_before(&name(0)), Some(&facts(1).version));
+    let told = repo
+        .state
+        .rollout(&id)
+        .unwrap()
+        .timeline
+        .happenings
+        .last()
+        .unwrap();
+    assert_eq!((told.what.as_str(), told.at), ("release", Timestamp(77)));
+    assert_eq!(
+        (told.by.as_deref(), told.reason.as_deref()),
+        (Some("Ada"), Some("mended"))
+    );
+    assert_eq!(since(&repo), went_back);
     assert_eq!(repo.state.moving().next().unwrap().target, facts(2));
     assert_eq!(repo.state.head_state, HeadState::Published);
     let (mut repo, _) = gone_back();

@@ -158,7 +158,12 @@ impl Repo {
                 };
                 let reason = "so".to_owned();
                 let at = Timestamp(0);
-                Command::Release { id, reason, at }
+                Command::Release {
+                    id,
+                    reason,
+                    by: None,
+                    at,
+                }
             }
             Happens::Raise(above) => Command::RaiseGeneration {
                 config: name(0),
