@@ -198,7 +198,7 @@ fn what_people_do_is_a_click_and_a_reason_with_script_and_without() {
     click(&mut browser, "go back to it…");
     confirm(&mut browser, "back to the beginning");
     browser.until("document.body.innerText.includes('back to the beginning')");
-    let came = headwater_tests::wait::wait_for("the branch has it", || {
+    let came = wait_for("the branch has it", || {
         site.origin.head("main").filter(|head| *head != good)
     });
     site.server.until_tip(&came);

@@ -2,8 +2,6 @@
 
 use super::*;
 
-use serde_json::Value;
-
 use crate::rollback::{holds, length};
 
 /// A form as a browser has it: its token, the cookie that came with it, and what it hides.

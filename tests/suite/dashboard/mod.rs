@@ -10,7 +10,7 @@ use headwater_tests::origin::TestOrigin;
 use headwater_tests::server::TestServer;
 use headwater_tests::wait::wait_for;
 use headwater_wire::CommitId;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::recovery::set;
 use crate::rollout::{Program, all_run, one_has, origin, quick, slow, three, until};
@@ -85,10 +85,12 @@ impl Site {
             .expect(200);
     }
 
-    /// Lets the instance that has the new value fail with it, and names it.
+    /// Lets the instance that was told the new value fail with it, and names it.
     fn fail(&self) -> String {
-        let list = format!("/v1/repos/default/instances?version={}", self.second);
-        let view = self.server.get(&list).expect(200).json()["instances"][0].clone();
+        let list = self.server.get("/v1/repos/default/instances").expect(200).json();
+        let mut all = list["instances"].as_array().unwrap().iter();
+        let is_told = |view: &&Value| view["standings"]["app"]["assigned"]["version"] == self.second.as_str();
+        let view = all.find(is_told).expect("one was told").clone();
         let generation = &view["standings"]["app"]["assigned"]["generation"];
         let config = json!({
             "generation": generation,

@@ -139,8 +139,10 @@ fn a_newcomer_finds_what_runs_where_who_changed_a_key_why_a_commit_is_rejected_a
         "{back}"
     );
     let take = told(&format!("/repos/default/rollback?revert={}", site.second));
+    // What is rejected now has changed the same file again, so that it would be refused.
     assert!(
-        take.contains("What this commit changed is undone") && take.contains("/v</code>"),
+        take.contains("What this commit changed is undone")
+            && take.contains("later commits changed the same"),
         "{take}"
     );
     // One instance has it by the rollout, which ends; nobody else would notice.
@@ -150,7 +152,7 @@ fn a_newcomer_finds_what_runs_where_who_changed_a_key_why_a_commit_is_rejected_a
         "turns 1 config back at once, for 1 instance".to_owned(),
         format!("ends rollout {id} of `app`"),
     ] {
-        assert!(back.contains(&said) && take.contains(&said), "{said}: {back}");
+        assert!(back.contains(&said), "{said}: {back}");
     }
 }
 
