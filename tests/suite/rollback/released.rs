@@ -38,8 +38,27 @@ fn going_back_from_an_unrelated_commit_leaves_what_moves_to_its_rollout() {
     let unrelated = origin.commit(&[("other.json", Some("{\"v\": 2}"))], "unrelated");
     server.until_tip(&unrelated);
     let before = rollout(&server);
+    // Whoever asks first what it would do is told just that, and nothing happens by it.
+    let planned = server
+        .get(&format!("{ROLLBACKS}/plan?to=HEAD~1"))
+        .expect(200)
+        .json();
+    let changes = &planned["configs"][0]["changes"][0]["changes"][0];
+    assert_eq!(
+        (&planned["configs"][0]["config"], &changes["old"], &changes["new"]),
+        (&json!("other"), &json!(2), &json!(1)),
+        "{planned}"
+    );
+    assert_eq!((other(&server), length(&origin)), (json!(2), 4));
+    let page = server
+        .get(&format!("/repos/default/rollback?to={}", text(&planned["to"])))
+        .expect(200)
+        .text();
+    assert!(page.contains("</a> is left alone: rollout <a"), "{page}");
     let answer = roll_back(&server, &to("HEAD~1"));
     assert_eq!(other(&server), 1);
+    assert_eq!(answer["left_alone"], planned["left_alone"]);
+    assert_eq!(answer["to"], planned["to"]);
     assert_eq!(
         answer["left_alone"],
         json!([{"config": "app", "rollout": before["id"]}])
@@ -66,6 +85,12 @@ fn content_that_only_canaries_had_is_nobodys_by_a_rollback() {
         json!({"to": commits[2].as_str(), "config": "app", "reason": "it was good"}),
     ] {
         let refused = server.post(ROLLBACKS, &request).expect(409);
+        let config = request["config"]
+            .as_str()
+            .map_or(String::new(), |config| format!("&config={config}"));
+        let plan = format!("{ROLLBACKS}/plan?to={}{config}", commits[2]);
+        let planned = server.get(&plan).expect(409).json();
+        assert_eq!(planned["detail"], refused.json()["detail"]);
         assert_eq!(
             (refused.code().as_str(), &refused.json()["paths"]),
             ("not_released", &json!(["app"]))
