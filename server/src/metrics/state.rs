@@ -227,31 +227,31 @@ fn canaries(registry: &mut Registry, seen: &[Seen]) {
 }
 
 fn fill(registry: &mut Registry, seen: &[Seen]) {
-    let gauges = [
+    type Value = fn(&Repo) -> usize;
+    let gauges: [(&str, &str, Value); 4] = [
         (
             "watches",
             "Configs that somebody waits for news of, counted per watcher",
+            |repo| repo.board.watches(),
         ),
         (
             "mailbox_requests",
             "Requests that wait for the repository's pipeline",
+            Repo::requests_waiting,
         ),
         (
             "mailbox_requests_max",
             "Requests that may wait; beyond, they are refused",
+            |_| REQUESTS_MAX,
         ),
-        ("instances_max", "Instances that are remembered at most"),
+        ("instances_max", "Instances that are remembered at most", |_| {
+            INSTANCES_MAX
+        }),
     ];
-    for (name, help) in gauges {
+    for (name, help, value) in gauges {
         let family = Family::<OfRepo, Gauge>::default();
         for one in seen {
-            let value = match name {
-                "watches" => whole(one.repo.board.watches()),
-                "mailbox_requests" => whole(one.repo.requests_waiting()),
-                "mailbox_requests_max" => whole(REQUESTS_MAX),
-                _ => whole(INSTANCES_MAX),
-            };
-            family.get_or_create(&one.labels()).set(value);
+            family.get_or_create(&one.labels()).set(whole(value(&one.repo)));
         }
         registry.register(name, help, family);
     }
