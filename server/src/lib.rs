@@ -45,6 +45,7 @@ mod supervisor;
 mod task;
 pub mod telemetry;
 mod text_diff;
+mod trace;
 mod tree;
 mod webhooks;
 

@@ -15,6 +15,7 @@ use reqwest::{Client, RequestBuilder, Response};
 
 use crate::forge::api::{certificates, words};
 use crate::secret::Secret;
+use crate::trace;
 
 /// Header with the HMAC-SHA256 of the body, in hex.
 const SIGNATURE: &str = "headwater-signature";
@@ -57,6 +58,7 @@ pub(crate) fn client(ca_file: Option<&PathBuf>, deadline: Duration) -> Result<Cl
 /// A call with a JSON body.
 pub(crate) fn post(client: &Client, url: &str, body: Vec<u8>) -> RequestBuilder {
     let call = client.post(url).header(USER_AGENT, "headwater");
+    let call = call.headers(trace::outward());
     call.header(CONTENT_TYPE, "application/json").body(body)
 }
 

@@ -33,7 +33,7 @@ use crate::metrics::RepoMetrics;
 use crate::outward::Outward;
 use crate::pipeline::bell::Bell;
 use crate::pipeline::urgent::Urgent;
-use crate::pipeline::{Force, Fresh, Request, versions};
+use crate::pipeline::{Force, Fresh, Posted, Request, versions};
 use crate::publish::{Board, Published, Told};
 use crate::rollouts::Rollouts;
 use crate::sandbox::{SandboxError, Turn};
@@ -41,6 +41,7 @@ use crate::seldom::Seldom;
 use crate::settings::RepoSettings;
 use crate::store::{Store, StoreFailure, VerdictRecord};
 use crate::task::{self, BlockingError};
+use crate::trace::{Flights, Traces};
 use crate::tree::{self, Contents};
 
 /// Judged commits kept in memory beside the tip: history pages, diffs and rollbacks read a few at a time.
@@ -111,7 +112,7 @@ pub(crate) struct Repo {
     rules: Rules,
     store: Arc<Store>,
     reader: ArcSwapOption<Reader>,
-    requests: mpsc::Sender<Request>,
+    requests: mpsc::Sender<Posted>,
     bell: Bell,
     judged: Cache<CommitId, Arc<Judged>>,
     /// The newest valid tree of the branch.
@@ -127,6 +128,10 @@ pub(crate) struct Repo {
     pub canary: Canary,
     /// What it counts as it happens.
     pub metrics: RepoMetrics,
+    /// Where spans go.
+    pub traces: Traces,
+    /// Its commits whose traces are gone on with.
+    pub flights: Flights,
 }
 
 impl Repo {
@@ -136,10 +141,12 @@ impl Repo {
         board: Board,
         (rules, store, outward, fleet): (Rules, Arc<Store>, Outward, Fleet),
         (metrics, draining): (RepoMetrics, CancellationToken),
-        requests: mpsc::Sender<Request>,
+        (traces, requests): (Traces, mpsc::Sender<Posted>),
     ) -> Self {
         Self {
             name: settings.name.clone(),
+            flights: Flights::new(traces.clone(), settings.name.clone()),
+            traces,
             began: Instant::now(),
             settings: ArcSwap::from_pointee(settings),
             draining,
@@ -260,7 +267,7 @@ impl Repo {
 
     /// Sends a request to the pipeline; a full mailbox is an answer.
     pub(crate) fn send(&self, request: Request) -> Result<(), RepoError> {
-        self.requests.try_send(request).map_err(|e| match e {
+        self.requests.try_send(Posted::new(request)).map_err(|e| match e {
             mpsc::error::TrySendError::Full(_) => RepoError::Overloaded,
             mpsc::error::TrySendError::Closed(_) => RepoError::Ended,
         })

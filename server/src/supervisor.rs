@@ -37,6 +37,7 @@ use crate::signals::{Signals, poll};
 use crate::soft_sink::SoftSink;
 use crate::store::soft::{self, Kept};
 use crate::store::{Store, StoreError};
+use crate::trace::{self, Traces};
 use crate::webhooks::Webhooks;
 
 /// Longest wait for the pipelines when the process stops.
@@ -102,7 +103,8 @@ pub async fn run_with_reloads(
     let store = Arc::new(Store::open(&settings.data_dir)?);
     probe(&settings).await?;
     let draining = CancellationToken::new();
-    let app = App::new(store.clone(), draining.clone());
+    let traces = Traces::start(settings.telemetry.as_ref());
+    let app = App::new(store.clone(), traces.clone(), draining.clone());
     let kept = soft::load(&settings.data_dir);
     let soft_sink = SoftSink::new(&settings.data_dir, store.clone(), app.clone());
     let address = listener.local_addr().ok();
@@ -159,6 +161,7 @@ pub async fn run_with_reloads(
     if tokio::time::timeout(CLOSE_DEADLINE, keeper).await.is_err() {
         warn!("what instances said was not kept in time");
     }
+    traces.close().await;
     info!("stopped");
     Ok(())
 }
@@ -271,6 +274,8 @@ impl House {
                 self.pipelines
                     .spawn(noted::follow(running.repo.clone(), running.stop.clone()));
                 self.pipelines
+                    .spawn(trace::follow(running.repo.clone(), running.stop.clone()));
+                self.pipelines
                     .spawn(driver::drive(running.repo.clone(), running.stop.clone()));
                 self.pipelines.spawn(poll::run(
                     running.repo.clone(),
@@ -320,6 +325,7 @@ impl House {
             ("drain_deadline", old.drain_deadline != settings.drain_deadline),
             ("connections_max", old.connections_max != settings.connections_max),
             ("log_format", old.log_format != settings.log_format),
+            ("[telemetry]", old.telemetry != settings.telemetry),
             ("file_bytes_max or files_max", old.limits != settings.limits),
             (
                 "minimum_rollout, minimum_bake, first_stage_percent_max, manifest_owners, [webhook.NAME] or [signal.NAME]",
@@ -394,7 +400,7 @@ impl House {
             board,
             (rules, self.store.clone(), outward, recalled(&self.settings, kept)),
             (metrics, draining),
-            requests,
+            (self.app.traces().clone(), requests),
         ));
         let running = Running {
             repo: repo.clone(),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use headwater_validators::{Outcome, Question, QuestionedConfig};
 use headwater_wire::{CommitId, RepoName};
+use opentelemetry::KeyValue;
 use reqwest::Client;
 use serde::{Deserialize, Serialize};
 use tracing::debug;
@@ -15,6 +16,7 @@ use crate::measure::Measure;
 use crate::outcall::{self, Silence, post_signed};
 use crate::secret::Secret;
 use crate::settings::WebhookSettings;
+use crate::trace;
 
 /// Times a webhook is asked before its silence counts.
 const TRIES: usize = 2;
@@ -74,7 +76,14 @@ impl Webhooks {
         let mut outcomes = Vec::new();
         for question in questions {
             let outcome = match self.known.get(question.webhook()) {
-                Some(webhook) => webhook.ask(&self.body(question, measure)).await,
+                Some(webhook) => {
+                    let body = self.body(question, measure);
+                    let span = || {
+                        let name = KeyValue::new("headwater.webhook", question.webhook().to_owned());
+                        trace::call("ask a webhook").with_attributes([name])
+                    };
+                    trace::step(span, webhook.ask(&body)).await
+                }
                 None => Outcome::Failed("the settings have no webhook of this name".to_owned()),
             };
             debug!(

@@ -16,6 +16,8 @@ use serde_json::Value;
 pub struct Asked {
     /// Value of `Headwater-Signature`.
     pub signature: String,
+    /// Value of `traceparent`, if it was sent.
+    pub traceparent: Option<String>,
     /// The bytes that are signed.
     pub bytes: Vec<u8>,
 }
@@ -94,7 +96,7 @@ impl Oracle {
 
 fn read(stream: &TcpStream) -> Option<Asked> {
     let mut reader = BufReader::new(stream);
-    let (mut length, mut signature) = (0, String::new());
+    let (mut length, mut signature, mut traceparent) = (0, String::new(), None);
     loop {
         let mut line = String::new();
         reader.read_line(&mut line).ok()?;
@@ -106,11 +108,16 @@ fn read(stream: &TcpStream) -> Option<Asked> {
         };
         match name.to_ascii_lowercase().as_str() {
             "content-length" => length = value.trim().parse().ok()?,
+            "traceparent" => traceparent = Some(value.trim().to_owned()),
             "headwater-signature" => value.trim().clone_into(&mut signature),
             _ => {}
         }
     }
     let mut bytes = vec![0; length];
     reader.read_exact(&mut bytes).ok()?;
-    Some(Asked { signature, bytes })
+    Some(Asked {
+        signature,
+        traceparent,
+        bytes,
+    })
 }

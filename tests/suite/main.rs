@@ -63,5 +63,6 @@ mod signals;
 mod silence;
 mod socket;
 mod tidy;
+mod traces;
 mod watch;
 mod webhooks;

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use headwater_core::rollout::Policy;
 use headwater_core::span;
-use headwater_wire::{RepoName, RolloutState, RolloutView};
+use headwater_wire::{CommitId, RepoName, RolloutState, RolloutView};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::warn;
 
@@ -24,6 +24,7 @@ use crate::publish::Published;
 use crate::repo::Repo;
 use crate::rollouts::views::Standing;
 use crate::settings::{AlertKind, AlertSettings, Settings};
+use crate::trace;
 use event::{Event, failing, of_canary, of_head, of_rollout, of_source, stuck, waits_for_a_person};
 use ledger::Ledger;
 use target::Queue;
@@ -121,7 +122,9 @@ impl Watcher {
             let now_ms = now.uptime.0;
             let standing = self.standing(&published, now_ms).await;
             for message in self.ledger.look(standing, now) {
-                self.queue.put(message);
+                let origin = commit_of(&published, &message.event)
+                    .and_then(|commit| self.repo.flights.origin(&commit));
+                trace::beside(origin, async { self.queue.put(message) }).await;
             }
             if matches!(self.settings.kind, AlertKind::Alertmanager { .. }) && now_ms >= again_at_ms {
                 again_at_ms = now_ms.saturating_add(AGAIN_MS.unsigned_abs());
@@ -164,6 +167,14 @@ impl Watcher {
         standing.extend(outstanding.iter().filter_map(failing));
         standing.retain(|event| self.settings.events.contains(&event.kind));
         standing
+    }
+}
+
+/// The commit that a happening is about.
+fn commit_of(published: &Published, event: &Event) -> Option<CommitId> {
+    match published.state.rollout(&event.id) {
+        Some(rollout) => Some(rollout.target.version.clone()),
+        None => event.id.parse().ok(),
     }
 }
 

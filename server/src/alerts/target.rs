@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use headwater_validators::printable;
+use opentelemetry::trace::SpanContext;
 use reqwest::{Client, RequestBuilder};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,7 @@ use super::ledger::Message;
 use crate::clock;
 use crate::outcall::{self, Silence};
 use crate::settings::{AlertKind, AlertSettings};
+use crate::trace;
 
 /// Messages that may wait.
 const WAITING_MAX: usize = 256;
@@ -32,16 +34,19 @@ const DEADLINE: Duration = Duration::from_secs(15);
 #[derive(Debug, Clone)]
 pub(super) struct Queue {
     name: String,
-    sender: mpsc::Sender<Message>,
+    sender: mpsc::Sender<Waiting>,
 }
+
+/// A message, and the trace of what it tells.
+type Waiting = (Option<SpanContext>, Message);
 
 impl Queue {
     /// Puts a message in, if there is room.
     pub(super) fn put(&self, message: Message) {
-        if let Err(refused) = self.sender.try_send(message) {
-            let message = match &refused {
-                mpsc::error::TrySendError::Full(message) | mpsc::error::TrySendError::Closed(message) => {
-                    message
+        if let Err(refused) = self.sender.try_send((trace::origin(), message)) {
+            let (_, message) = match &refused {
+                mpsc::error::TrySendError::Full(waiting) | mpsc::error::TrySendError::Closed(waiting) => {
+                    waiting
                 }
             };
             warn!(
@@ -94,9 +99,9 @@ struct Target {
 }
 
 impl Target {
-    async fn tell_all(&self, waiting: &mut mpsc::Receiver<Message>) {
-        while let Some(message) = waiting.recv().await {
-            self.tell(&message).await;
+    async fn tell_all(&self, waiting: &mut mpsc::Receiver<Waiting>) {
+        while let Some((origin, message)) = waiting.recv().await {
+            trace::beside(origin, self.tell(&message)).await;
         }
     }
 

@@ -86,6 +86,10 @@ fn long_help() -> String {
     keys(&mut text, Table::Alert);
     text.push_str("\nIn the [fleet] table of the file:\n");
     keys(&mut text, Table::Fleet);
+    text.push_str(
+        "\nIn the [telemetry] table of the file; the `OTEL_…` variables of OpenTelemetry are read, too:\n",
+    );
+    keys(&mut text, Table::Telemetry);
     text.push('\n');
     text.push_str(EXAMPLES);
     text

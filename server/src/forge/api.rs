@@ -22,6 +22,7 @@ use crate::clock;
 use crate::git::error::Remedy;
 use crate::secret::Secret;
 use crate::settings::ForgeSettings;
+use crate::trace;
 
 /// Longest time of one request.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -310,6 +311,7 @@ impl ForgeApi {
         let mut request = self
             .client
             .request(ask.method.clone(), url)
+            .headers(trace::outward())
             .headers(self.headers(token)?);
         if let Some(body) = &ask.body {
             request = request

@@ -18,6 +18,7 @@ use super::ask::{Status, StatusState};
 use crate::git::error::Remedy;
 use crate::publish::Published;
 use crate::repo::Repo;
+use crate::trace;
 
 /// Statuses that may wait; of more, the oldest are dropped.
 const WAITING_MAX: usize = 256;
@@ -90,7 +91,11 @@ impl Desk {
 }
 
 /// Tells a forge what waits on the desk, one at a time, until told to stop.
-pub(super) async fn tell(api: Arc<ForgeApi>, desk: Arc<Desk>, cancel: CancellationToken) {
+pub(super) async fn tell(
+    repo: Arc<Repo>,
+    (api, desk): (Arc<ForgeApi>, Arc<Desk>),
+    cancel: CancellationToken,
+) {
     let mut failures = 0_u32;
     loop {
         // Cancel-safe: what is lost is a status, which the next start tells again.
@@ -98,9 +103,14 @@ pub(super) async fn tell(api: Arc<ForgeApi>, desk: Arc<Desk>, cancel: Cancellati
             () = cancel.cancelled() => return,
             waiting = desk.next() => waiting,
         };
+        let setting = trace::trying(
+            || trace::call("set a commit status"),
+            api.set_status(&waiting.status),
+        );
+        let origin = repo.flights.origin(&waiting.status.commit);
         let told = tokio::select! {
             () = cancel.cancelled() => return,
-            told = api.set_status(&waiting.status) => told,
+            told = repo.traces.under(origin, setting) => told,
         };
         let pause = match told {
             Ok(()) => {

@@ -84,7 +84,7 @@ fn start(settings: &ForgeSettings, words: Words, repo: &Arc<Repo>, api: Arc<Forg
     let (desk, stop) = (Arc::new(Desk::default()), CancellationToken::new());
     let proposals = (settings.pull_requests == PullRequests::Judge).then(Arc::<Proposals>::default);
     repo.outward.set_forge(Some(api.clone()), proposals.clone());
-    tokio::spawn(tell(api.clone(), desk.clone(), stop.clone()));
+    tokio::spawn(tell(repo.clone(), (api.clone(), desk.clone()), stop.clone()));
     tokio::spawn(follow(repo.clone(), desk.clone(), words.clone(), stop.clone()));
     tokio::spawn(rollout::follow(
         repo.clone(),

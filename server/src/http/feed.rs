@@ -360,7 +360,11 @@ impl Feed {
                         .get_mut(index)
                         .and_then(|watched| watched.woken.take())
                     {
+                        let version = (&config, &told.exposed.target.version);
                         self.repo.metrics.woke(changed);
+                        self.repo
+                            .flights
+                            .woke(version, self.asker.instance.as_ref(), changed);
                     }
                     return Ok(());
                 }

@@ -12,10 +12,11 @@ use futures_util::StreamExt;
 use headwater_wire::{HookOutcome, Problem, ProblemCode};
 use http::header::{CONTENT_LENGTH, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use opentelemetry::Context;
 
-use super::answer;
 use super::problem::{Answer, Result, bad_request};
 use super::state::App;
+use super::{answer, traced};
 use crate::clock;
 use crate::forge::{Message, Unreadable};
 
@@ -54,11 +55,18 @@ pub(super) async fn deliver(State(app): State<App>, Path(name): Path<String>, re
         app.metrics().unreadable(&hook.settings().name);
         unreadable(&error)
     })?;
-    let told = hook.take(&delivery, &body, &app.repos());
+    let trace = traced::of_delivery(&app, &parts.headers);
+    let told = {
+        let _inside = trace.clone().map(Context::attach);
+        hook.take(&delivery, &body, &app.repos())
+    };
     app.metrics().delivered(&hook.settings().name, told.outcome);
     let mut response = answer::view(&told);
     if told.outcome == HookOutcome::Accepted {
         *response.status_mut() = StatusCode::ACCEPTED;
+    }
+    if let Some(trace) = trace {
+        traced::end(&trace, response.status().as_u16());
     }
     Ok(response)
 }

@@ -42,8 +42,9 @@ pub(super) async fn report(
     let repo = extract::repo(&app, &repo)?;
     let instance: InstanceId = extract::id(&instance, INSTANCE_HINT)?;
     let body = body.map_err(unread)?;
-    let answer = reports::take(&repo, &instance, reports::read(&body)?).await?;
-    Ok(answer::view(&answer))
+    let taking = reports::take(&repo, &instance, reports::read(&body)?);
+    let caller = app.traces().caller(&headers);
+    Ok(answer::view(&repo.traces.under(caller, taking).await?))
 }
 
 /// A report that is no JSON, or did not come whole.

@@ -14,11 +14,14 @@ use futures_util::FutureExt;
 use headwater_wire::{Problem, ProblemCode};
 use http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, StatusCode};
+use opentelemetry::Context;
+use opentelemetry::trace::FutureExt as _;
 use tokio::time::Instant;
 use tracing::{Instrument, debug, debug_span, error};
 
 use super::problem::{Answer, Told};
 use super::state::App;
+use super::traced;
 
 /// Longest time of a request that is no watch. A cold read of a very large repository takes a few seconds.
 const REQUEST_DEADLINE: Duration = Duration::from_mins(1);
@@ -50,9 +53,11 @@ async fn around(State(app): State<App>, request: Request, next: Next) -> Respons
     let deadline = if waits { WATCH_DEADLINE } else { REQUEST_DEADLINE };
     let started = Instant::now();
     let span = debug_span!("request", request.id = %id);
+    let trace = traced::of_order(&app, &request, route.as_ref());
     let run = std::panic::AssertUnwindSafe(next.run(request))
         .catch_unwind()
-        .instrument(span);
+        .instrument(span)
+        .with_context(trace.clone().unwrap_or_else(Context::current));
     let response = match tokio::time::timeout(deadline, run).await {
         Ok(Ok(response)) => response,
         Ok(Err(_panic)) => {
@@ -73,6 +78,9 @@ async fn around(State(app): State<App>, request: Request, next: Next) -> Respons
         response.status().as_u16(),
     );
     app.metrics().answered(&method, route, status);
+    if let Some(trace) = trace {
+        traced::end(&trace, status);
+    }
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     debug!(request.id = %id, %method, path, status, duration_ms, "answered");
     finish(response, &id)

@@ -34,6 +34,7 @@ pub(crate) mod serve;
 mod socket;
 mod state;
 mod stream;
+mod traced;
 mod views;
 mod watch;
 mod wish;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use headwater_core::{Answer as Compared, FenceCheck, Freshness, NotTaken, REPORT_CONFIGS_MAX, Taken, Token};
 use headwater_wire::{
     ChangeKind, ConfigName, ConfigReport, FailPhase, Generation, InstanceId, InstanceReport, Problem,
-    ProblemCode, ReportAnswerWith, VersionEventWith,
+    ProblemCode, ReportAnswerWith, ReportState, VersionEventWith,
 };
 use serde_json::value::RawValue;
 use tracing::{debug, warn};
@@ -24,6 +24,7 @@ use super::watch::{FRESH_DEADLINE, last_change};
 use crate::pipeline::Fresh;
 use crate::publish::{Published, Told};
 use crate::repo::Repo;
+use crate::trace::Ack;
 
 /// Largest report, in bytes.
 pub(super) const REPORT_BYTES_MAX: usize = 256 << 10;
@@ -125,6 +126,40 @@ fn arrived<'a>(
     arrived.map(|(config, report)| (config, report.generation))
 }
 
+/// What the instance says for the first time of versions: that it runs one for good, or that it does not.
+fn acks<'a>(
+    (before, now): (
+        &BTreeMap<ConfigName, ConfigReport>,
+        &'a BTreeMap<ConfigName, ConfigReport>,
+    ),
+    published: &Published,
+    (instance, labels): (&'a InstanceId, &BTreeMap<String, String>),
+) -> Vec<Ack<'a>> {
+    let is_news = |(config, report): &(&ConfigName, &ConfigReport)| {
+        let said = |report: &ConfigReport| (report.state, report.generation, report.running.clone());
+        before.get(*config).map(said) != Some(said(report))
+    };
+    let ack = |(config, report): (&'a ConfigName, &ConfigReport)| {
+        let version = match report.state {
+            ReportState::Confirmed => report.running.as_ref()?.version.clone(),
+            ReportState::Failed => {
+                let told = published.told(config, Some((instance, labels)))?;
+                told.exposed.target.version.clone()
+            }
+            ReportState::Pending | ReportState::Prepared | ReportState::Applied | ReportState::Other => {
+                return None;
+            }
+        };
+        Some(Ack {
+            instance,
+            config,
+            version,
+            state: report.state,
+        })
+    };
+    now.iter().filter(is_news).filter_map(ack).collect()
+}
+
 /// What became of a report, the number of the newest one, and how often to report.
 type Remembered = ((Taken, (u64, u64)), u64);
 
@@ -147,8 +182,15 @@ fn remember(
     let now = report.configs.clone();
     let (taken, newest) = fleet.take(instance, report, repo.moment())?;
     if taken == Taken::Newer {
-        for (config, generation) in arrived(&before.unwrap_or_default(), &now) {
+        let before = before.unwrap_or_default();
+        for (config, generation) in arrived(&before, &now) {
             repo.metrics.arrived(config, generation);
+        }
+        if repo.traces.is_on() {
+            let who = (instance, &*newest.report.labels);
+            for ack in acks((&before, &now), &published, who) {
+                repo.flights.acked(&ack);
+            }
         }
     }
     let newest = (newest.report.incarnation, newest.report.seq);

@@ -17,6 +17,7 @@ use futures_util::stream::StreamExt;
 use headwater_wire::{InstanceId, Problem, ProblemCode, SocketDown, SocketUp};
 use http::header::UPGRADE;
 use http::{HeaderMap, HeaderValue};
+use opentelemetry::trace::SpanContext;
 use serde::Serialize;
 use tokio::time::{Instant, sleep_until, timeout};
 use tungstenite::error::{Error as WsError, ProtocolError};
@@ -54,6 +55,7 @@ pub(super) async fn socket(
     let upgrade = upgrade.map_err(|rejection| no_upgrade(&rejection))?;
     origin::refuse_other_sites(&headers).map_err(IntoResponse::into_response)?;
     let (repo, instance) = (wanted.repo.clone(), wanted.asker.instance.clone());
+    let caller = app.traces().caller(&headers);
     let feed = Feed::open(wanted).await.map_err(IntoResponse::into_response)?;
     // From here on a stop waits for this socket.
     let open = app.sockets().token();
@@ -67,7 +69,12 @@ pub(super) async fn socket(
             socket,
             liveness: Liveness::new(Instant::now()),
         };
-        line.talk(feed, &Door { repo, instance }).await;
+        let door = Door {
+            repo,
+            instance,
+            caller,
+        };
+        line.talk(feed, &door).await;
         drop(open);
     }))
 }
@@ -231,11 +238,14 @@ fn message<T: Serialize>(event: &str, id: Option<String>, data: &T) -> Message {
 struct Door {
     repo: Arc<Repo>,
     instance: Option<InstanceId>,
+    /// The trace that the socket was opened in.
+    caller: Option<SpanContext>,
 }
 
 impl Door {
     fn handle(&self, text: &str) -> Handling {
         let (repo, instance, text) = (self.repo.clone(), self.instance.clone(), text.to_owned());
+        let caller = self.caller.clone();
         let work = async move {
             let report = reading(&text)?;
             let instance = instance.ok_or_else(|| {
@@ -244,7 +254,8 @@ impl Door {
                     "open it with `instance=ID` to report on it",
                 )
             })?;
-            match timeout(REPORT_DEADLINE, reports::take(&repo, &instance, report)).await {
+            let taking = repo.traces.under(caller, reports::take(&repo, &instance, report));
+            match timeout(REPORT_DEADLINE, taking).await {
                 Ok(answer) => answer,
                 Err(_) => Err(
                     Problem::new(ProblemCode::DeadlineExceeded, "the report took too long")

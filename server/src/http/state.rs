@@ -15,6 +15,7 @@ use crate::hooks::Hooks;
 use crate::metrics::Metrics;
 use crate::repo::Repo;
 use crate::store::Store;
+use crate::trace::Traces;
 
 /// Everything a handler may use; cheap to clone.
 #[derive(Debug, Clone)]
@@ -27,6 +28,7 @@ struct Inner {
     hosts: ArcSwap<Hosts>,
     store: Arc<Store>,
     metrics: Metrics,
+    traces: Traces,
     draining: CancellationToken,
     /// Memory for the bodies of checks, in MiB.
     checks: Semaphore,
@@ -39,7 +41,7 @@ struct Inner {
 
 impl App {
     /// No repositories yet; streams end when `draining` is cancelled.
-    pub(crate) fn new(store: Arc<Store>, draining: CancellationToken) -> Self {
+    pub(crate) fn new(store: Arc<Store>, traces: Traces, draining: CancellationToken) -> Self {
         let id_prefix = format!("{:08x}", rand::random::<u32>());
         Self(Arc::new(Inner {
             repos: ArcSwap::default(),
@@ -47,6 +49,7 @@ impl App {
             hosts: ArcSwap::default(),
             store,
             metrics: Metrics::default(),
+            traces,
             draining,
             checks: Semaphore::new(super::checks::BODIES_MIB_MAX as usize),
             sockets: TaskTracker::new(),
@@ -93,6 +96,11 @@ impl App {
     /// What the process counts of itself.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.0.metrics
+    }
+
+    /// Where spans go.
+    pub(crate) fn traces(&self) -> &Traces {
+        &self.0.traces
     }
 
     /// Cancelled when the process stops taking requests.

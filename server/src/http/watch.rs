@@ -90,6 +90,10 @@ impl Watch {
                 Compared::Target(change) => {
                     if let Some(changed) = changed {
                         self.repo.metrics.woke(changed);
+                        let version = (&self.config, &told.exposed.target.version);
+                        self.repo
+                            .flights
+                            .woke(version, self.asker.instance.as_ref(), changed);
                     }
                     return self.target(&published, &told, effective, (token, change));
                 }

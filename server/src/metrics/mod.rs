@@ -10,6 +10,7 @@ mod process;
 mod repo;
 mod state;
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use headwater_wire::{HookName, HookOutcome, RepoName};
@@ -17,6 +18,7 @@ use http::Method;
 use prometheus_client::encoding::{EncodeLabelSet, prometheus_text, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
@@ -25,6 +27,7 @@ pub(crate) use repo::RepoMetrics;
 
 use crate::http::App;
 use crate::task::{self, BlockingError};
+use crate::trace::Tally;
 
 /// Longest time to read what the state says. Counting a full fleet takes a fraction of a second for each config.
 const READ_DEADLINE: Duration = Duration::from_secs(20);
@@ -154,8 +157,33 @@ fn registry(app: &App) -> Registry {
     );
     counted.connections.register(own);
     counted.repos.register(own);
+    spans(own, &app.traces().tally());
     state::register(own, app);
     registry
+}
+
+/// Spans that became something.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfSpans {
+    result: &'static str,
+}
+
+/// What became of the spans of traces; all 0 where none are made.
+fn spans(registry: &mut Registry, tally: &Tally) {
+    let ended = Family::<OfSpans, Counter>::default();
+    for (result, count) in [
+        ("sent", &tally.sent),
+        ("failed", &tally.failed),
+        ("dropped", &tally.dropped),
+    ] {
+        let counter = ended.get_or_create(&OfSpans { result });
+        counter.inc_by(count.load(Ordering::Relaxed));
+    }
+    let help = "Spans of traces: the collector has them, could not be given them, or they did not fit into the queue";
+    registry.register("trace_spans", help, ended);
+    let waiting = Gauge::<i64>::default();
+    waiting.set(i64::try_from(tally.waiting.load(Ordering::Relaxed)).unwrap_or(i64::MAX));
+    registry.register("trace_spans_waiting", "Spans that wait to be sent", waiting);
 }
 
 /// A method as a label; what nobody here answers is one word.

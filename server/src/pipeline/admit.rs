@@ -14,6 +14,7 @@ use headwater_core::{
 };
 use headwater_validators::{Limits, ValidTree};
 use headwater_wire::{BranchName, CommitId, ConfigName, Finding, HeadState, VerdictState};
+use opentelemetry::KeyValue;
 use tokio::time::Instant;
 use tracing::{Instrument, info, info_span, warn};
 
@@ -27,6 +28,7 @@ use crate::git::read::Reader;
 use crate::judge::{Judged, judge_to_keep};
 use crate::measure::{Against, Measure, new_commits};
 use crate::publish::{Published, Snapshot};
+use crate::trace;
 
 /// How far back a first start looks for a good commit when the head is rejected.
 const LOOK_BACK_MAX: usize = 100;
@@ -75,7 +77,7 @@ impl Pipeline {
         self.adopt(branch, &candidate.commit).await?;
         let walk = self.walk(reader, &candidate, state.tip.as_ref()).await?;
         if let Some(good) = walk.good {
-            self.expose(reader, good).await?;
+            trace::trying(|| trace::span("publish"), self.expose(reader, good)).await?;
         }
         match decide(&candidate, walk.head.kind(), &policy) {
             Admission::Reject => self.reject(&walk.head).await?,
@@ -187,9 +189,24 @@ impl Pipeline {
         };
         let started = Instant::now();
         let span = info_span!("validate", commit.id = %commit);
-        let (judged, earlier) = judge_to_keep(reader, commit, &rules, measure)
-            .instrument(span)
-            .await?;
+        let judging = async {
+            let judged = judge_to_keep(reader, commit, &rules, measure).await;
+            if let Ok((judged, _)) = &judged {
+                let verdict = if judged.valid.is_some() {
+                    "valid"
+                } else {
+                    "invalid"
+                };
+                trace::say("headwater.verdict", verdict);
+            }
+            judged
+        };
+        let validate = || {
+            let commit = KeyValue::new("vcs.ref.head.revision", commit.to_string());
+            trace::span("validate").with_attributes([commit])
+        };
+        let (judged, earlier) = trace::trying(validate, judging.instrument(span)).await?;
+        self.repo.flights.begin(commit);
         if let Some(earlier) = earlier {
             self.repo.set_earlier(earlier);
         }

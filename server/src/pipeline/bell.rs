@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use headwater_wire::{DeliveryView, HookOutcome, RepoName, Timestamp};
+use opentelemetry::trace::SpanContext;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -16,6 +17,7 @@ use super::Pipeline;
 use super::trigger::{Chase, Seen, stretched};
 use crate::clock;
 use crate::forge::Expected;
+use crate::trace;
 
 /// The bell of one repository.
 #[derive(Debug, Default)]
@@ -37,6 +39,8 @@ struct State {
 struct Ring {
     at: Instant,
     expected: Expected,
+    /// The trace of the delivery.
+    origin: Option<SpanContext>,
 }
 
 /// Whether hooks announce what polling finds.
@@ -113,7 +117,11 @@ impl Bell {
         let now = Instant::now();
         let mut state = self.state();
         state.trust.hear(now);
-        state.ring = Some(Ring { at: now, expected });
+        state.ring = Some(Ring {
+            at: now,
+            expected,
+            origin: trace::origin(),
+        });
         drop(state);
         self.rung.notify_one();
     }
@@ -172,9 +180,10 @@ impl Pipeline {
     /// Begins to look for what the last delivery announced.
     pub(super) fn answer_bell(&mut self) {
         let ring = self.repo.bell().state().ring.take();
-        if let Some(Ring { at, expected }) = ring {
+        if let Some(Ring { at, expected, origin }) = ring {
             debug!(?expected, "a webhook announced a push");
-            self.chase = Some(Chase::new(at, expected, self.seen.clone(), self.chased_at));
+            let chase = Chase::new(at, expected, self.seen.clone(), self.chased_at);
+            self.chase = Some(chase.within(origin));
         }
     }
 

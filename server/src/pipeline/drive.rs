@@ -90,6 +90,7 @@ impl Pipeline {
             let Some(last) = rollout.timeline.happenings.last() else {
                 continue;
             };
+            self.repo.flights.stepped(rollout, &last.what);
             let reason = last.reason.as_deref().unwrap_or_default();
             info!(
                 rollout = id, %config, version = %rollout.target.version, step = last.what, reason,

@@ -14,6 +14,7 @@ mod raise;
 mod request;
 pub(crate) mod rollback;
 pub(crate) mod source;
+mod traced;
 pub(crate) mod trigger;
 pub(crate) mod urgent;
 pub(crate) mod versions;
@@ -36,9 +37,10 @@ use crate::git::stop::Stop;
 use crate::publish::{Published, SourceStatus};
 use crate::repo::Repo;
 use crate::store::StoreFailure;
+use crate::trace;
 use lane::{Lane, LaneError};
 use pusher::Pusher;
-pub(crate) use request::{AcceptError, Force, Fresh, OrderError, Request};
+pub(crate) use request::{AcceptError, Force, Fresh, OrderError, Posted, Request};
 use source::{MissingBranch, RoundError};
 use trigger::{Chase, FORCED_PAUSE, Jitter, Seen, pause};
 
@@ -49,7 +51,7 @@ const TAG_ROUNDS: u32 = 4;
 pub(crate) struct Pipeline {
     repo: Arc<Repo>,
     lane: Lane,
-    requests: mpsc::Receiver<Request>,
+    requests: mpsc::Receiver<Posted>,
     /// Failed rounds in a row.
     failures: u32,
     /// Requests that wait for the listing that starts next.
@@ -79,11 +81,13 @@ pub(crate) struct Pipeline {
     put_off: bool,
     /// Rollouts whose way back into Git was tried, and from which head.
     brought_back: BTreeMap<String, Option<CommitId>>,
+    /// Why this round lists, for the trace of what it finds.
+    cause: traced::Cause,
 }
 
 impl Pipeline {
     /// A pipeline that has not started yet.
-    pub(crate) fn new(repo: Arc<Repo>, lane: Lane, requests: mpsc::Receiver<Request>) -> Self {
+    pub(crate) fn new(repo: Arc<Repo>, lane: Lane, requests: mpsc::Receiver<Posted>) -> Self {
         Self {
             repo,
             lane,
@@ -103,6 +107,7 @@ impl Pipeline {
             pusher: Pusher::default(),
             put_off: false,
             brought_back: BTreeMap::new(),
+            cause: traced::Cause::default(),
         }
     }
 
@@ -133,6 +138,7 @@ impl Pipeline {
 
     /// One round, and what it means for the state of the source.
     async fn round(&mut self) {
+        self.cause = self.cause_now();
         let waiting = std::mem::take(&mut self.waiting);
         self.rounds = self.rounds.wrapping_add(1);
         let lists_tags = std::mem::take(&mut self.wants_tags) || self.rounds.is_multiple_of(TAG_ROUNDS);
@@ -227,8 +233,7 @@ impl Pipeline {
             // A damaged mirror is looked at by the fetch, which fills it again, although the upstream has not moved.
             && self.repo.reader().is_ok_and(|reader| !reader.is_damaged());
         if !decided || self.judge_again {
-            let span = info_span!("commit_pipeline", commit.id = %head, upstream.branch = %branch);
-            self.take(branch, head).instrument(span).await?;
+            self.take_traced(branch, head).await?;
             self.judge_again = false;
         }
         let is_held = self.repo.board.read().state.hold.is_some();
@@ -243,7 +248,7 @@ impl Pipeline {
     async fn take(&mut self, branch: BranchName, head: CommitId) -> Result<(), RoundError> {
         let (followed, wanted) = (branch.clone(), head.clone());
         let deadline = self.repo.settings().mirror_limits.fetch;
-        let reader = self
+        let fetch = self
             .lane
             .call_unless(self.repo.urgent.any(), deadline, move |mirror, stop| {
                 // A recorded head was checked to be complete; what is merely in the store was not.
@@ -251,8 +256,8 @@ impl Pipeline {
                     mirror.fetch(&followed, &wanted, stop)?;
                 }
                 Ok(mirror.reader())
-            })
-            .await?;
+            });
+        let reader = trace::trying(|| trace::call("fetch"), fetch).await?;
         self.repo.set_reader(reader.clone());
         self.decide(&reader, &branch, head).await?;
         self.maintain().await;
@@ -336,8 +341,8 @@ impl Pipeline {
             Instant::now() + pause(self.repo.poll_interval(), self.failures, Jitter(rand::random()));
         let stale_check = self.repo.settings().poll_interval.min(Duration::from_secs(5));
         if self.put_off {
-            while let Ok(request) = self.requests.try_recv() {
-                self.handle(request).await;
+            while let Ok(posted) = self.requests.try_recv() {
+                self.handle_traced(posted).await;
             }
             return;
         }
@@ -362,9 +367,9 @@ impl Pipeline {
                     self.repo.bell().tell_silence(self.repo.name());
                 }
                 () = self.repo.bell().rung() => self.answer_bell(),
-                request = self.requests.recv() => match request {
-                    Some(request) => {
-                        let is_due = self.handle(request).await;
+                posted = self.requests.recv() => match posted {
+                    Some(posted) => {
+                        let is_due = self.handle_traced(posted).await;
                         if is_due || (self.look_again().await && self.failures == 0) { return }
                     }
                     None => tokio::time::sleep_until(due).await,

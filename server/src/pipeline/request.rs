@@ -5,10 +5,31 @@
 use headwater_core::rollout::{Order, Rollout};
 use headwater_core::{Due, Refusal, Rollback};
 use headwater_wire::CommitId;
+use opentelemetry::trace::SpanContext;
 use tokio::sync::oneshot;
 
 use super::rollback::{Foreseen, RollbackError, Wish};
 use crate::store::StoreFailure;
+use crate::trace;
+
+/// A request on its way, and the trace that it was sent in.
+#[derive(Debug)]
+pub(crate) struct Posted {
+    /// The request.
+    pub request: Request,
+    /// Where it was sent.
+    pub origin: Option<SpanContext>,
+}
+
+impl Posted {
+    /// A request that is sent from here.
+    pub(crate) fn new(request: Request) -> Self {
+        Self {
+            request,
+            origin: trace::origin(),
+        }
+    }
+}
 
 /// What the rest of the service asks of a repository's pipeline.
 #[derive(Debug)]

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use headwater_wire::CommitId;
+use opentelemetry::trace::SpanContext;
 use tokio::time::Instant;
 
 use crate::forge::Expected;
@@ -56,6 +57,8 @@ pub(crate) struct Chase {
     step: usize,
     /// Not before this.
     earliest: Instant,
+    /// The trace of the delivery.
+    origin: Option<SpanContext>,
 }
 
 impl Chase {
@@ -72,7 +75,18 @@ impl Chase {
             before,
             step: 0,
             earliest: last.map_or(since, |last| last + CHASE_PAUSE),
+            origin: None,
         }
+    }
+
+    /// The same, in the trace of the delivery.
+    pub(crate) fn within(self, origin: Option<SpanContext>) -> Self {
+        Self { origin, ..self }
+    }
+
+    /// The trace of the delivery.
+    pub(crate) fn origin(&self) -> Option<&SpanContext> {
+        self.origin.as_ref()
     }
 
     /// When to list next; never again if nothing is left.

@@ -13,14 +13,15 @@ use headwater_wire::{BranchName, ConfigName, RepoName};
 
 use super::access;
 use super::alerts::{self, AlertDraft};
-use super::fleet::{FLEET_KEYS, FleetDraft};
+use super::fleet::{FLEET_KEYS, FleetDraft, fleet_variable};
 use super::forges::{self, ForgeDraft};
 use super::hooks::{self, HOOK_KEYS, HookDraft};
-use super::keys::{Key, REPO_KEYS, SERVER_KEYS, fleet_variable, hook_variable, repo_variable, variable};
+use super::keys::{Key, REPO_KEYS, SERVER_KEYS, hook_variable, repo_variable, variable};
 use super::named::{self, Named as _};
 use super::signals::{self, SignalDraft};
 use super::source::{Flags, Mistake, Place};
 use super::table::{apply, members, set, set_only, table_lacks};
+use super::telemetry::TelemetryDraft;
 use super::webhooks::{self, WebhookDraft};
 use super::{
     CANARY_EVERY, CanarySettings, Confinement, HOOK_GRACE, RepoSettings, Settings, VERDICT_DEADLINE,
@@ -131,6 +132,7 @@ struct Loading {
     signals: Vec<SignalDraft>,
     alerts: Vec<AlertDraft>,
     fleet: FleetDraft,
+    telemetry: TelemetryDraft,
     mistakes: Vec<Mistake>,
 }
 
@@ -173,6 +175,7 @@ impl Loading {
                 "repo" => self.read_repos(member, place),
                 "hook" => self.read_hooks(member, place),
                 "fleet" => self.fleet.read(member, place, mistakes),
+                "telemetry" => self.telemetry.read(member, place, mistakes),
                 ForgeDraft::TABLE => named::read(&mut self.forges, member, place, mistakes),
                 WebhookDraft::TABLE => named::read(&mut self.webhooks, member, place, mistakes),
                 SignalDraft::TABLE => named::read(&mut self.signals, member, place, mistakes),
@@ -277,6 +280,7 @@ impl Loading {
                 set(key, self.fleet.at(at.clone()), text, at, &mut self.mistakes);
             }
         }
+        self.telemetry.read_variables(find, &mut self.mistakes);
         named::read_variables(&mut self.forges, &find, &mut self.mistakes);
         named::read_variables(&mut self.webhooks, &find, &mut self.mistakes);
         named::read_variables(&mut self.signals, &find, &mut self.mistakes);
@@ -362,6 +366,7 @@ impl Loading {
             public_url: server.public_url,
             allowed_hosts: server.allowed_hosts,
             connections_max: server.connections_max,
+            telemetry: self.telemetry.finish(),
             fleet,
         })
     }

@@ -71,6 +71,11 @@ pub(super) const FLEET_KEYS: &[Key<FleetDraft>] = &[
     },
 ];
 
+/// The variable of a key.
+pub(super) fn fleet_variable(key: &str) -> String {
+    format!("HEADWATER_FLEET_{}", key.to_ascii_uppercase())
+}
+
 fn heartbeat(text: &str) -> Result<Duration, String> {
     let heartbeat = duration(text)?;
     if !(HEARTBEAT_MIN..=HEARTBEAT_MAX).contains(&heartbeat) {

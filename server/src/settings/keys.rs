@@ -7,11 +7,12 @@ use headwater_core::RewrittenHistory;
 
 use super::alerts::AlertDraft;
 use super::draft::{RepoDraft, ServerDraft};
-use super::fleet::FLEET_KEYS;
+use super::fleet::{FLEET_KEYS, fleet_variable};
 use super::forges::{ForgeDraft, http_address};
 use super::hooks::HOOK_KEYS;
 use super::named::Named;
 use super::signals::SignalDraft;
+use super::telemetry::{TELEMETRY_KEYS, telemetry_variable};
 use super::values::{
     boolean, duration, duration_ms, host_name, log_filter, number, percent, poll_interval, rollout,
 };
@@ -74,6 +75,8 @@ pub enum Table {
     Alert,
     /// `[fleet]`.
     Fleet,
+    /// `[telemetry]`.
+    Telemetry,
 }
 
 /// All keys, in the order they are documented.
@@ -86,6 +89,7 @@ pub fn key_help() -> Vec<KeyHelp> {
     all.extend(named_help::<SignalDraft>(Table::Signal));
     all.extend(named_help::<AlertDraft>(Table::Alert));
     all.extend(help(FLEET_KEYS, Table::Fleet, fleet_variable));
+    all.extend(help(TELEMETRY_KEYS, Table::Telemetry, telemetry_variable));
     all
 }
 
@@ -121,11 +125,6 @@ pub(super) fn repo_variable(key: &str) -> String {
 /// The variable of a hook key; it speaks of the only hook.
 pub(super) fn hook_variable(key: &str) -> String {
     format!("HEADWATER_HOOK_{}", key.to_ascii_uppercase())
-}
-
-/// The variable of a key of the fleet.
-pub(super) fn fleet_variable(key: &str) -> String {
-    format!("HEADWATER_FLEET_{}", key.to_ascii_uppercase())
 }
 
 pub(super) const SERVER_KEYS: &[Key<ServerDraft>] = &[

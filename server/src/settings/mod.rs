@@ -15,6 +15,7 @@ mod signals;
 mod source;
 mod table;
 mod values;
+mod telemetry;
 mod webhooks;
 mod write;
 
@@ -41,6 +42,7 @@ pub use fleet::FleetSettings;
 pub use keys::{KeyHelp, Table, key_help};
 pub use source::{Flags, Mistake};
 pub(crate) use values::duration;
+pub use telemetry::TraceSettings;
 pub use write::{NotesSettings, WriteSettings};
 
 /// How much later than polling a webhook may come: forges queue them for some seconds, and a listing of ours may be
@@ -100,6 +102,8 @@ pub struct Settings {
     pub allowed_hosts: Vec<String>,
     /// Most connections at once; without it, as many as there are descriptors for.
     pub connections_max: Option<usize>,
+    /// Where traces are sent; without it, there are none.
+    pub telemetry: Option<TraceSettings>,
 }
 
 /// One forge to speak to about one repository.

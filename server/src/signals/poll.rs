@@ -18,6 +18,7 @@ use tracing::debug;
 use super::{Question, Signals};
 use crate::repo::Repo;
 use crate::rollouts::Heard;
+use crate::trace;
 
 /// Questions of one repository that wait for an answer at once: who answers has others to answer, too.
 const ASKING_MAX: usize = 8;
@@ -29,6 +30,7 @@ type Key = (ConfigName, String, u64, String);
 pub(crate) async fn run(repo: Arc<Repo>, signals: Arc<Signals>, stop: CancellationToken) {
     let mut board = repo.board.watch_published();
     let asker = Asker {
+        repo: repo.clone(),
         signals,
         permits: Arc::new(Semaphore::new(ASKING_MAX)),
         heard: repo.rollouts.signals(),
@@ -83,6 +85,7 @@ fn of_rollout<'a>(
 }
 
 struct Asker {
+    repo: Arc<Repo>,
     signals: Arc<Signals>,
     permits: Arc<Semaphore>,
     heard: mpsc::Sender<Heard>,
@@ -92,6 +95,7 @@ impl Asker {
     fn start(&self, question: Question) -> DropGuard {
         let stop = CancellationToken::new();
         let asking = keep_asking(
+            self.repo.clone(),
             self.signals.clone(),
             self.permits.clone(),
             self.heard.clone(),
@@ -110,6 +114,7 @@ impl Asker {
 }
 
 async fn keep_asking(
+    repo: Arc<Repo>,
     signals: Arc<Signals>,
     permits: Arc<Semaphore>,
     heard: mpsc::Sender<Heard>,
@@ -120,7 +125,9 @@ async fn keep_asking(
             let Ok(_permit) = permits.acquire().await else {
                 return;
             };
-            signals.ask(&question).await
+            let origin = repo.flights.origin(&question.version);
+            let asked = trace::step(|| trace::call("ask a signal"), signals.ask(&question));
+            repo.traces.under(origin, asked).await
         };
         debug!(config = %question.config, signal = question.signal.name, ?reading, "a signal was asked");
         let told = Heard {

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::outcall::{exchange, quoted};
 use crate::secret::Secret;
+use crate::trace;
 
 /// What comes back.
 #[derive(Deserialize)]
@@ -45,6 +46,7 @@ pub(super) async fn ask(
     };
     let mut call = client
         .post(url)
+        .headers(trace::outward())
         .header(USER_AGENT, "headwater")
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
         .body(form);

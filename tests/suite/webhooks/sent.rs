@@ -168,7 +168,7 @@ impl Sent {
         ask.body(self.media, &self.body())
     }
 
-    pub(super) fn ask(&self) -> Ask {
+    pub(crate) fn ask(&self) -> Ask {
         self.ask_with(&self.headers().1)
     }
 

@@ -214,6 +214,7 @@ fn settings(site: &Site, listen: SocketAddr) -> Result<Settings, Failure> {
         public_url: None,
         allowed_hosts: Vec::new(),
         connections_max: None,
+        telemetry: None,
     })
 }
 

@@ -28,6 +28,7 @@ use crate::git::revert::RevertError;
 use crate::judge::{Judged, Purpose, judge};
 use crate::repo::RepoError;
 use crate::store::StoreFailure;
+use crate::trace;
 
 /// What somebody asks for; all of it was looked up.
 #[derive(Debug, Clone)]
@@ -133,7 +134,9 @@ impl Pipeline {
         }
         let (decision, judged) = self.consider(&state, wish, Stamp::new()).await?;
         self.keep_draft(&judged).await?;
-        let rollback = self.decide_rollback(state, decision).await?;
+        self.repo.flights.begin(&judged.commit);
+        let publish = || trace::span("publish");
+        let rollback = trace::trying(publish, self.decide_rollback(state, decision)).await?;
         self.pusher.wake();
         Ok(rollback)
     }
