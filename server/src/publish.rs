@@ -418,7 +418,9 @@ fn status_of(published: &Published) -> StatusEvent {
     let state = &published.state;
     let (head, head_state) = match state.head_state {
         HeadState::Rejected | HeadState::Held => (state.head.clone(), state.head_state),
-        HeadState::Published | HeadState::Validating | HeadState::Other => (None, HeadState::Published),
+        HeadState::None | HeadState::Published | HeadState::Validating | HeadState::Other => {
+            (None, HeadState::Published)
+        }
     };
     let findings = match head_state {
         HeadState::Rejected => published
@@ -427,7 +429,11 @@ fn status_of(published: &Published) -> StatusEvent {
             .take(STATUS_FINDINGS_MAX)
             .cloned()
             .collect(),
-        HeadState::Published | HeadState::Validating | HeadState::Held | HeadState::Other => Vec::new(),
+        HeadState::None
+        | HeadState::Published
+        | HeadState::Validating
+        | HeadState::Held
+        | HeadState::Other => Vec::new(),
     };
     let source = published.source.state;
     // A head that was accepted a moment ago is no reason any more; the end of the round will say that all is well.

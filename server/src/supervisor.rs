@@ -436,6 +436,7 @@ fn kept_state(store: &Store, repo: &RepoName, rules: &Rules) -> Result<RepoState
     };
     if state.head_state == HeadState::Validating || is_outlived {
         state.head = None;
+        state.head_state = HeadState::None;
     }
     Ok(state)
 }

@@ -170,6 +170,7 @@ fn an_empty_repository_is_a_state_and_its_first_commit_is_seen() {
     let origin = TestOrigin::new();
     let server = TestServer::of(&origin);
     let repo = server.until_source("empty_repository");
+    assert_eq!(repo["head_state"], "none", "nothing is being judged");
     assert_eq!(repo["tip"], Value::Null);
     assert_eq!(server.config("app", None).expect(503).code(), "not_ready");
     server.get("/readyz").expect(200);

@@ -11,10 +11,12 @@ use crate::time::Timestamp;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HeadState {
+    /// There is none, or none has been seen yet.
+    #[default]
+    None,
     /// It is the tip: admitted and exposed.
     Published,
     /// It is being fetched or judged.
-    #[default]
     Validating,
     /// It failed admission; the last good commit keeps serving.
     Rejected,
@@ -29,6 +31,7 @@ impl HeadState {
     /// The word of the `Headwater-Head-State` header.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::None => "none",
             Self::Published => "published",
             Self::Validating => "validating",
             Self::Rejected => "rejected",

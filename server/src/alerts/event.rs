@@ -267,7 +267,9 @@ pub(super) fn of_head(repo: &RepoName, published: &Published) -> Option<Event> {
                 head.short()
             ),
         ),
-        HeadState::Validating | HeadState::Published | HeadState::Other => return None,
+        HeadState::None | HeadState::Validating | HeadState::Published | HeadState::Other => {
+            return None;
+        }
     };
     let event = Event {
         kind: EventKind::Rejected,

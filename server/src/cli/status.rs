@@ -168,7 +168,10 @@ pub(super) fn print_repo(repo: &RepoView, now: Timestamp, out: &mut Out<'_>) -> 
         field(
             "head",
             head_tone(repo.head_state),
-            format!("{}  {}", short(&repo.head), repo.head_state.as_str()),
+            match &repo.head {
+                Some(_) => format!("{}  {}", short(&repo.head), repo.head_state.as_str()),
+                None => short(&repo.head),
+            },
         ),
         field("source", source_tone(repo), source(repo, now)),
         field("configs", Tone::Normal, repo.configs.to_string()),
@@ -203,7 +206,7 @@ fn field(name: &str, tone: Tone, text: String) -> Vec<Cell> {
 fn head_tone(state: HeadState) -> Tone {
     match state {
         HeadState::Published => Tone::Good,
-        HeadState::Validating => Tone::Normal,
+        HeadState::None | HeadState::Validating => Tone::Normal,
         HeadState::Rejected => Tone::Bad,
         HeadState::Held | HeadState::Other => Tone::Warning,
     }

@@ -57,6 +57,7 @@ fn sign(tone: &'static str, shape: &'static str, word: &str) -> Sign {
 /// What became of the head.
 pub(super) fn head(state: HeadState) -> Sign {
     match state {
+        HeadState::None => unknown("none"),
         HeadState::Published => good("published"),
         HeadState::Validating => moving("validating"),
         HeadState::Rejected => bad("rejected"),

@@ -203,7 +203,7 @@ impl Words {
                 "admitted, and served from now on".to_owned(),
             ),
             HeadState::Rejected => (StatusState::Failure, rejection(published)),
-            HeadState::Other => return None,
+            HeadState::None | HeadState::Other => return None,
         };
         let target_url = self.link("commits", &commit);
         let findings = published.head_findings.iter().take(FINDINGS_MAX).cloned();

@@ -114,6 +114,7 @@ fn heads(registry: &mut Registry, seen: &[Seen]) {
         Family::<OfRepo, Gauge>::default(),
     );
     let states = [
+        HeadState::None,
         HeadState::Published,
         HeadState::Validating,
         HeadState::Rejected,

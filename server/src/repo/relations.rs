@@ -23,7 +23,7 @@ impl Repo {
         // its files from being served.
         let head = state.head.as_ref().filter(|_| match state.head_state {
             HeadState::Published | HeadState::Rejected => true,
-            HeadState::Validating | HeadState::Held | HeadState::Other => false,
+            HeadState::None | HeadState::Validating | HeadState::Held | HeadState::Other => false,
         });
         let ends: Vec<CommitId> = head.into_iter().chain(&state.tip).cloned().collect();
         let wanted = commit.clone();

@@ -164,7 +164,9 @@ impl Instances {
                 format!("held {head}: no instance gets what is held back of it"),
             ),
             HeadState::Published => (Tone::Good, "the head is published".to_owned()),
-            HeadState::Validating | HeadState::Other => (Tone::Normal, format!("looking at {head}")),
+            HeadState::None | HeadState::Validating | HeadState::Other => {
+                (Tone::Normal, format!("looking at {head}"))
+            }
         };
         // The first word about a repository that is well is no news.
         if self.status.is_some() || status.head_state != HeadState::Published {

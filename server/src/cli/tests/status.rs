@@ -38,7 +38,7 @@ fn each_repository_is_shown_on_a_few_lines() {
         branch: None,
         tip: None,
         head: None,
-        head_state: HeadState::Validating,
+        head_state: HeadState::None,
         source_state: SourceState::Starting,
         synced_at: None,
         configs: 0,
@@ -72,7 +72,7 @@ fn each_repository_is_shown_on_a_few_lines() {
 
     new  https://forge.example/acme/config.git (branch not known yet)
       tip      none
-      head     none  validating
+      head     none
       source   starting, never synced
       configs  0
     "#);
