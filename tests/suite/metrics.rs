@@ -247,6 +247,10 @@ fn a_canary_is_late_until_every_instance_runs_what_was_committed_last() {
         3_600.0,
     );
     assert!(Page::of(&server).is(late, 0.0));
+    // As old as its commit, which an upstream of tests made years ago: a restart makes nothing younger.
+    let page = Page::of(&server);
+    assert!(page.value("headwater_canary_age_seconds{repo=\"default\"}") > 1e6);
+    assert!(page.is("headwater_canary_missing{repo=\"default\"}", 0.0));
     let pending =
         json!({"incarnation": 1, "seq": 1, "client": "test/1", "configs": {"app": {"state": "pending"}}});
     let first = report(&server, "i-1", &pending)["assignments"][0].clone();
@@ -256,6 +260,25 @@ fn a_canary_is_late_until_every_instance_runs_what_was_committed_last() {
     let second = set(&origin, 2);
     server.until_tip(&second);
     until(&server, late, 1.0);
+}
+
+#[test]
+fn a_canary_that_the_tip_does_not_have_is_said_until_it_is_there() {
+    let origin = TestOrigin::new();
+    let first = set(&origin, 1);
+    let mut elsewhere = canary();
+    elsewhere.config = "ops/canary".parse().unwrap();
+    let server = Stopped::of(&origin.path_url())
+        .each(|repo| repo.canary = Some(elsewhere.clone()))
+        .start();
+    server.until_tip(&first);
+    let missing = "headwater_canary_missing{repo=\"default\"}";
+    until(&server, missing, 1.0);
+    assert_eq!(server.repo()["error"], "the tip has no canary `ops/canary`");
+    let there = origin.commit(&[("ops/canary.json", Some("{}"))], "a canary");
+    let repo = server.until_tip(&there);
+    assert_eq!(repo["error"], Value::Null);
+    until(&server, missing, 0.0);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use headwater_core::{count, span};
 use headwater_wire::{ConfigName, HeadState, RepoName, RolloutCounts, RolloutState, RolloutView};
 
-use crate::canary::CanaryView;
+use crate::canary::{CanaryView, MISSING_HINT};
 use crate::forge::desk::errors;
 use crate::publish::Published;
 use crate::settings::CanarySettings;
@@ -317,7 +317,12 @@ pub(super) fn of_source(repo: &RepoName, published: &Published) -> Option<Event>
 pub(super) fn of_canary(repo: &RepoName, view: &CanaryView) -> Option<Event> {
     let CanarySettings { config, every } = &view.settings;
     let (age, every) = (said(view.age), said(*every));
-    let (summary, action) = if view.is_overdue() {
+    let (summary, action) = if view.is_missing() {
+        (
+            format!("the tip has no canary `{config}`"),
+            MISSING_HINT.to_owned(),
+        )
+    } else if view.is_overdue() {
         let what = if view.is_there {
             format!("`{config}` has the same content for {age}")
         } else {

@@ -116,6 +116,7 @@ fn canary_view(age: Duration, (late, is_there): (u64, bool)) -> CanaryView {
         },
         age,
         is_there,
+        is_published: true,
         late,
         instances: 3,
     }
@@ -126,14 +127,14 @@ fn a_canary_that_does_not_come_through_says_which_part_of_the_way_to_look_at() {
     let of = |minutes, seen| of_canary(&repo(), &canary_view(Duration::from_mins(minutes), seen));
     assert_eq!(of(119, (0, true)), None);
     assert_eq!(of(59, (3, true)), None);
-    let events = [of(121, (1, true)), of(121, (0, false)), of(61, (1, true))];
+    let events = [of(121, (1, true)), of(1, (0, false)), of(61, (1, true))];
     insta::assert_snapshot!(said(&events.map(Option::unwrap)), @"
     canary: `ops/canary` has the same content for 2 h, although it should change every 60 min: what is committed may not come through
       -
       look whether the job that commits it has run and may push; `headwater status` shows how the upstream is, and whether the newest commit is served
-    canary: there is no `ops/canary` for 2 h, although it should change every 60 min: what is committed may not come through
+    canary: the tip has no canary `ops/canary`
       -
-      look whether the job that commits it has run and may push; `headwater status` shows how the upstream is, and whether the newest commit is served
+      correct `canary` in the settings, or commit the config that it names; until then no broken path is noticed
     canary: 1 of 3 instances does not run the `ops/canary` of 61 min ago: what is served may not come through
       -
       `headwater instances --config ops/canary` shows who runs what, and who was not heard of

@@ -8,6 +8,7 @@ use headwater_wire::{
 };
 
 use super::problem;
+use crate::canary;
 use crate::git::history::CommitInfo;
 use crate::pipeline::source::is_stale;
 use crate::publish::{Exposed, Published, STATUS_FINDINGS_MAX};
@@ -22,6 +23,7 @@ pub(crate) fn repo(repo: &Repo, published: &Published, now: Timestamp) -> RepoVi
     let faults = unwell
         .into_iter()
         .chain(rejected_why)
+        .chain(canary_missing(repo, published))
         .chain(going_back(published));
     let (error, hint) = faults.reduce(together).unzip();
     RepoView {
@@ -56,6 +58,12 @@ pub(crate) fn repo(repo: &Repo, published: &Published, now: Timestamp) -> RepoVi
             .cloned()
             .collect(),
     }
+}
+
+fn canary_missing(repo: &Repo, published: &Published) -> Option<(String, Option<String>)> {
+    let config = canary::missing(repo, published)?;
+    let error = format!("the tip has no canary `{config}`");
+    Some((error, Some(canary::MISSING_HINT.to_owned())))
 }
 
 fn wanted_branch(repo: &Repo) -> Option<BranchName> {

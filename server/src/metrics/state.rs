@@ -209,7 +209,11 @@ fn instances(registry: &mut Registry, seen: &[Seen]) {
 /// Nothing of a repository that has none.
 fn canaries(registry: &mut Registry, seen: &[Seen]) {
     let seconds = Family::<OfRepo, Gauge<f64, AtomicU64>>::default;
-    let (age, every, late) = (seconds(), seconds(), Family::<OfRepo, Gauge>::default());
+    let (age, every) = (seconds(), seconds());
+    let (late, missing) = (
+        Family::<OfRepo, Gauge>::default(),
+        Family::<OfRepo, Gauge>::default(),
+    );
     for one in seen {
         let Some(view) = canary::view(&one.repo) else {
             continue;
@@ -218,8 +222,11 @@ fn canaries(registry: &mut Registry, seen: &[Seen]) {
         age.get_or_create(&of).set(view.age.as_secs_f64());
         every.get_or_create(&of).set(view.settings.every.as_secs_f64());
         late.get_or_create(&of).set(count(view.late));
+        missing.get_or_create(&of).set(i64::from(view.is_missing()));
     }
-    let help = "How long ago the content of the canary became what it is";
+    let help = "1 while the tip has no such config, so that no broken path is noticed";
+    registry.register("canary_missing", help, missing);
+    let help = "How old the content of the canary is: by its commit, and at least as it was seen here";
     registry.register_with_unit("canary_age", help, Unit::Seconds, age);
     let help = "How often it should become another";
     registry.register_with_unit("canary_every", help, Unit::Seconds, every);
