@@ -43,6 +43,7 @@ mod init;
 mod instances;
 mod invariants;
 mod languages;
+mod logs;
 mod metrics;
 mod notes;
 mod problems;
