@@ -46,6 +46,7 @@ mod languages;
 mod logs;
 mod metrics;
 mod notes;
+mod openapi;
 mod problems;
 mod proposals;
 mod proxies;

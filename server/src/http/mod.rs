@@ -20,6 +20,7 @@ mod host;
 mod instances;
 mod layers;
 mod metrics;
+mod openapi;
 mod origin;
 mod peer;
 mod plan;
@@ -66,6 +67,7 @@ fn api() -> Router<App> {
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::metrics))
+        .route("/openapi.json", get(openapi::document))
         .route("/v1/admin/backup", get(admin::backup))
         .route("/v1/repos", get(repos::list))
         .route("/v1/repos/{repo}", get(repos::one))
