@@ -51,7 +51,7 @@ pub(crate) use state::App;
 pub(crate) use views::{git_pending, repo as repo_view};
 
 /// Largest body where a call says nothing else, in bytes: an order has a reason, a name and some hashes.
-const ORDER_BYTES_MAX: usize = 64 << 10;
+const ORDER_BYTES_MAX: usize = 256 << 10;
 
 /// Every address of the service: the API, and the dashboard, which asks the same API.
 pub(crate) fn router(app: App) -> Router {
