@@ -36,6 +36,11 @@ impl Asked {
         }
     }
 
+    /// The same, asked again later.
+    pub(super) fn at(&self, now: Timestamp) -> Self {
+        Self { now, ..self.clone() }
+    }
+
     /// A parameter of the path; empty where the path has none of that name.
     pub(super) fn param(&self, name: &str) -> &str {
         find(&self.params, name).unwrap_or_default()

@@ -3,8 +3,8 @@
 use axum::response::{IntoResponse, Redirect, Response};
 use headwater_wire::RepoName;
 use http::HeaderMap;
-use http::header::ACCEPT;
 
+use super::accept::reads_pages;
 use super::asked::Links;
 
 /// What a program is told that opens the address.
@@ -20,11 +20,7 @@ const WORDS: &str = "Headwater serves configuration from Git.\n\n\
 
 /// `GET /`: a browser is sent to the dashboard.
 pub(crate) fn index<'a>(headers: &HeaderMap, mut repos: impl Iterator<Item = &'a RepoName>) -> Response {
-    let reads_pages = headers
-        .get(ACCEPT)
-        .and_then(|accept| accept.to_str().ok())
-        .is_some_and(|accept| accept.contains("text/html"));
-    if !reads_pages {
+    if !reads_pages(headers) {
         return WORDS.into_response();
     }
     match (repos.next(), repos.next()) {

@@ -6,6 +6,7 @@
 //!
 //! The page of `/v1/repos/{repo}/commits` is `/repos/{repo}/commits`, and so on.
 
+mod accept;
 mod acts;
 mod api;
 mod asked;
@@ -25,6 +26,7 @@ mod key;
 mod live;
 mod picture;
 mod preview;
+mod refused;
 mod repo;
 mod rollback;
 mod rollout;
@@ -37,21 +39,19 @@ mod words;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
-use tokio_util::sync::CancellationToken;
 
 pub(crate) use home::index;
 
+pub(crate) use refused::explain;
+pub(crate) use show::Desk;
 use acts::{Accept, GoBack, Order, Release, act, form};
-use show::{Desk, show};
+use show::show;
 
 /// Largest form, in bytes: a reason, a name and what is meant.
 const FORM_BYTES_MAX: usize = 16 << 10;
 
-/// Every page. `api` answers them, and their streams end with `draining`.
-pub(crate) fn routes<S: Clone + Send + Sync + 'static>(
-    api: Router,
-    draining: CancellationToken,
-) -> Router<S> {
+/// Every page.
+pub(crate) fn routes<S: Clone + Send + Sync + 'static>(desk: Desk) -> Router<S> {
     let acts = Router::new()
         .route(
             "/repos/{repo}/rollouts/{id}/{order}",
@@ -88,5 +88,5 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>(
         .route("/repos/{repo}/audit", get(show::<audit::Audit>))
         .route("/repos/{repo}/{*rest}", get(show::nothing))
         .merge(acts)
-        .with_state(Desk::new(api, draining))
+        .with_state(desk)
 }

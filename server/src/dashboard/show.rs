@@ -4,23 +4,26 @@
 //! in the API's own words and under its status.
 
 use std::future::Future;
-use std::sync::Arc;
 
 use askama::Template;
-use axum::Router;
 use axum::extract::{RawPathParams, State};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Router};
 use headwater_wire::{Problem, ProblemCode};
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, VARY};
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, VARY};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
-use tokio::sync::Semaphore;
+use percent_encoding::percent_decode_str;
 use tokio_util::sync::CancellationToken;
 
+use super::accept;
 use super::api::{Api, Told};
 use super::asked::Asked;
 use super::frame::Frame;
-use super::live;
+use super::live::{self, Crowd};
+use super::words::Link;
 use crate::clock;
+use crate::http::Caller;
+use crate::metrics::PageMetrics;
 
 /// Nothing is run, styled, loaded, sent or framed but by this service itself.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
@@ -28,21 +31,18 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 
 /// What all pages are answered from.
 #[derive(Debug, Clone)]
-pub(super) struct Desk {
+pub(crate) struct Desk {
     routes: Router,
-    /// Places for pages that are followed.
-    pub seats: Arc<Semaphore>,
-    /// Cancelled when the process stops taking requests.
-    pub draining: CancellationToken,
+    /// Who follows pages.
+    pub(super) crowd: Crowd,
 }
 
 impl Desk {
     /// Pages answered from `routes`, which follow until `draining`.
-    pub(super) fn new(routes: Router, draining: CancellationToken) -> Self {
+    pub(crate) fn new(routes: Router, metrics: PageMetrics, draining: CancellationToken) -> Self {
         Self {
             routes,
-            seats: Arc::new(Semaphore::new(live::SEATS)),
-            draining,
+            crowd: Crowd::new(metrics, draining),
         }
     }
 
@@ -51,8 +51,21 @@ impl Desk {
         let params = params
             .iter()
             .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        self.asked_with(params.collect(), uri, headers)
+    }
+
+    /// A request that no page was found for; it may name a repository all the same.
+    pub(super) fn asked_outside(&self, uri: &Uri, headers: &HeaderMap) -> Asked {
+        let named = uri.path().strip_prefix("/repos/");
+        let named = named.and_then(|rest| rest.split('/').next());
+        let named = named.map(|repo| percent_decode_str(repo).decode_utf8_lossy().into_owned());
+        let params = named.map(|repo| ("repo".to_owned(), repo));
+        self.asked_with(params.into_iter().collect(), uri, headers)
+    }
+
+    fn asked_with(&self, params: Vec<(String, String)>, uri: &Uri, headers: &HeaderMap) -> Asked {
         let api = Api::new(self.routes.clone(), headers);
-        Asked::new(api, clock::now(), uri, params.collect())
+        Asked::new(api, clock::now(), uri, params)
     }
 }
 
@@ -83,14 +96,11 @@ pub(super) async fn show<P: Page>(
     params: RawPathParams,
     uri: Uri,
     headers: HeaderMap,
+    caller: Option<Extension<Caller>>,
 ) -> Response {
     let asked = desk.asked(&params, &uri, &headers);
-    let follows = headers
-        .get(ACCEPT)
-        .and_then(|accept| accept.to_str().ok())
-        .is_some_and(|accept| accept.contains("text/event-stream"));
-    if follows {
-        return live::follow::<P>(&desk, asked);
+    if accept::follows(&headers) {
+        return live::follow::<P>(&desk, asked, &headers, caller.map(|Extension(caller)| caller));
     }
     match P::load(&asked).await {
         Ok(page) => html(StatusCode::OK, &page),
@@ -134,15 +144,60 @@ pub(super) fn html(status: StatusCode, page: &impl Template) -> Response {
 pub(super) struct Failed {
     frame: Frame,
     problem: Problem,
+    /// Where to go on.
+    way: Link,
+}
+
+/// Which page of the repository helps who asked for what there is not.
+const WAYS: [(ProblemCode, &str, &str); 7] = [
+    (ProblemCode::CommitNotHere, "commits", "the commits there are"),
+    (ProblemCode::RevisionNotFound, "commits", "the commits there are"),
+    (ProblemCode::ConfigNotFound, "configs", "the configs there are"),
+    (ProblemCode::PointerNotFound, "configs", "the configs there are"),
+    (
+        ProblemCode::InstanceNotFound,
+        "instances",
+        "the instances there are",
+    ),
+    (ProblemCode::RolloutNotFound, "rollouts", "the rollouts there are"),
+    (
+        ProblemCode::RollbackNotFound,
+        "rollouts",
+        "the rollbacks there are",
+    ),
+];
+
+/// What says why a page has nothing to show of a whole repository.
+const SOURCES: [ProblemCode; 3] = [
+    ProblemCode::RepoNotFound,
+    ProblemCode::NotReady,
+    ProblemCode::MirrorBroken,
+];
+
+/// Where to go on after a problem.
+fn way(asked: &Asked, problem: &Problem) -> Link {
+    let found = WAYS.iter().find(|(code, ..)| *code == problem.code);
+    match found {
+        Some((_, page, text)) => Link::new(asked.links().page(page).into_text(), (*text).to_owned()),
+        None if SOURCES.contains(&problem.code) => Link::new(
+            "/sources".to_owned(),
+            "the repositories, and how each is".to_owned(),
+        ),
+        None if asked.repo().is_empty() => Link::new("/".to_owned(), "the first page".to_owned()),
+        None => Link::new(asked.links().root().into_text(), "the fleet".to_owned()),
+    }
 }
 
 impl Failed {
     /// The page of a problem.
-    pub(super) async fn of(asked: &Asked, problem: Problem) -> Self {
-        Self {
-            frame: Frame::of_problem(asked, &problem).await,
-            problem,
-        }
+    pub(super) async fn of(asked: &Asked, mut problem: Problem) -> Self {
+        let frame = Frame::of_problem(asked, &problem).await;
+        let way = way(asked, &problem);
+        // A way for programs is none for people, who are shown theirs.
+        problem.hint = problem
+            .hint
+            .filter(|hint| !hint.starts_with("GET ") && !hint.contains("/v1/"));
+        Self { frame, problem, way }
     }
 
     /// What of it stands in the place of the part that cannot be shown.

@@ -6,6 +6,7 @@
 mod admin;
 mod answer;
 mod body;
+mod caller;
 mod checks;
 mod commits;
 mod configs;
@@ -42,8 +43,12 @@ mod wish;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
+use crate::dashboard::{self, Desk};
+
+pub(crate) use caller::Caller;
 pub(crate) use host::Hosts;
 pub(crate) use instances::counted as fleet_view;
 pub(crate) use peer::Patience;
@@ -56,9 +61,13 @@ const ORDER_BYTES_MAX: usize = 256 << 10;
 /// Every address of the service: the API, and the dashboard, which asks the same API.
 pub(crate) fn router(app: App) -> Router {
     let asked = layers::wrap(api(), app.clone()).with_state(app.clone());
-    let pages = crate::dashboard::routes(asked, app.draining().clone());
+    let desk = Desk::new(asked, app.metrics().pages().clone(), app.draining().clone());
+    let pages = dashboard::routes(desk.clone());
     let routes = api().route("/", get(health::index)).merge(pages);
-    layers::wrap(routes, app.clone()).with_state(app)
+    // Once more, for the pages.
+    let routes = routes.method_not_allowed_fallback(problem::method_not_allowed);
+    let routes = layers::wrap(routes, app.clone()).with_state(app);
+    routes.layer(from_fn_with_state(desk, dashboard::explain))
 }
 
 /// Every address of the API. Config names and paths hold slashes, so they stand last.

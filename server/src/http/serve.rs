@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use axum::Router;
 use headwater_wire::{Problem, ProblemCode};
+use http::Request;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -17,8 +19,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
 use tracing::{debug, warn};
 
+use super::caller::Caller;
 use super::peer::{Patience, Peer, Slot};
 use crate::metrics::ConnectionMetrics;
 use crate::seldom::Seldom;
@@ -65,11 +69,8 @@ pub(crate) async fn serve(listener: TcpListener, serving: Serving, draining: Can
             Ok((stream, peer)) => {
                 if let Ok(permit) = slots.clone().try_acquire_owned() {
                     let slot = Slot::new(permit, &serving.metrics);
-                    open(
-                        Peer::new(stream, slot, serving.patience),
-                        &serving.router,
-                        &graceful,
-                    );
+                    let connection = Peer::new(stream, slot, serving.patience);
+                    open((connection, Caller(peer.ip())), &serving.router, &graceful);
                 } else {
                     serving.metrics.refused();
                     if refusals.is_due() {
@@ -103,7 +104,7 @@ pub(crate) async fn serve(listener: TcpListener, serving: Serving, draining: Can
     }
 }
 
-fn open(peer: Peer, router: &Router, graceful: &GracefulShutdown) {
+fn open((peer, caller): (Peer, Caller), router: &Router, graceful: &GracefulShutdown) {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -117,8 +118,12 @@ fn open(peer: Peer, router: &Router, graceful: &GracefulShutdown) {
         .max_concurrent_streams(STREAMS_MAX)
         .keep_alive_interval(Some(PING_INTERVAL))
         .keep_alive_timeout(PING_INTERVAL);
+    let router = router.clone().map_request(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(caller);
+        request
+    });
     let connection = builder
-        .serve_connection_with_upgrades(TokioIo::new(peer), TowerToHyperService::new(router.clone()))
+        .serve_connection_with_upgrades(TokioIo::new(peer), TowerToHyperService::new(router))
         .into_owned();
     let watched = graceful.watch(connection);
     tokio::spawn(async move {

@@ -6,6 +6,7 @@
 //! drift from what the API says; only what is over by then is counted as it happens (`repo`).
 
 mod connections;
+mod pages;
 mod process;
 mod repo;
 mod state;
@@ -23,6 +24,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 pub(crate) use connections::ConnectionMetrics;
+pub(crate) use pages::PageMetrics;
 pub(crate) use repo::RepoMetrics;
 
 use crate::http::App;
@@ -69,6 +71,7 @@ pub(crate) struct Metrics {
     deliveries: Family<OfHook, Counter>,
     connections: ConnectionMetrics,
     repos: repo::Families,
+    pages: PageMetrics,
 }
 
 impl Metrics {
@@ -80,6 +83,11 @@ impl Metrics {
     /// What is counted of connections.
     pub(crate) fn connections(&self) -> &ConnectionMetrics {
         &self.connections
+    }
+
+    /// What pages count that are followed.
+    pub(crate) fn pages(&self) -> &PageMetrics {
+        &self.pages
     }
 
     /// A request was answered.
@@ -158,6 +166,7 @@ fn registry(app: &App) -> Registry {
     counted.connections.register(own);
     counted.repos.register(own);
     spans(own, &app.traces().tally());
+    counted.pages.register(own);
     state::register(own, app);
     registry
 }

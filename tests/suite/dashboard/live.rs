@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
 
 use headwater_tests::http::chunk;
+use headwater_tests::wait::wait_until;
 
 /// A page that is followed.
 struct Followed {
@@ -69,6 +70,32 @@ fn a_page_that_is_followed_tells_its_part_at_once_and_again_when_it_is_another()
     let newer = set(&site.origin, 5);
     let part = followed.until(newer.short());
     assert!(!part.contains("Why the head was rejected"), "{part}");
+}
+
+/// A number that the service counts of its dashboard.
+fn counted(server: &TestServer, name: &str) -> u64 {
+    let text = server.get("/metrics").expect(200).text();
+    let name = format!("headwater_dashboard_{name} ");
+    let line = text.lines().find_map(|line| line.strip_prefix(&name));
+    line.expect("the metric").parse().unwrap()
+}
+
+#[test]
+fn whoever_follows_the_same_page_follows_one_and_leaves_nothing_behind() {
+    let site = Site::new();
+    let mut all: Vec<Followed> = (0..20)
+        .map(|_| Followed::open(&site.server, "/repos/default"))
+        .collect();
+    let other = Followed::open(&site.server, "/repos/default/commits");
+    let newer = set(&site.origin, 5);
+    for followed in &mut all {
+        followed.until(newer.short());
+    }
+    let now = |name| counted(&site.server, name);
+    assert_eq!((now("followers"), now("pages"), now("refused_total")), (21, 2, 0));
+    assert!(now("renderings_total") >= 2);
+    drop((all, other));
+    wait_until("nobody follows", || (now("followers"), now("pages")) == (0, 0));
 }
 
 #[test]

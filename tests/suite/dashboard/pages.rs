@@ -2,6 +2,12 @@
 
 use super::*;
 
+use std::path::Path;
+
+use headwater_tests::server::Stopped;
+use headwater_tests::wait::wait_until;
+use serde_json::Value;
+
 /// Nothing in a page is run or styled that is not a file of the service, and whoever wrote a text, it stays one.
 fn assert_inert(target: &str, html: &str) {
     for script in html.split("<script").skip(1) {
@@ -242,3 +248,85 @@ fn files_of_pages_are_named_by_their_content_and_kept_for_ever() {
     }
     site.server.get("/assets/style.000000000000.css").expect(404);
 }
+#[test]
+fn what_goes_wrong_is_a_page_for_people_and_a_problem_for_programs() {
+    let site = Site::new();
+    let at = |page: &str| format!("/repos/default{page}");
+    let cases = [
+        ("GET", "/nope".to_owned(), 404, "there is nothing at `/nope`"),
+        ("POST", "/sources".to_owned(), 405, "does not take POST"),
+        ("GET", "/repos/%ff/commits".to_owned(), 400, "cannot be read"),
+        ("POST", at("/rollbacks"), 403, "the page is of another site"),
+        ("GET", "/repos/elsewhere".to_owned(), 404, "no such repository"),
+        ("GET", at("/commits/nowhere"), 404, "no such revision"),
+        ("GET", at("/configs/none"), 404, "no such config"),
+        ("GET", at("/instances/nobody"), 404, "no such instance"),
+        ("GET", at("/rollouts/r-999"), 404, "no such rollout"),
+        ("GET", at("/instances?state=%3Cb%3E"), 400, "no such state"),
+    ];
+    for (method, target, status, said) in cases {
+        let site_of_it = if status == 403 {
+            "cross-site"
+        } else {
+            "same-origin"
+        };
+        let ask = || Ask::new(method, &target).header("sec-fetch-site", site_of_it);
+        let accept = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+        let shown = ask().header("accept", accept).send(site.server.addr());
+        let html = shown.text();
+        assert_eq!(shown.status, status, "{method} {target}: {html}");
+        assert!(
+            html.contains(said) && html.contains("class=\"menu\""),
+            "{target}: {html}"
+        );
+        assert_inert(&target, &html);
+        assert!(
+            shown
+                .must("content-security-policy")
+                .starts_with("default-src 'none'")
+        );
+        assert_eq!(shown.must("cache-control"), "no-store");
+        let is_page = method == "GET" && target.starts_with("/repos/") && status != 400;
+        if !is_page && !target.contains('?') {
+            let told = ask().send(site.server.addr());
+            assert_eq!(told.status, status);
+            assert_eq!(told.must("content-type"), "application/problem+json", "{target}");
+        }
+    }
+    // What programs call is answered as they expect, whoever calls it.
+    let called = Ask::get("/v1/repos/elsewhere").header("accept", "text/html");
+    let called = called.send(site.server.addr()).expect(404);
+    assert_eq!(called.must("content-type"), "application/problem+json");
+}
+
+#[test]
+fn pages_of_a_repository_that_never_came_say_what_is_wrong_and_where_to_go() {
+    let server = Stopped::of("/nowhere/to/be/found.git").start();
+    wait_until("it is looked for", || {
+        server.repo()["source_state"] == "not_found"
+    });
+    for target in [
+        "/repos/default",
+        "/repos/default/instances",
+        "/repos/default/rollouts",
+        "/sources",
+    ] {
+        let html = page(&server, target).expect(200).text();
+        assert!(
+            html.contains("not found") && html.contains("class=\"hint\""),
+            "{target}: {html}"
+        );
+    }
+    for target in [
+        "/repos/default/commits",
+        "/repos/default/configs",
+        "/repos/default/audit",
+    ] {
+        let html = page(&server, target).expect(503).text();
+        assert!(
+            html.contains("no published commit yet") && html.contains("href=\"/sources\">"),
+            "{target}: {html}"
+        );
+    }
+}
+
