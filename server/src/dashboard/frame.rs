@@ -49,6 +49,8 @@ pub(super) struct Frame {
     pub assets: Addresses,
     /// The repositories.
     pub repos: Vec<Entry>,
+    /// The one of them that the page is of.
+    pub shown: Option<String>,
     /// The sections.
     pub menu: Vec<Entry>,
     /// The repository, where the page is of one.
@@ -104,6 +106,7 @@ impl Frame {
             here: asked.here.clone(),
             assets: assets::addresses(),
             repos: repos.iter().map(entry).collect(),
+            shown: shown.map(|repo| repo.name.to_string()),
             menu: menu(shown.or(repos.first()), section),
             state: shown.map(|repo| State::of(asked, repo)),
             follows: true,

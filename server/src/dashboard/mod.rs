@@ -34,6 +34,7 @@ mod rollouts;
 mod show;
 mod sign;
 mod sources;
+mod spread;
 mod words;
 
 use axum::Router;
@@ -41,9 +42,9 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
 
 pub(crate) use home::index;
-
 pub(crate) use refused::explain;
 pub(crate) use show::Desk;
+
 use acts::{Accept, GoBack, Order, Release, act, form};
 use show::show;
 

@@ -9,6 +9,8 @@ use headwater_wire::{
     CommitView, ConfigCounts, PropagationView, ReportState, RolloutCounts, Timestamp, VerdictState,
 };
 
+use super::sign;
+
 /// Width of every bar, in its own units.
 const WIDTH: u64 = 1_000;
 
@@ -19,6 +21,10 @@ pub(super) struct Stretch {
     pub x: u64,
     /// How long it is.
     pub width: u64,
+    /// Where it begins from above.
+    pub y: u64,
+    /// How high it is: what is not well stands out also to whoever sees no colours.
+    pub height: u64,
     /// Class that colours it.
     pub class: &'static str,
 }
@@ -44,7 +50,18 @@ impl Bar {
             let end = before.saturating_mul(WIDTH) / total;
             // Few among very many are seen all the same.
             let width = (end - x).max(4);
-            stretches.push(Stretch { x, width, class });
+            let (y, height) = if matches!(*class, "bad" | "warn") {
+                (0, 10)
+            } else {
+                (2, 6)
+            };
+            stretches.push(Stretch {
+                x,
+                width,
+                y,
+                height,
+                class,
+            });
         }
         let said = parts.iter().filter(|(number, ..)| *number > 0);
         let said: Vec<String> = said.map(|(number, _, name)| format!("{number} {name}")).collect();
@@ -92,6 +109,8 @@ impl Bar {
 pub(super) struct Curve {
     /// Corners, for a polyline: `0,100 0,50 …`.
     pub corners: String,
+    /// Heights at which a half, nearly all and all of them are.
+    pub marks: [u64; 3],
     /// The same in words.
     pub label: String,
 }
@@ -118,6 +137,7 @@ impl Curve {
         write!(corners, " {WIDTH},{before}").ok();
         Some(Self {
             corners,
+            marks: [50, 95, 100].map(|percent| HEIGHT - percent),
             label: format!(
                 "{} of {} have it",
                 view.arrived,
@@ -140,8 +160,10 @@ pub(super) fn in_state(counts: &ConfigCounts, state: ReportState) -> u64 {
 pub(super) struct Dot {
     /// Where it is.
     pub x: u64,
-    /// Class that colours it.
+    /// Class that colours and shapes it.
     pub class: &'static str,
+    /// Which it is, its verdict and what became of it.
+    pub said: String,
 }
 
 /// Commits in a row, the oldest first.
@@ -165,6 +187,7 @@ impl Timeline {
         let dots = oldest_first.map(|(commit, place)| Dot {
             x: place * STEP + STEP / 2,
             class: class(commit),
+            said: said(commit),
         });
         let rejected = commits.iter().filter(|commit| class(commit) == "bad").count();
         Self {
@@ -173,6 +196,12 @@ impl Timeline {
             label: format!("{}, {rejected} rejected", count(commits.len() as u64, "commit")),
         }
     }
+}
+
+fn said(commit: &CommitView) -> String {
+    let verdict = sign::verdict(commit.verdict.state).word;
+    let outcome = commit.outcome.as_ref().unwrap_or(&verdict);
+    format!("{}: {outcome}", commit.commit.short())
 }
 
 fn class(commit: &CommitView) -> &'static str {

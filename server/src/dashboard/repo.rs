@@ -2,8 +2,8 @@
 
 use askama::Template;
 use headwater_wire::{
-    ConfigCounts, ConfigName, FleetView, HoldList, HoldView, RepoList, ReportState, RolloutList, SourceState,
-    VersionCounts,
+    CommitId, ConfigCounts, ConfigName, FleetView, HoldList, HoldView, RepoList, ReportState, RolloutList,
+    SourceState, VersionCounts,
 };
 
 use super::api::{Address, Told};
@@ -14,8 +14,11 @@ use super::instances::Table;
 use super::picture::{self, Bar};
 use super::rollouts::{Moving, config_links};
 use super::show::{Page, live_block};
+use super::spread::Spread;
 use super::words::{Link, When, spaced};
 
+/// Curves that are drawn.
+const SPREADS_MAX: usize = 2;
 /// Versions of a config that are named.
 const VERSIONS_MAX: usize = 3;
 
@@ -97,6 +100,7 @@ pub(super) struct Fleet {
     moving: Vec<Moving>,
     holds: Vec<Held>,
     findings: Vec<Finding>,
+    spreads: Vec<Spread>,
     table: Table,
 }
 
@@ -126,11 +130,33 @@ impl Page for Fleet {
             moving: moving.map(|view| Moving::of(asked, view)).collect(),
             holds: holds.holds.iter().map(|hold| Held::of(asked, hold)).collect(),
             findings: findings.iter().map(|finding| Finding::of(finding, &[])).collect(),
+            spreads: spreads(asked, &rollouts, &fleet).await,
             table: Table::load(asked).await?,
         })
     }
 
     live_block!();
+}
+
+/// How versions came to instances: those that move; where none does, the one that most instances run.
+async fn spreads(asked: &Asked, rollouts: &RolloutList, fleet: &FleetView) -> Vec<Spread> {
+    let moving = rollouts.rollouts.iter().filter(|view| !view.state.is_final());
+    let moving = moving.map(|view| (&view.config, &view.target));
+    let mut shown: Vec<(&ConfigName, &CommitId)> = moving.take(SPREADS_MAX).collect();
+    if shown.is_empty() {
+        let largest = fleet.configs.iter().max_by_key(|(_, counts)| counts.live);
+        let newest = largest.and_then(|(config, counts)| {
+            let version = counts.versions.iter().find_map(|one| one.version.as_ref())?;
+            Some((config, version))
+        });
+        shown.extend(newest);
+    }
+    let mut spreads = Vec::new();
+    for (config, version) in shown {
+        let spread = Spread::load(asked, config, version).await;
+        spreads.extend(spread.filter(|spread| spread.curve.is_some()));
+    }
+    spreads
 }
 
 impl Totals {

@@ -1,50 +1,16 @@
 //! One rollout: its stages, its gates, and what was decided in time.
 
 use askama::Template;
-use headwater_core::{count, span};
-use headwater_wire::{PropagationShare, PropagationView, RolloutOrder, RolloutStepView, RolloutView};
+use headwater_core::span;
+use headwater_wire::{RolloutOrder, RolloutStepView, RolloutView};
 
 use super::api::Told;
 use super::asked::Asked;
 use super::frame::{Frame, Section};
-use super::picture::Curve;
 use super::rollouts::Moving;
 use super::show::{Page, live_block};
+use super::spread::Spread;
 use super::words::{Link, SERVICE, When, named, spaced};
-
-/// How the version came to the instances.
-pub(super) struct Spread {
-    curve: Option<Curve>,
-    said: String,
-    shares: Vec<Share>,
-}
-
-/// When a part of them had it.
-struct Share {
-    percent: u8,
-    at: Option<When>,
-    after: Option<String>,
-}
-
-impl Spread {
-    fn of(asked: &Asked, view: &PropagationView) -> Self {
-        let share = |share: &PropagationShare| Share {
-            percent: share.percent,
-            at: share.at.map(|at| When::new(asked.now, at)),
-            after: share.after_ms.map(span),
-        };
-        Self {
-            curve: Curve::of(view),
-            said: format!(
-                "{} of {} {} run it",
-                view.arrived,
-                count(view.instances, "instance"),
-                if view.arrived == 1 { "has" } else { "have" }
-            ),
-            shares: view.shares.iter().map(share).collect(),
-        }
-    }
-}
 
 /// One decision.
 struct Decision {
@@ -74,12 +40,7 @@ impl Page for Rollout {
     async fn load(asked: &Asked) -> Told<Self> {
         let address = asked.v1().part("rollouts").part(asked.param("id"));
         let view: RolloutView = asked.api.get(address).await?;
-        let spread = asked
-            .v1()
-            .part("propagation")
-            .query("config", view.config.as_str());
-        let spread = spread.query("version", view.target.as_str());
-        let spread: Option<PropagationView> = asked.api.get(spread).await.ok();
+        let spread = Spread::load(asked, &view.config, &view.target).await;
         let title = format!("Rollout of {}", view.config);
         let links = asked.links();
         Ok(Self {
@@ -89,7 +50,7 @@ impl Page for Rollout {
             failed_max: view.policy.failed_max,
             goes_back: view.policy.roll_back_after_ms.map(span),
             queued: view.queued.as_ref().map(|queued| Link::commit(&links, queued)),
-            spread: spread.map(|view| Spread::of(asked, &view)),
+            spread,
             decisions: view
                 .timeline
                 .iter()

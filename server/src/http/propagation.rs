@@ -2,6 +2,8 @@
 //!
 //! Invariant: it is told from what the instances said themselves; the time of the commit is its maker's word.
 
+use std::time::Duration;
+
 use axum::extract::{Path, RawQuery, State};
 use headwater_core::Arrivals;
 use headwater_wire::{ConfigName, PropagationPoint, PropagationShare, PropagationView, Timestamp};
@@ -11,9 +13,13 @@ use super::instances;
 use super::problem::{Result, bad_request};
 use super::state::App;
 use super::{answer, commits, history};
+use crate::repo::RepoError;
+use crate::task;
 
 /// Points of one answer.
 const POINTS_MAX: usize = 60;
+/// Longest time to look at all instances of a config.
+const ARRIVALS_DEADLINE: Duration = Duration::from_secs(20);
 /// Shares that are told.
 const SHARES: [u8; 3] = [50, 95, 100];
 
@@ -32,7 +38,10 @@ pub(super) async fn one(
     commits::reachable(&repo, &version).await?;
     let wanted = version.clone();
     let info = repo.read(move |reader| Ok(reader.commit(&wanted)?)).await?;
-    let arrivals = instances::read(&repo).arrivals(&config, &version, repo.moment().uptime);
+    let of = config.clone();
+    let look = move || instances::read(&repo).arrivals(&of, &version, repo.moment().uptime);
+    let arrivals = task::blocking(ARRIVALS_DEADLINE, look).await;
+    let arrivals = arrivals.map_err(RepoError::from)?;
     Ok(answer::view(&view(config, &arrivals, &info)))
 }
 

@@ -148,6 +148,11 @@ fn a_page_follows_what_happens_and_takes_neither_the_focus_nor_what_is_typed() {
         browser.run("document.querySelector('input[name=config]').value"),
         json!("half a wo")
     );
+    // What a reader has opened stays open.
+    assert_eq!(
+        browser.run("htmx.config.morphIgnore.join()"),
+        json!("data-htmx-powered,open")
+    );
     drop(site.server.ask_to_stop());
     browser.until("document.documentElement.dataset.live === 'off'");
     assert_eq!(

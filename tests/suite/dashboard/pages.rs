@@ -42,6 +42,21 @@ fn assert_inert(target: &str, html: &str) {
     );
 }
 
+/// Who listens to a page goes from heading to heading and finds no step left out, and every table says what it is of.
+fn assert_can_be_listened_to(target: &str, html: &str) {
+    let level = |rest: &str| match rest.as_bytes() {
+        [level @ b'1'..=b'6', b'>' | b' ', ..] => Some(level - b'0'),
+        _ => None,
+    };
+    let levels: Vec<u8> = html.split("<h").skip(1).filter_map(level).collect();
+    let first = levels.iter().filter(|level| **level == 1).count();
+    let is_whole = levels.windows(2).all(|two| two[1] <= two[0] + 1);
+    assert!(first == 1 && is_whole, "{target}: {levels:?}");
+    assert!(!html.contains("<table>"), "{target} has a table without a name");
+    let cells = html.matches("<th ").count();
+    assert_eq!(cells, html.matches("<th scope=").count(), "{target}");
+}
+
 #[test]
 fn every_page_is_whole_without_script_and_whatever_others_wrote_in_it_is_inert() {
     let site = Site::new();
@@ -63,6 +78,7 @@ fn every_page_is_whole_without_script_and_whatever_others_wrote_in_it_is_inert()
         assert_eq!(reply.must("cache-control"), "no-store");
         let html = reply.text();
         assert_inert(&target, &html);
+        assert_can_be_listened_to(&target, &html);
         assert!(html.contains("<h1>") && html.ends_with("</html>"), "{target}");
     }
     let told = |target: &str| page(&site.server, target).text();
