@@ -27,8 +27,11 @@ fn assert_inert(target: &str, html: &str) {
     }
     let tags = html.split('<').skip(1).filter_map(|tag| tag.split('>').next());
     for tag in tags {
+        // What stands between quotes is a value, whatever it says.
         let handler = tag
-            .split_whitespace()
+            .split('"')
+            .step_by(2)
+            .flat_map(str::split_whitespace)
             .find(|part| part.starts_with("on") && part.contains('='));
         assert!(handler.is_none(), "{target}: {tag}");
     }
@@ -92,6 +95,122 @@ fn every_page_is_whole_without_script_and_whatever_others_wrote_in_it_is_inert()
     assert!(named.contains("&lt;b&gt;\\u{202e}txt.exe"), "{named}");
     let odd = told("/repos/default/instances/odd-1");
     assert!(odd.contains("zone=&lt;b&gt;a&lt;/b&gt;"), "{odd}");
+}
+
+/// Gives an order, or asks for a rollback, with words that nobody should use, and tells what is answered.
+fn post(site: &Site, target: &str, also: &Value) -> Value {
+    // What cannot be seen is refused there.
+    let text: String = HOSTILE.chars().filter(char::is_ascii).collect();
+    let name = "M\" onclick='x' &amp; M <m@example.test>";
+    let mut body = json!({"reason": text, "requested_by": name});
+    body.as_object_mut()
+        .unwrap()
+        .extend(also.as_object().unwrap().clone());
+    let ask = Ask::new("POST", &format!("/v1/repos/default{target}"));
+    let reply = ask
+        .body("application/json", body.to_string().as_bytes())
+        .send(site.server.addr());
+    assert!(reply.status < 300, "{target}: {}", reply.text());
+    reply.json()
+}
+
+/// The pages beside those of [`Site::pages`], with hostile text in all that a form or an address takes.
+fn hostile_pages(site: &Site) -> Vec<String> {
+    let rollout = site.rollout();
+    post(
+        site,
+        &format!("{}/pause", rollout.replace("/repos/default", "")),
+        &json!({}),
+    );
+    // Refused by the branch, so that it stays what a person must decide.
+    site.origin.hook("pre-receive", "echo '<b>no</b>'; exit 1");
+    let back = post(site, "/rollbacks", &json!({"to": site.first}));
+    let held = crate::rollback::holds(&site.server);
+    let at = |page: String| format!("/repos/default{page}");
+    let text = form_urlencoded::byte_serialize(HOSTILE.as_bytes()).collect::<String>();
+    let mut pages = vec![
+        at(format!("/rollbacks/{}", back["id"].as_str().unwrap())),
+        at(format!(
+            "/holds/{}/release?reason={text}",
+            held[0]["id"].as_str().unwrap()
+        )),
+        at(format!("/accept?head={}&reason={text}&by={text}", site.rejected)),
+        at("/rollbacks".to_owned()),
+        at(format!("/rollback?to={text}")),
+        at(format!("/rollback?to={}&reason={text}&by={text}", site.first)),
+        at(format!("/nowhere/{text}")),
+        format!("{rollout}/{text}"),
+        format!("/repos/{text}"),
+    ];
+    for (page, fields) in [
+        (
+            "/instances",
+            &["instance", "config", "version", "label", "state", "after"][..],
+        ),
+        ("/commits", &["config", "before"]),
+        ("/configs/app", &["label", "at"]),
+        ("/keys/app", &["pointer", "variant"]),
+        ("/audit", &["before"]),
+        ("/rollouts", &["config"]),
+    ] {
+        pages.extend(fields.iter().map(|field| at(format!("{page}?{field}={text}"))));
+    }
+    for page in ["commits", "configs", "keys", "instances", "rollouts", "rollbacks"] {
+        pages.push(at(format!("/{page}/{text}")));
+    }
+    pages
+}
+
+/// The addresses that the dashboard has, as its table of routes names them.
+fn routes() -> Vec<String> {
+    let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("../server/src/dashboard/mod.rs");
+    let table = std::fs::read_to_string(table).unwrap();
+    let routes = table
+        .split('"')
+        .filter(|text| text.starts_with("/repos/") || *text == "/sources");
+    routes.map(str::to_owned).collect()
+}
+
+fn is_at(route: &str, target: &str) -> bool {
+    let target = target.split('?').next().unwrap();
+    let mut parts = target.split('/');
+    for wanted in route.split('/') {
+        let is_rest = wanted.starts_with("{*");
+        match parts.next() {
+            Some(_) if is_rest => return true,
+            Some(part) if part == wanted || wanted.starts_with('{') => {}
+            Some(_) | None => return false,
+        }
+    }
+    parts.next().is_none()
+}
+
+#[test]
+fn what_nobody_should_write_is_inert_on_every_page_that_there_is() {
+    let site = Site::new();
+    let mut targets = hostile_pages(&site);
+    targets.extend(site.pages().into_iter().map(|(_, target)| target));
+    let routes = routes();
+    assert!(routes.len() > 15, "{routes:?}");
+    for route in routes {
+        assert!(
+            targets.iter().any(|target| is_at(&route, target)),
+            "{route} is not looked at"
+        );
+    }
+    for target in targets {
+        let html = page(&site.server, &target).text();
+        assert_inert(&target, &html);
+        assert!(html.ends_with("</html>"), "{target}");
+    }
+    let told = |target: &str| page(&site.server, target).text();
+    let audit = told("/repos/default/audit");
+    assert!(audit.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "{audit}");
+    let rollout = told(&site.rollout());
+    assert!(
+        rollout.contains("&lt;img src=x onerror=alert(2)&gt;"),
+        "{rollout}"
+    );
 }
 
 #[test]
@@ -249,22 +368,6 @@ fn a_browser_that_opens_the_address_is_led_to_the_fleet_and_a_program_is_told_th
 }
 
 #[test]
-fn files_of_pages_are_named_by_their_content_and_kept_for_ever() {
-    let site = Site::new();
-    let html = page(&site.server, "/sources").text();
-    let names: Vec<&str> = html
-        .split('"')
-        .filter(|text| text.starts_with("/assets/"))
-        .collect();
-    assert!(names.len() >= 5, "{names:?}");
-    for name in names {
-        let file = site.server.get(name).expect(200);
-        assert!(file.must("cache-control").contains("immutable"), "{name}");
-        assert_eq!(file.must("x-content-type-options"), "nosniff");
-    }
-    site.server.get("/assets/style.000000000000.css").expect(404);
-}
-#[test]
 fn what_goes_wrong_is_a_page_for_people_and_a_problem_for_programs() {
     let site = Site::new();
     let at = |page: &str| format!("/repos/default{page}");
@@ -346,3 +449,19 @@ fn pages_of_a_repository_that_never_came_say_what_is_wrong_and_where_to_go() {
     }
 }
 
+#[test]
+fn files_of_pages_are_named_by_their_content_and_kept_for_ever() {
+    let site = Site::new();
+    let html = page(&site.server, "/sources").text();
+    let names: Vec<&str> = html
+        .split('"')
+        .filter(|text| text.starts_with("/assets/"))
+        .collect();
+    assert!(names.len() >= 5, "{names:?}");
+    for name in names {
+        let file = site.server.get(name).expect(200);
+        assert!(file.must("cache-control").contains("immutable"), "{name}");
+        assert_eq!(file.must("x-content-type-options"), "nosniff");
+    }
+    site.server.get("/assets/style.000000000000.css").expect(404);
+}
