@@ -58,9 +58,10 @@ impl Spread {
             curve: Curve::of(view),
             ends: ends.map(|(first, last)| (when(first.at), when(last.at))),
             said: format!(
-                "{} of {} have run it",
+                "{} of {} {} run it",
                 view.arrived,
-                count(view.instances, "instance")
+                count(view.instances, "instance"),
+                if view.arrived == 1 { "has" } else { "have" }
             ),
             shares: view.shares.iter().map(share).collect(),
         }

@@ -14,7 +14,7 @@ use headwater_wire::{
     Assigned, ConfigName, Drift, FleetView, InstanceId, InstancePage, InstanceView, Liveness, Phase, Problem,
     ProblemCode, StateWanted, Timestamp,
 };
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use tracing::info;
 
 use super::body::{JsonBody, NotJson};
@@ -37,6 +37,7 @@ const COUNT_DEADLINE: Duration = Duration::from_secs(20);
 pub(super) async fn report(
     State(app): State<App>,
     Path((repo, instance)): Path<(String, String)>,
+    headers: HeaderMap,
     body: std::result::Result<JsonBody, NotJson>,
 ) -> Result {
     let repo = extract::repo(&app, &repo)?;

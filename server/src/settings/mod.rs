@@ -14,8 +14,8 @@ mod named;
 mod signals;
 mod source;
 mod table;
-mod values;
 mod telemetry;
+mod values;
 mod webhooks;
 mod write;
 
@@ -41,8 +41,8 @@ pub use draft::{ServerDraft, load};
 pub use fleet::FleetSettings;
 pub use keys::{KeyHelp, Table, key_help};
 pub use source::{Flags, Mistake};
-pub(crate) use values::duration;
 pub use telemetry::TraceSettings;
+pub(crate) use values::duration;
 pub use write::{NotesSettings, WriteSettings};
 
 /// How much later than polling a webhook may come: forges queue them for some seconds, and a listing of ours may be
