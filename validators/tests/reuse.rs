@@ -330,6 +330,15 @@ fn facts(commit: &Commit) -> CommitFacts {
     }
 }
 
+/// A tree that some instances still hold, since a rollout has not reached them yet.
+fn held(past: &Past) -> OldTree {
+    let names = past.valid.configs().keys();
+    OldTree {
+        tree: tree(&past.files, None),
+        configs: names.map(|name| (name.clone(), OldConfig::default())).collect(),
+    }
+}
+
 /// Judges a commit in every way, and says how much of it was settled.
 fn judge(files: &Files, commit: &Commit, past: &[Past]) -> (Verdict, bool) {
     let limits = Limits::default();
@@ -350,19 +359,12 @@ fn judge(files: &Files, commit: &Commit, past: &[Past]) -> (Verdict, bool) {
         .flat_map(|before| before.valid.configs().keys().cloned())
         .collect();
     let floor = Floor::default();
-    // A rollout has not reached everybody yet.
-    let older = past.iter().rev().nth(commit.before + 1);
-    let besides: Vec<OldTree> = older
+    let besides: Vec<OldTree> = past
+        .iter()
+        .rev()
+        .nth(commit.before + 1)
+        .map(held)
         .into_iter()
-        .map(|older| OldTree {
-            tree: tree(&older.files, None),
-            configs: older
-                .valid
-                .configs()
-                .keys()
-                .map(|name| (name.clone(), OldConfig::default()))
-                .collect(),
-        })
         .collect();
     let context = Context {
         before: old.as_ref(),
