@@ -290,7 +290,7 @@ fn a_newcomer_finds_what_runs_where_who_changed_a_key_why_a_commit_is_rejected_a
     let rollout = site.rollout();
     let id = rollout.rsplit('/').next().unwrap();
     for said in [
-        "turns 1 config back at once, for 1 instance".to_owned(),
+        "turns 1 config back".to_owned(),
         format!("ends rollout {id} of `app`"),
     ] {
         assert!(back.contains(&said), "{said}: {back}");
