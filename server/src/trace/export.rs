@@ -128,7 +128,7 @@ pub(super) fn provider(settings: &TraceSettings, tally: &Arc<Tally>) -> Result<S
 
 /// What calls the collector. It has threads of its own, which must not begin inside of others.
 fn client() -> Result<reqwest::blocking::Client, String> {
-    let build = || {
+    let make = || {
         reqwest::blocking::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
@@ -136,7 +136,7 @@ fn client() -> Result<reqwest::blocking::Client, String> {
             .timeout(DEADLINE)
             .build()
     };
-    let built = std::thread::spawn(build).join();
+    let built = std::thread::spawn(make).join();
     built
         .map_err(|_| "the client of HTTP could not be made".to_owned())?
         .map_err(|error| error.to_string())

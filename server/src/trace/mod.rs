@@ -228,10 +228,10 @@ pub(crate) fn say(key: &'static str, value: &'static str) {
 /// A span of what is over now.
 pub(crate) fn past(span: SpanBuilder, began: SystemTime) {
     Context::map_current(|here| {
-        let begun = here
+        let inside = here
             .get::<InTrace>()
             .and_then(|trace| trace.begin(here, span.with_start_time(began)));
-        if let Some(context) = begun {
+        if let Some(context) = inside {
             context.span().end();
         }
     });
