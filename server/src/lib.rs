@@ -5,6 +5,7 @@
 
 mod alerts;
 mod annex;
+mod auth;
 mod besides;
 mod cache;
 mod canary;

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::alerts::Alerts;
+use crate::auth::{Gate, TokensError};
 use crate::canary;
 use crate::forge::outbound::Outbound;
 use crate::http::serve::{self, Serving};
@@ -61,17 +62,34 @@ pub enum StartError {
     /// Verdicts cannot be confined as the settings require.
     #[error("cannot work out verdicts: {0}")]
     Sandbox(String),
+    /// Nobody knows who may ask.
+    #[error("{message}")]
+    Tokens {
+        /// What is wrong with the file.
+        message: String,
+    },
     /// A thread could not be started.
     #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
 }
 
 impl StartError {
+    /// The file of tokens cannot be used.
+    fn tokens(error: TokensError) -> Self {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+        Self::Tokens {
+            message: format!("{error}{}", cause.unwrap_or_default()),
+        }
+    }
+
     /// What a person can do about it.
     pub fn hint(&self) -> &'static str {
         match self {
             Self::DataDir { .. } => "name a directory that can be written with --data-dir",
             Self::Store(error) => error.hint(),
+            Self::Tokens { .. } => {
+                "make one with `headwater token create --file FILE`, or leave `tokens_file` out"
+            }
             Self::Sandbox(_) => {
                 "allow `seccomp` and `prctl` here, or set `sandbox` to `preferred`; see docs/operations.md"
             }
@@ -104,7 +122,8 @@ pub async fn run_with_reloads(
     probe(&settings).await?;
     let draining = CancellationToken::new();
     let traces = Traces::start(settings.telemetry.as_ref());
-    let app = App::new(store.clone(), traces.clone(), draining.clone());
+    let gate = Arc::new(Gate::new(settings.tokens_file.as_deref()).map_err(StartError::tokens)?);
+    let app = App::new(store.clone(), (gate.clone(), traces.clone()), draining.clone());
     let kept = soft::load(&settings.data_dir);
     let soft_sink = SoftSink::new(&settings.data_dir, store.clone(), app.clone());
     let address = listener.local_addr().ok();
@@ -137,6 +156,8 @@ pub async fn run_with_reloads(
     house.furnish()?;
     let keeping = CancellationToken::new();
     let keeper = tokio::spawn(soft_sink.run(keeping.clone()));
+    let watching = house.draining.clone();
+    tokio::spawn(async move { gate.follow(watching).await });
     info!(
         address = address.map(|a| a.to_string()),
         repos = house.running.len(),
@@ -322,6 +343,7 @@ impl House {
         let fixed = [
             ("listen", old.listen != settings.listen),
             ("data_dir", old.data_dir != settings.data_dir),
+            ("tokens_file", old.tokens_file != settings.tokens_file),
             ("drain_deadline", old.drain_deadline != settings.drain_deadline),
             ("connections_max", old.connections_max != settings.connections_max),
             ("log_format", old.log_format != settings.log_format),

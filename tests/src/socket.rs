@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tungstenite::client::IntoClientRequest as _;
 use tungstenite::protocol::CloseFrame;
 use tungstenite::{Error, Message, WebSocket};
 
@@ -52,10 +53,21 @@ impl Socket {
     /// Opens a socket of `default`, which must be granted.
     #[track_caller]
     pub fn open(addr: SocketAddr, query: &str) -> Self {
+        Self::open_as(addr, query, None)
+    }
+
+    /// The same as the holder of a token.
+    #[track_caller]
+    pub fn open_as(addr: SocketAddr, query: &str, token: Option<&str>) -> Self {
         let stream = TcpStream::connect(addr).expect("a connection");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         let url = format!("ws://{addr}/v1/repos/default/socket?{query}");
-        let (socket, _) = tungstenite::client(url, stream).expect("a socket");
+        let mut request = url.into_client_request().expect("an address");
+        if let Some(token) = token {
+            let bearer = format!("Bearer {token}").parse().expect("a header");
+            request.headers_mut().insert("authorization", bearer);
+        }
+        let (socket, _) = tungstenite::client(request, stream).expect("a socket");
         let stream = socket.get_ref().try_clone().expect("a second handle");
         stream.set_read_timeout(Some(TURN)).expect("a timeout");
         let seen = Arc::new(Mutex::new(Seen::default()));

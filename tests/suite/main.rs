@@ -13,6 +13,7 @@ mod admission;
 mod agent;
 mod agent_bench;
 mod agent_program;
+mod auth;
 mod authors;
 mod branches;
 mod check;

@@ -48,6 +48,10 @@ problem_codes! {
     NotFound = "not_found", 404, "there is nothing at this address";
     /// A call that exists with another method.
     MethodNotAllowed = "method_not_allowed", 405, "this address does not take that method";
+    /// Nobody says who asks, or not so that it is believed.
+    Unauthenticated = "unauthenticated", 401, "this service wants to know who asks";
+    /// Who asks is known, and may not do this.
+    Forbidden = "forbidden", 403, "this token may not do that";
     /// No such repository.
     RepoNotFound = "repo_not_found", 404, "no such repository";
     /// No such webhook.

@@ -37,6 +37,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 pub(crate) mod text;
+mod token;
 mod watch;
 
 use std::ffi::OsString;
@@ -93,6 +94,7 @@ enum Command {
     #[command(flatten)]
     Ask(Ask),
     Restore(backup::Restore),
+    Token(token::Token),
     Completions(completions::Completions),
 }
 
@@ -294,6 +296,10 @@ fn start(cli: Cli, environment: &Environment, out: &mut Out<'_>, err: &mut Out<'
         Command::Restore(restore) => {
             server.refuse_any("restore")?;
             restore.run(out)
+        }
+        Command::Token(token) => {
+            server.refuse_any("token")?;
+            token.run(environment, out, err)
         }
         Command::Check(check) => {
             server.refuse_any("check")?;

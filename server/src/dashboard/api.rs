@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::response::Response;
 use headwater_wire::{Problem, ProblemCode};
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, ORIGIN};
 use http::{HeaderMap, HeaderName, Method, Request};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
@@ -27,8 +27,9 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 /// Who asks, in the words of his browser.
-const HANDED_ON: [HeaderName; 4] = [
+const HANDED_ON: [HeaderName; 5] = [
     AUTHORIZATION,
+    COOKIE,
     HOST,
     ORIGIN,
     HeaderName::from_static("sec-fetch-site"),

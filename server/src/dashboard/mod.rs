@@ -24,6 +24,7 @@ mod instance;
 mod instances;
 mod key;
 mod live;
+pub(crate) mod login;
 mod picture;
 mod preview;
 mod refused;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLockReadGuard};
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::IntoResponse;
 use headwater_core::rollout::Selector;
@@ -21,7 +22,8 @@ use super::body::{JsonBody, NotJson};
 use super::extract::{self, INSTANCE_HINT, Pairs};
 use super::problem::{Answer, Result, bad_request};
 use super::state::App;
-use super::{answer, history, reports};
+use super::{answer, auth, history, reports};
+use crate::auth::Identity;
 use crate::publish::Published;
 use crate::repo::{Repo, RepoError};
 use crate::task;
@@ -37,13 +39,16 @@ const COUNT_DEADLINE: Duration = Duration::from_secs(20);
 pub(super) async fn report(
     State(app): State<App>,
     Path((repo, instance)): Path<(String, String)>,
+    identity: Option<Extension<Identity>>,
     headers: HeaderMap,
     body: std::result::Result<JsonBody, NotJson>,
 ) -> Result {
     let repo = extract::repo(&app, &repo)?;
     let instance: InstanceId = extract::id(&instance, INSTANCE_HINT)?;
     let body = body.map_err(unread)?;
-    let taking = reports::take(&repo, &instance, reports::read(&body)?);
+    let report = reports::read(&body)?;
+    auth::may_report(identity.as_deref(), &instance, &report)?;
+    let taking = reports::take(&repo, &instance, report);
     let caller = app.traces().caller(&headers);
     Ok(answer::view(&repo.traces.under(caller, taking).await?))
 }
@@ -98,12 +103,14 @@ pub(super) async fn one(
 pub(super) async fn leave(
     State(app): State<App>,
     Path((repo, instance)): Path<(String, String)>,
+    identity: Option<Extension<Identity>>,
     RawQuery(query): RawQuery,
 ) -> Result {
     let repo = extract::repo(&app, &repo)?;
     let instance: InstanceId = extract::id(&instance, INSTANCE_HINT)?;
     let pairs = Pairs::read(query.as_deref())?;
     let incarnation: Option<u64> = pairs.parsed("incarnation", "the incarnation of the life that ends")?;
+    auth::may_end(identity.as_deref(), &instance, incarnation)?;
     let Some(incarnation) = incarnation else {
         return forget(&repo, &instance);
     };

@@ -1,5 +1,5 @@
 //! What happens around every request, outermost first: a request id, a caught panic, a deadline for everything that
-//! is no watch, one log line, no answer under a name that nobody set, and no effect for pages of other sites.
+//! is no watch, one log line, no answer under a name that nobody set, who asks, and no effect for pages of other sites.
 //!
 //! Why this order: the id must be on every answer, a panic's included; the deadline must not cut a watch, which has
 //! its own.
@@ -37,6 +37,7 @@ pub(super) const TOO_LONG: &str =
 pub(super) fn wrap(routes: Router<App>, app: App) -> Router<App> {
     let guarded = routes
         .layer(from_fn(super::origin::guard))
+        .layer(from_fn_with_state(app.clone(), super::auth::guard))
         .layer(from_fn_with_state(app.clone(), super::host::guard));
     guarded.layer(from_fn_with_state(app, around))
 }

@@ -5,6 +5,7 @@
 
 mod admin;
 mod answer;
+mod auth;
 mod body;
 mod caller;
 mod checks;
@@ -46,7 +47,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
-use crate::dashboard::{self, Desk};
+use crate::dashboard::{self, Desk, login};
 
 pub(crate) use caller::Caller;
 pub(crate) use host::Hosts;
@@ -63,7 +64,11 @@ pub(crate) fn router(app: App) -> Router {
     let asked = layers::wrap(api(), app.clone()).with_state(app.clone());
     let desk = Desk::new(asked, app.metrics().pages().clone(), app.draining().clone());
     let pages = dashboard::routes(desk.clone());
-    let routes = api().route("/", get(health::index)).merge(pages);
+    let routes = api()
+        .route("/", get(health::index))
+        .route("/login", get(login::form).post(login::log_in))
+        .route("/logout", post(login::log_out))
+        .merge(pages);
     // Once more, for the pages.
     let routes = routes.method_not_allowed_fallback(problem::method_not_allowed);
     let routes = layers::wrap(routes, app.clone()).with_state(app);

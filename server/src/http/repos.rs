@@ -1,5 +1,6 @@
 //! Repositories: list, one, what is held back, and taking a rewritten history.
 
+use axum::Extension;
 use axum::extract::{Path, State};
 use headwater_wire::{AcceptRequest, RepoList};
 use tokio::sync::oneshot;
@@ -7,7 +8,8 @@ use tokio::sync::oneshot;
 use super::body::JsonBody;
 use super::problem::{Result, bad_request};
 use super::state::App;
-use super::{answer, extract, views, wish};
+use super::{answer, auth, extract, views, wish};
+use crate::auth::Identity;
 use crate::clock;
 use crate::pipeline::Request;
 use crate::repo::RepoError;
@@ -39,12 +41,18 @@ pub(super) async fn holds(State(app): State<App>, Path(repo): Path<String>) -> R
 }
 
 /// `POST /v1/repos/{repo}/accept`: answers the repository's state once the decision is kept.
-pub(super) async fn accept(State(app): State<App>, Path(repo): Path<String>, body: JsonBody) -> Result {
+pub(super) async fn accept(
+    State(app): State<App>,
+    Path(repo): Path<String>,
+    identity: Option<Extension<Identity>>,
+    body: JsonBody,
+) -> Result {
     let repo = &extract::repo(&app, &repo)?;
     let form = "send {\"head\": \"<full hash>\", \"reason\": \"…\"}";
     let request: AcceptRequest = body.read(("the body", form))?;
     let reason = reason(&request.reason)?;
     let by = wish::requested_by(request.requested_by.as_deref())?;
+    let by = auth::signed(identity.as_deref(), by);
     let (reply, answer) = oneshot::channel();
     repo.send(Request::Accept {
         head: request.head,

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::{Path, RawQuery, State};
 use headwater_core::{RepoState, Rollback, RollbackState, Undone};
 use headwater_wire::{
@@ -20,7 +21,8 @@ use super::problem::{Answer, Result};
 use super::repos::reason;
 use super::state::App;
 use super::wish::Look;
-use super::{answer, extract, views, wish};
+use super::{answer, auth, extract, views, wish};
+use crate::auth::Identity;
 use crate::pipeline::Request;
 use crate::repo::{Repo, RepoError};
 use crate::rollback_plan::left_alone;
@@ -33,11 +35,17 @@ const ROLLBACK_FORM: &str = "send {\"to\": \"HEAD~1\", \"reason\": \"…\"}";
 const RELEASE_FORM: &str = "send {\"reason\": \"…\"}";
 
 /// `POST /v1/repos/{repo}/rollbacks`.
-pub(super) async fn create(State(app): State<App>, Path(repo): Path<String>, body: JsonBody) -> Result {
+pub(super) async fn create(
+    State(app): State<App>,
+    Path(repo): Path<String>,
+    identity: Option<Extension<Identity>>,
+    body: JsonBody,
+) -> Result {
     let repo = &extract::repo(&app, &repo)?;
     let write = &repo.settings().write;
     is_allowed(write)?;
-    let request: RollbackRequest = body.read(("the body", ROLLBACK_FORM))?;
+    let mut request: RollbackRequest = body.read(("the body", ROLLBACK_FORM))?;
+    request.requested_by = auth::signed(identity.as_deref(), request.requested_by);
     may_insist(write, &request)?;
     let wish = wish::look_up(repo, &request, Look::Anew).await?;
     let sight = wish.sight.clone();
@@ -114,12 +122,14 @@ pub(super) async fn one(State(app): State<App>, Path((repo, id)): Path<(String, 
 pub(super) async fn release(
     State(app): State<App>,
     Path((repo, id)): Path<(String, String)>,
+    identity: Option<Extension<Identity>>,
     body: JsonBody,
 ) -> Result {
     let repo = &extract::repo(&app, &repo)?;
     let request: ReleaseRequest = body.read(("the body", RELEASE_FORM))?;
     let reason = reason(&request.reason)?;
     let by = wish::requested_by(request.requested_by.as_deref())?;
+    let by = auth::signed(identity.as_deref(), by);
     let (reply, answer) = oneshot::channel();
     repo.send_urgent(Request::Release {
         id,

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::{Path, RawQuery, State};
 use headwater_core::Refusal;
 use headwater_core::rollout::{Order, OrderRefused, Rollout};
@@ -17,7 +18,8 @@ use super::extract::{self, Pairs};
 use super::problem::{Answer, Result, bad_request, not_found};
 use super::repos::reason;
 use super::state::App;
-use super::{answer, wish};
+use super::{answer, auth, wish};
+use crate::auth::Identity;
 use crate::pipeline::{OrderError, Request};
 use crate::repo::{Repo, RepoError};
 use crate::rollouts::views::{Steps, Wanted};
@@ -56,6 +58,7 @@ pub(super) async fn one(State(app): State<App>, Path((repo, id)): Path<(String, 
 pub(super) async fn order(
     State(app): State<App>,
     Path((repo, id, order)): Path<(String, String, String)>,
+    identity: Option<Extension<Identity>>,
     uri: http::Uri,
     body: JsonBody,
 ) -> Result {
@@ -64,6 +67,7 @@ pub(super) async fn order(
     let request: RolloutOrderRequest = body.read(("the body", ORDER_FORM))?;
     let reason = one_line(reason(&request.reason)?)?;
     let by = wish::requested_by(request.requested_by.as_deref())?;
+    let by = auth::signed(identity.as_deref(), by);
     let Some(meant) = meant(order, &reason) else {
         return Err(not_found(uri).await);
     };

@@ -8,6 +8,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseCode, CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{Path, RawQuery, State};
@@ -23,10 +24,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tungstenite::error::{Error as WsError, ProtocolError};
 
 use super::feed::{Feed, HEARTBEAT, Item, Wanted, spread};
-use super::origin;
 use super::problem::{Answer, Result, bad_request};
 use super::reports::{self, REPORT_BYTES_MAX};
 use super::state::App;
+use super::{auth, origin};
+use crate::auth::Identity;
 use crate::repo::Repo;
 
 /// Buffer for what the peer sends, in bytes. It is there for the whole life of an idle socket, and the library's own
@@ -48,6 +50,7 @@ pub(super) async fn socket(
     State(app): State<App>,
     Path(repo): Path<String>,
     RawQuery(query): RawQuery,
+    identity: Option<Extension<Identity>>,
     headers: HeaderMap,
     upgrade: std::result::Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> std::result::Result<Response, Response> {
@@ -69,10 +72,12 @@ pub(super) async fn socket(
             socket,
             liveness: Liveness::new(Instant::now()),
         };
+        let identity = identity.map(|Extension(identity)| identity);
         let door = Door {
             repo,
             instance,
             caller,
+            identity,
         };
         line.talk(feed, &door).await;
         drop(open);
@@ -100,6 +105,8 @@ enum Ending {
     Goodbye,
     /// The peer is silent, reads nothing, or is gone.
     Lost,
+    /// The token that it was opened with has ended.
+    Forbidden,
 }
 
 /// One open socket.
@@ -118,6 +125,7 @@ impl Line {
         let close = match ending {
             Ending::Away => Some((close_code::AWAY, "come back later")),
             Ending::Unreadable(code, reason) => Some((code, reason)),
+            Ending::Forbidden => Some((close_code::POLICY, "the token has ended")),
             Ending::Goodbye => None,
             Ending::Lost => return,
         };
@@ -138,6 +146,7 @@ impl Line {
     async fn exchange(&mut self, feed: Feed, door: &Door) -> Ending {
         let mut items = pin!(feed.items());
         let mut handling: Option<Handling> = None;
+        let mut ended = pin!(door.ended());
         loop {
             let due = self.liveness.due();
             // Cancel-safe: the stream keeps what the feed began, a report is handled on, a frame that has come in
@@ -156,6 +165,7 @@ impl Line {
                     }
                     continue;
                 }
+                () = &mut ended => return Ending::Forbidden,
                 () = sleep_until(due) => {
                     if handling.is_some() {
                         // Nobody listens meanwhile, so silence means nothing.
@@ -240,12 +250,23 @@ struct Door {
     instance: Option<InstanceId>,
     /// The trace that the socket was opened in.
     caller: Option<SpanContext>,
+    /// Whoever opened the socket, where anybody is asked.
+    identity: Option<Identity>,
 }
 
 impl Door {
+    /// Completes when the peer is not let in any more.
+    async fn ended(&self) {
+        match &self.identity {
+            Some(identity) => identity.ended().cancelled().await,
+            None => std::future::pending().await,
+        }
+    }
+
     fn handle(&self, text: &str) -> Handling {
         let (repo, instance, text) = (self.repo.clone(), self.instance.clone(), text.to_owned());
         let caller = self.caller.clone();
+        let identity = self.identity.clone();
         let work = async move {
             let report = reading(&text)?;
             let instance = instance.ok_or_else(|| {
@@ -254,6 +275,8 @@ impl Door {
                     "open it with `instance=ID` to report on it",
                 )
             })?;
+            auth::refuse_role(identity.as_ref())?;
+            auth::may_report(identity.as_ref(), &instance, &report)?;
             let taking = repo.traces.under(caller, reports::take(&repo, &instance, report));
             match timeout(REPORT_DEADLINE, taking).await {
                 Ok(answer) => answer,

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::host::Hosts;
+use crate::auth::Gate;
 use crate::hooks::Hooks;
 use crate::metrics::Metrics;
 use crate::repo::Repo;
@@ -27,6 +28,7 @@ struct Inner {
     hooks: ArcSwap<Hooks>,
     hosts: ArcSwap<Hosts>,
     store: Arc<Store>,
+    gate: Arc<Gate>,
     metrics: Metrics,
     traces: Traces,
     draining: CancellationToken,
@@ -41,13 +43,18 @@ struct Inner {
 
 impl App {
     /// No repositories yet; streams end when `draining` is cancelled.
-    pub(crate) fn new(store: Arc<Store>, traces: Traces, draining: CancellationToken) -> Self {
+    pub(crate) fn new(
+        store: Arc<Store>,
+        (gate, traces): (Arc<Gate>, Traces),
+        draining: CancellationToken,
+    ) -> Self {
         let id_prefix = format!("{:08x}", rand::random::<u32>());
         Self(Arc::new(Inner {
             repos: ArcSwap::default(),
             hooks: ArcSwap::default(),
             hosts: ArcSwap::default(),
             store,
+            gate,
             metrics: Metrics::default(),
             traces,
             draining,
@@ -91,6 +98,11 @@ impl App {
     /// What was decided.
     pub(crate) fn store(&self) -> &Arc<Store> {
         &self.0.store
+    }
+
+    /// Who is let in.
+    pub(crate) fn gate(&self) -> &Arc<Gate> {
+        &self.0.gate
     }
 
     /// What the process counts of itself.

@@ -44,6 +44,7 @@ pub struct ServerDraft {
     pub(super) data_dir: PathBuf,
     pub(super) poll_interval: Duration,
     pub(super) allow_write: bool,
+    pub(super) tokens_file: Option<PathBuf>,
     pub(super) insecure_no_auth: bool,
     pub(super) drain_deadline: Duration,
     pub(super) verdict_deadline: Duration,
@@ -64,6 +65,7 @@ impl Default for ServerDraft {
             data_dir: PathBuf::from("./headwater-data"),
             poll_interval: Duration::from_secs(30),
             allow_write: false,
+            tokens_file: None,
             insecure_no_auth: false,
             drain_deadline: Duration::from_secs(10),
             verdict_deadline: VERDICT_DEADLINE,
@@ -348,6 +350,7 @@ impl Loading {
         Ok(Settings {
             listen: server.listen,
             data_dir: server.data_dir,
+            tokens_file: server.tokens_file,
             drain_deadline: server.drain_deadline,
             allow_write: server.allow_write,
             log_format: server.log_format,
@@ -376,14 +379,15 @@ impl Loading {
         let mut whole = |message: String, hint: &str| {
             self.mistakes.push(Mistake::new(Place::Whole, message).hint(hint));
         };
-        if !self.server.listen.ip().is_loopback() && !self.server.insecure_no_auth {
+        let asks = self.server.tokens_file.is_some() || self.server.insecure_no_auth;
+        if !self.server.listen.ip().is_loopback() && !asks {
             let message = format!(
                 "listening on `{}` would let other machines in, and nobody would be asked who they are",
                 self.server.listen
             );
             whole(
                 message,
-                "listen on 127.0.0.1 behind a proxy that authenticates, or say --insecure-no-auth",
+                "set `tokens_file`, listen on 127.0.0.1 behind a proxy that authenticates, or say --insecure-no-auth",
             );
         }
         let has_url = self.repos.iter().any(|repo| repo.url.is_some());

@@ -157,6 +157,12 @@ pub(super) const SERVER_KEYS: &[Key<ServerDraft>] = &[
         set: |draft, text| put(&mut draft.allow_write, boolean(text)),
     },
     Key {
+        name: "tokens_file",
+        help: "file of `headwater token`: who may ask, and what; read again when it changes; without it anybody may",
+        default: "",
+        set: |draft, text| put(&mut draft.tokens_file, path(text).map(Some)),
+    },
+    Key {
         name: "insecure_no_auth",
         help: "listen on an address that other machines reach although nobody is asked who they are",
         default: "false",

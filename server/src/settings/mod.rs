@@ -63,6 +63,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Directory for mirrors and decisions; owned by one process.
     pub data_dir: PathBuf,
+    /// File of the tokens that let somebody in; without one, nobody is asked.
+    pub tokens_file: Option<PathBuf>,
     /// How long open requests may take to finish after a SIGTERM.
     pub drain_deadline: Duration,
     /// Whether reverts and notes may be pushed to the upstream.

@@ -60,6 +60,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         "" | "s" => number.checked_mul(1_000),
         "m" => number.checked_mul(60_000),
         "h" => number.checked_mul(3_600_000),
+        "d" => number.checked_mul(86_400_000),
         _ => None,
     };
     ms.map(Duration::from_millis).ok_or_else(expected)

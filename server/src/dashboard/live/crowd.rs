@@ -20,6 +20,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::TokenDigest;
 use crate::http::Caller;
 use crate::metrics::PageMetrics;
 
@@ -49,6 +50,8 @@ pub(super) struct Subject {
     pub here: String,
     /// What the API is asked with.
     pub authorization: Option<HeaderValue>,
+    /// The session that it is asked in.
+    pub session: Option<TokenDigest>,
 }
 
 /// Why there is no place.
@@ -421,6 +424,7 @@ mod tests {
         Subject {
             here: here.to_owned(),
             authorization: None,
+            session: None,
         }
     }
 

@@ -20,6 +20,7 @@ pub(super) use crowd::Crowd;
 
 use super::asked::Asked;
 use super::show::{Desk, Failed, Page};
+use crate::auth::session_of;
 use crate::clock;
 use crate::http::Caller;
 use crowd::{Follower, Full, Subject};
@@ -37,6 +38,7 @@ pub(super) fn follow<P: Page>(
     let subject = Subject {
         here: asked.here.clone(),
         authorization: headers.get(AUTHORIZATION).cloned(),
+        session: session_of(headers),
     };
     let look = move || {
         let asked = asked.at(clock::now());

@@ -1,0 +1,487 @@
+//! Who is let in now: the tokens of the file as it was read last, and the sessions of people with browsers.
+//!
+//! Invariant: what is not in the file is not let in, from the next reading on, and everything that is open for its
+//! holder ends with it. A file that cannot be read changes nothing: it is being replaced, or somebody made a mistake,
+//! and neither is a reason to shut everybody out; it is said until it is mended.
+
+use std::collections::HashMap;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use headwater_wire::Timestamp;
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, COOKIE};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use super::entry::{self, Entry, TokensError};
+use super::role::Role;
+use super::scope::Scope;
+use super::token::{BearerToken, NotAToken, TokenDigest};
+use crate::clock;
+
+/// How often the file is looked at: a token that was taken back is refused within this time and a little more.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Sessions of browsers at once; the one that was used longest ago gives way.
+const SESSIONS_MAX: usize = 10_000;
+/// A session ends after so long, in ms: a working day.
+const SESSION_MS: i64 = 12 * 60 * 60 * 1_000;
+/// Name of the cookie of a session.
+const COOKIE_NAME: &str = "headwater_session";
+
+/// Whom a request comes from.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity(Arc<Holder>);
+
+#[derive(Debug)]
+struct Holder {
+    entry: Entry,
+    scope: Scope,
+    /// Cancelled when the token ends, and all that is open for it.
+    ended: CancellationToken,
+}
+
+impl Identity {
+    /// The name of the token.
+    pub(crate) fn name(&self) -> &str {
+        &self.0.entry.name
+    }
+
+    /// What it is for.
+    pub(crate) fn role(&self) -> Role {
+        self.0.entry.role
+    }
+
+    /// What it is bound to.
+    pub(crate) fn scope(&self) -> &Scope {
+        &self.0.scope
+    }
+
+    /// Cancelled when it is not let in any more.
+    pub(crate) fn ended(&self) -> &CancellationToken {
+        &self.0.ended
+    }
+
+    fn has_expired(&self, now: Timestamp) -> bool {
+        self.0.entry.expires.is_some_and(|expires| expires <= now)
+    }
+}
+
+/// Why somebody is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refused {
+    /// He does not say who he is.
+    #[error("the request carries no token")]
+    Nobody,
+    /// What he sends is no token of this service.
+    #[error(transparent)]
+    Form(NotAToken),
+    /// It is one, and not known, or not any more.
+    #[error("the token is not known here: it was taken back, or is of another service")]
+    Unknown,
+    /// It has expired.
+    #[error("the token has expired")]
+    Expired,
+}
+
+/// Value of the cookie of a new session.
+#[derive(Debug)]
+pub(crate) struct Session(BearerToken);
+
+impl Session {
+    /// The cookie, for as long as a session lasts. It is not sent with anything that another site begins.
+    pub(crate) fn cookie(&self, is_secure: Secure) -> String {
+        let secure = match is_secure {
+            Secure::Https => "; Secure",
+            Secure::ClearText => "",
+        };
+        let seconds = SESSION_MS / 1_000;
+        format!(
+            "{COOKIE_NAME}={}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}",
+            self.0.expose()
+        )
+    }
+
+    /// The cookie that ends one.
+    pub(crate) fn farewell() -> String {
+        format!("{COOKIE_NAME}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0")
+    }
+}
+
+/// How a browser reaches the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Secure {
+    /// Encrypted.
+    Https,
+    /// Not, as on this machine.
+    ClearText,
+}
+
+#[derive(Debug, Clone)]
+struct Open {
+    token: TokenDigest,
+    until: Timestamp,
+    used: Timestamp,
+}
+
+/// The tokens of a file, by digest, and what the file looked like.
+#[derive(Debug, Default)]
+struct Known {
+    holders: HashMap<TokenDigest, Identity>,
+    seen: Option<Seen>,
+}
+
+/// What tells that a file has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    inode: (u64, u64),
+    bytes: u64,
+    changed: (i64, i64),
+}
+
+impl Seen {
+    fn of(file: &Metadata) -> Self {
+        Self {
+            inode: (file.dev(), file.ino()),
+            bytes: file.len(),
+            changed: (file.mtime(), file.mtime_nsec()),
+        }
+    }
+}
+
+/// Who is let in.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    file: Option<PathBuf>,
+    known: ArcSwap<Known>,
+    sessions: Mutex<HashMap<TokenDigest, Open>>,
+}
+
+impl Gate {
+    /// Reads the file of tokens; without one, nobody is asked who he is.
+    pub(crate) fn new(file: Option<&Path>) -> Result<Self, TokensError> {
+        let gate = Self {
+            file: file.map(Path::to_owned),
+            known: ArcSwap::default(),
+            sessions: Mutex::default(),
+        };
+        if let Some(file) = &gate.file {
+            gate.read(file)?;
+        }
+        Ok(gate)
+    }
+
+    /// Whether nobody is asked who he is.
+    pub(crate) fn stands_open(&self) -> bool {
+        self.file.is_none()
+    }
+
+    /// Whom a request comes from.
+    pub(crate) fn identify(&self, headers: &HeaderMap) -> Result<Identity, Refused> {
+        let now = clock::now();
+        let digest = match headers.get(AUTHORIZATION) {
+            Some(value) => {
+                let text = value.to_str().unwrap_or_default();
+                let (scheme, token) = text.split_once(' ').unwrap_or_default();
+                if !scheme.eq_ignore_ascii_case("bearer") {
+                    return Err(Refused::Form(NotAToken::Form));
+                }
+                BearerToken::read(token.trim()).map_err(Refused::Form)?.digest()
+            }
+            None => self.in_session(headers, now).ok_or(Refused::Nobody)?,
+        };
+        self.holder(&digest, now)
+    }
+
+    fn holder(&self, digest: &TokenDigest, now: Timestamp) -> Result<Identity, Refused> {
+        let identity = self
+            .known
+            .load()
+            .holders
+            .get(digest)
+            .cloned()
+            .ok_or(Refused::Unknown)?;
+        if identity.has_expired(now) {
+            return Err(Refused::Expired);
+        }
+        Ok(identity)
+    }
+
+    /// The token whose session the cookie is of.
+    fn in_session(&self, headers: &HeaderMap, now: Timestamp) -> Option<TokenDigest> {
+        let cookie = session_cookie(headers)?;
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = sessions
+            .get_mut(&cookie.digest())
+            .filter(|open| open.until > now)?;
+        open.used = now;
+        Some(open.token)
+    }
+
+    /// Begins a session for the holder of a token, who has a browser.
+    pub(crate) fn log_in(&self, text: &str) -> Result<(Session, Identity), Refused> {
+        let now = clock::now();
+        let token = BearerToken::read(text.trim()).map_err(Refused::Form)?.digest();
+        let identity = self.holder(&token, now)?;
+        let cookie = BearerToken::random().map_err(|_| Refused::Unknown)?;
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.retain(|_, open| open.until > now);
+        if sessions.len() >= SESSIONS_MAX {
+            let oldest = sessions
+                .iter()
+                .min_by_key(|(_, open)| open.used)
+                .map(|(cookie, _)| *cookie);
+            oldest.and_then(|cookie| sessions.remove(&cookie));
+        }
+        let until = Timestamp(now.0.saturating_add(SESSION_MS));
+        sessions.insert(
+            cookie.digest(),
+            Open {
+                token,
+                until,
+                used: now,
+            },
+        );
+        Ok((Session(cookie), identity))
+    }
+
+    /// Ends the session of a request, if it has one.
+    pub(crate) fn log_out(&self, headers: &HeaderMap) {
+        if let Some(cookie) = session_cookie(headers) {
+            let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+            sessions.remove(&cookie.digest());
+        }
+    }
+
+    /// Looks at the file until the service stops.
+    pub(crate) async fn follow(&self, stop: CancellationToken) {
+        let Some(file) = self.file.clone() else { return };
+        let mut told = None;
+        while stop
+            .run_until_cancelled(tokio::time::sleep(LOOK_EVERY))
+            .await
+            .is_some()
+        {
+            match self.look(&file) {
+                Ok(()) => told = None,
+                Err(failed) => {
+                    let text = failed.to_string();
+                    if told.as_ref() != Some(&text) {
+                        error!(
+                            hint = failed.hint(),
+                            "{failed}; those who were let in before still are"
+                        );
+                        told = Some(text);
+                    }
+                }
+            }
+            self.end_expired();
+        }
+    }
+
+    /// Reads the file again if it has changed.
+    fn look(&self, file: &Path) -> Result<(), TokensError> {
+        let seen = std::fs::metadata(file).map(|file| Seen::of(&file)).ok();
+        if seen.is_some() && self.known.load().seen == seen {
+            return Ok(());
+        }
+        self.read(file)
+    }
+
+    fn read(&self, file: &Path) -> Result<(), TokensError> {
+        // Looked at first: a change between the two is seen at the next look.
+        let seen = std::fs::metadata(file).map(|file| Seen::of(&file)).ok();
+        let entries = entry::read(file)?;
+        let before = self.known.load_full();
+        let mut holders = HashMap::with_capacity(entries.len());
+        for entry in entries {
+            let Some(digest) = TokenDigest::read(&entry.digest) else {
+                continue;
+            };
+            let same = before.holders.get(&digest).filter(|known| known.0.entry == entry);
+            let identity = match same {
+                Some(same) => same.clone(),
+                None => Identity(Arc::new(Holder {
+                    scope: entry.scope().unwrap_or_default(),
+                    entry,
+                    ended: CancellationToken::new(),
+                })),
+            };
+            holders.insert(digest, identity);
+        }
+        let ended: Vec<Identity> = before
+            .holders
+            .iter()
+            .filter(|(digest, identity)| {
+                holders
+                    .get(*digest)
+                    .is_none_or(|now| !Arc::ptr_eq(&now.0, &identity.0))
+            })
+            .map(|(_, identity)| identity.clone())
+            .collect();
+        info!(tokens = holders.len(), ended = ended.len(), "read the tokens");
+        self.known.store(Arc::new(Known { holders, seen }));
+        for identity in ended {
+            identity.ended().cancel();
+        }
+        Ok(())
+    }
+
+    fn end_expired(&self) {
+        let now = clock::now();
+        for identity in self.known.load().holders.values() {
+            if identity.has_expired(now) && !identity.ended().is_cancelled() {
+                info!(
+                    token = identity.name(),
+                    "the token `{}` has expired",
+                    identity.name()
+                );
+                identity.ended().cancel();
+            }
+        }
+    }
+}
+
+/// What a session is known by, if a request has one; whether it still is one is not looked at.
+pub(crate) fn session_of(headers: &HeaderMap) -> Option<TokenDigest> {
+    session_cookie(headers).map(|cookie| cookie.digest())
+}
+
+fn session_cookie(headers: &HeaderMap) -> Option<BearerToken> {
+    let sent = headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let mut pairs = sent
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='));
+    let (_, text) = pairs.find(|(name, _)| *name == COOKIE_NAME)?;
+    BearerToken::read(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn wish(name: &str, expires: Option<Timestamp>) -> Entry {
+        Entry {
+            name: name.to_owned(),
+            role: Role::Reader,
+            digest: String::new(),
+            created: None,
+            expires,
+            repos: Vec::new(),
+            configs: Vec::new(),
+            instances: Vec::new(),
+            labels: BTreeMap::new(),
+        }
+    }
+
+    fn bearing(text: &str) -> HeaderMap {
+        [(
+            AUTHORIZATION,
+            HeaderValue::from_str(&format!("Bearer {text}")).unwrap(),
+        )]
+        .into_iter()
+        .collect()
+    }
+
+    #[test]
+    fn a_token_is_let_in_until_it_is_taken_back_and_what_is_open_for_it_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("tokens.toml");
+        let kept = entry::create(&file, wish("kept", None)).unwrap();
+        let taken = entry::create(&file, wish("taken", None)).unwrap();
+        let gate = Gate::new(Some(&file)).unwrap();
+        let (kept_open, open) = (
+            gate.identify(&bearing(kept.expose())).unwrap(),
+            gate.identify(&bearing(taken.expose())).unwrap(),
+        );
+        assert_eq!(open.name(), "taken");
+        entry::revoke(&file, "taken").unwrap();
+        gate.look(&file).unwrap();
+        assert!(open.ended().is_cancelled() && !kept_open.ended().is_cancelled());
+        assert_eq!(
+            gate.identify(&bearing(taken.expose())).unwrap_err(),
+            Refused::Unknown
+        );
+        assert!(gate.identify(&bearing(kept.expose())).is_ok());
+    }
+
+    #[test]
+    fn a_file_with_a_mistake_shuts_nobody_out_and_lets_nobody_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("tokens.toml");
+        let token = entry::create(&file, wish("kept", None)).unwrap();
+        let gate = Gate::new(Some(&file)).unwrap();
+        std::fs::write(&file, "[[token]]\nname = 7\n").unwrap();
+        assert!(gate.look(&file).is_err());
+        assert!(gate.identify(&bearing(token.expose())).is_ok());
+        assert!(
+            Gate::new(Some(&file)).is_err(),
+            "a service does not start with it"
+        );
+    }
+
+    #[test]
+    fn an_expired_token_is_told_apart_from_an_unknown_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("tokens.toml");
+        let token = entry::create(&file, wish("old", Some(Timestamp(1)))).unwrap();
+        let gate = Gate::new(Some(&file)).unwrap();
+        assert_eq!(
+            gate.identify(&bearing(token.expose())).unwrap_err(),
+            Refused::Expired
+        );
+        let other = BearerToken::random().unwrap();
+        assert_eq!(
+            gate.identify(&bearing(other.expose())).unwrap_err(),
+            Refused::Unknown
+        );
+        assert_eq!(gate.identify(&HeaderMap::new()).unwrap_err(), Refused::Nobody);
+        assert_eq!(
+            gate.identify(&bearing("hw_x")).unwrap_err(),
+            Refused::Form(NotAToken::Form)
+        );
+    }
+
+    #[test]
+    fn a_session_lasts_until_it_is_ended_or_its_token_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("tokens.toml");
+        let token = entry::create(&file, wish("person", None)).unwrap();
+        let gate = Gate::new(Some(&file)).unwrap();
+        let log_in = || {
+            let (session, _) = gate.log_in(token.expose()).unwrap();
+            let cookie = session.cookie(Secure::Https);
+            assert!(
+                cookie.contains("HttpOnly")
+                    && cookie.contains("SameSite=Strict")
+                    && cookie.ends_with("Secure")
+            );
+            let pair = cookie.split(';').next().unwrap_or_default().to_owned();
+            [(
+                COOKIE,
+                HeaderValue::from_str(&format!("theme=dark; {pair}")).unwrap(),
+            )]
+            .into_iter()
+            .collect::<HeaderMap>()
+        };
+        let headers = log_in();
+        assert_eq!(gate.identify(&headers).unwrap().name(), "person");
+        gate.log_out(&headers);
+        assert_eq!(gate.identify(&headers).unwrap_err(), Refused::Nobody);
+        let headers = log_in();
+        entry::revoke(&file, "person").unwrap();
+        gate.look(&file).unwrap();
+        assert_eq!(gate.identify(&headers).unwrap_err(), Refused::Unknown);
+    }
+}

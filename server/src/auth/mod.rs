@@ -1,0 +1,18 @@
+//! Who asks, and what he may.
+//!
+//! Invariant: the text of a token exists where it is made and where it comes in; what is kept, compared and named is
+//! its digest or its name. Every route has a row in one table (`routes`), and a route without one is nobody's. What is
+//! deliberately absent: passwords, and a door to make tokens by HTTP: who may write the file may make them.
+
+mod entry;
+mod gate;
+mod role;
+mod routes;
+mod scope;
+mod token;
+
+pub(crate) use entry::{Entry, TokensError, create, list, revoke};
+pub(crate) use gate::{Gate, Identity, Refused, Secure, Session, session_of};
+pub(crate) use role::{Need, Role};
+pub(crate) use routes::{Bound, need};
+pub(crate) use token::TokenDigest;

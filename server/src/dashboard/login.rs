@@ -1,0 +1,121 @@
+//! Where a person with a browser says who he is: with a token, for a session.
+//!
+//! Invariant: the token is in the form that sends it and nowhere else. A page is gone on to only on this service.
+
+use askama::Template;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::response::{IntoResponse, Redirect, Response};
+use http::header::SET_COOKIE;
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+
+use super::assets::{self, Addresses};
+use super::show;
+use crate::auth::{Secure, Session};
+use crate::http::App;
+
+/// The page of the form.
+#[derive(Template)]
+#[template(path = "login.html")]
+struct Login {
+    assets: Addresses,
+    next: String,
+    refused: Option<String>,
+}
+
+/// `GET /login?next=`.
+pub(crate) async fn form(State(app): State<App>, uri: Uri) -> Response {
+    if app.gate().stands_open() {
+        return Redirect::to("/").into_response();
+    }
+    let next = field(uri.query().unwrap_or_default().as_bytes(), "next");
+    page(StatusCode::OK, next, None)
+}
+
+/// `POST /login`.
+pub(crate) async fn log_in(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Response {
+    let (token, next) = (field(&body, "token").unwrap_or_default(), field(&body, "next"));
+    match app.gate().log_in(&token) {
+        Ok((session, identity)) => {
+            tracing::info!(token = identity.name(), "`{}` has logged in", identity.name());
+            with_cookie(Redirect::to(&ours(next)), &session.cookie(secure(&headers)))
+        }
+        Err(refused) => page(StatusCode::UNAUTHORIZED, next, Some(refused.to_string())),
+    }
+}
+
+/// `POST /logout`.
+pub(crate) async fn log_out(State(app): State<App>, headers: HeaderMap) -> Response {
+    app.gate().log_out(&headers);
+    with_cookie(Redirect::to("/login"), &Session::farewell())
+}
+
+fn with_cookie(response: impl IntoResponse, cookie: &str) -> Response {
+    let mut response = response.into_response();
+    if let Ok(cookie) = HeaderValue::from_str(cookie) {
+        response.headers_mut().insert(SET_COOKIE, cookie);
+    }
+    response
+}
+
+fn page(status: StatusCode, next: Option<String>, refused: Option<String>) -> Response {
+    show::html(
+        status,
+        &Login {
+            assets: assets::addresses(),
+            next: ours(next),
+            refused,
+        },
+    )
+}
+
+fn field(text: &[u8], name: &str) -> Option<String> {
+    let mut fields = form_urlencoded::parse(text);
+    fields
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value.into_owned())
+}
+
+/// A page of this service: an address that begins with two slashes, or a backslash, is one of another.
+fn ours(next: Option<String>) -> String {
+    let is_ours = |next: &String| {
+        let mut chars = next.chars();
+        chars.next() == Some('/')
+            && !matches!(chars.next(), Some('/' | '\\'))
+            && !next.contains(char::is_control)
+    };
+    next.filter(is_ours).unwrap_or_else(|| "/".to_owned())
+}
+
+/// Whether the browser speaks to us, or to the proxy before us, encrypted: it says so of the page that the form is on.
+fn secure(headers: &HeaderMap) -> Secure {
+    let origin = headers
+        .get(http::header::ORIGIN)
+        .and_then(|origin| origin.to_str().ok());
+    if origin.is_some_and(|origin| origin.starts_with("https://")) {
+        Secure::Https
+    } else {
+        Secure::ClearText
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_is_sent_on_to_pages_of_this_service_alone() {
+        let on = |next: &str| ours(Some(next.to_owned()));
+        assert_eq!(on("/repos/main?x=1"), "/repos/main?x=1");
+        for elsewhere in [
+            "//evil.example/",
+            "/\\evil.example",
+            "https://evil.example",
+            "",
+            "repos",
+            "/a\r\nset-cookie: x",
+        ] {
+            assert_eq!(on(elsewhere), "/", "{elsewhere:?}");
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Whether whoever asks may: the one place that looks, before any handler.
+//!
+//! Invariant: what is answered without a token tells nothing, and what is open for a token (a wait, a stream, a socket)
+//! ends with it. Handlers look at one thing only, which the address does not say: what a report is about.
+
+use axum::body::Body;
+use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use headwater_wire::{ConfigName, InstanceId, InstanceReport, Problem, ProblemCode, RepoName};
+use http::header::{ACCEPT, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::request::Parts;
+use http::{HeaderValue, Method};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::problem::{Answer, Result};
+use super::state::App;
+use crate::auth::{Bound, Identity, Need, Refused, need};
+
+/// Lets a request through to its handler, with [`Identity`] in its extensions, or says why not.
+pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+    if app.gate().stands_open() {
+        return next.run(request).await;
+    }
+    // An address that no route has tells nothing.
+    let Some(route) = request.extensions().get::<MatchedPath>().cloned() else {
+        return next.run(request).await;
+    };
+    let needed = need(request.method(), route.as_str());
+    if let Some((Need::Nothing, _)) = needed {
+        return next.run(request).await;
+    }
+    let identity = match app.gate().identify(request.headers()) {
+        Ok(identity) => identity,
+        Err(refused) => return unknown(&request, refused),
+    };
+    let (mut parts, body) = request.into_parts();
+    if let Err(refused) = allow(&identity, needed, &mut parts).await {
+        return refused.into_response();
+    }
+    let ended = identity.ended().clone();
+    parts.extensions.insert(identity);
+    let answered = ended
+        .run_until_cancelled(next.run(Request::from_parts(parts, body)))
+        .await;
+    match answered {
+        Some(response) => until(response, ended),
+        None => challenge(Refused::Unknown),
+    }
+}
+
+/// Lets a stream go on for as long as the token does. Other answers are complete within a deadline.
+fn until(response: Response, ended: tokio_util::sync::CancellationToken) -> Response {
+    use futures_util::StreamExt as _;
+    let media_type = response.headers().get(CONTENT_TYPE);
+    if media_type.is_none_or(|media_type| !media_type.as_bytes().starts_with(b"text/event-stream")) {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let body = body.into_data_stream().take_until(ended.cancelled_owned());
+    Response::from_parts(parts, Body::from_stream(body))
+}
+
+/// A browser is sent to where it can say who it is, a program is told.
+fn unknown(request: &Request, refused: Refused) -> Response {
+    let reads_pages = request
+        .headers()
+        .get(ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"));
+    if request.method() != Method::GET || !reads_pages {
+        return challenge(refused);
+    }
+    let here = request.uri().path_and_query().map_or("/", |here| here.as_str());
+    let next = utf8_percent_encode(here, NON_ALPHANUMERIC);
+    Redirect::to(&format!("/login?next={next}")).into_response()
+}
+
+fn challenge(refused: Refused) -> Response {
+    let problem = Problem::new(ProblemCode::Unauthenticated, refused.to_string()).hint(
+        "send `authorization: Bearer TOKEN`; whoever runs this service makes one with `headwater token create`",
+    );
+    let mut response = Answer::from(problem).into_response();
+    response.headers_mut().insert(
+        WWW_AUTHENTICATE,
+        HeaderValue::from_static("Bearer realm=\"headwater\""),
+    );
+    response
+}
+
+fn forbidden(detail: impl Into<String>, hint: impl Into<String>) -> Answer {
+    Problem::new(ProblemCode::Forbidden, detail).hint(hint).into()
+}
+
+/// Whether an identity may do what a route does with what the address names.
+async fn allow(identity: &Identity, needed: Option<(Need, Bound)>, parts: &mut Parts) -> Result<()> {
+    let Some((need, bound)) = needed else {
+        return Err(forbidden(
+            "no token may do that",
+            "see docs/api.md for what this address takes",
+        ));
+    };
+    if !identity.role().may(need) {
+        return Err(too_little(identity, need));
+    }
+    let params = RawPathParams::from_request_parts(parts, &()).await;
+    let params = params.map_err(|error| forbidden(error.to_string(), "percent-encode paths as UTF-8"))?;
+    let param = |wanted: &str| {
+        params
+            .iter()
+            .find(|(name, _)| *name == wanted)
+            .map(|(_, value)| value)
+    };
+    // What is no name at all is left to the handler, which says so.
+    if let Some(repo) = param("repo").and_then(|repo| repo.parse::<RepoName>().ok())
+        && !identity.scope().takes_repo(&repo)
+    {
+        return Err(elsewhere(identity, &format!("the repository `{repo}`")));
+    }
+    if !identity.scope().has_configs() {
+        return Ok(());
+    }
+    match bound {
+        Bound::Free | Bound::Handler => Ok(()),
+        Bound::Path => config(identity, param("config").unwrap_or_default()),
+        Bound::Query => {
+            let query = parts.uri.query().unwrap_or_default();
+            let pairs = form_urlencoded::parse(query.as_bytes());
+            let named: Vec<_> = pairs.filter(|(name, _)| name == "config").collect();
+            if named.is_empty() {
+                return Err(elsewhere(identity, "all configs"));
+            }
+            named.iter().try_for_each(|(_, name)| config(identity, name))
+        }
+        Bound::All => Err(elsewhere(identity, "all configs")),
+    }
+}
+
+fn too_little(identity: &Identity, need: Need) -> Answer {
+    let (name, role) = (identity.name(), identity.role());
+    forbidden(
+        format!("`{name}` is a token for the role `{role}`"),
+        format!("ask with a token for the role `{}`", need.least()),
+    )
+}
+
+fn config(identity: &Identity, name: &str) -> Result<()> {
+    match name.parse::<ConfigName>() {
+        Ok(config) if !identity.scope().takes_config(&config) => {
+            Err(elsewhere(identity, &format!("the config `{config}`")))
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+fn elsewhere(identity: &Identity, what: &str) -> Answer {
+    forbidden(
+        format!("`{}` is a token for something else than {what}", identity.name()),
+        "ask with a token that is bound to it, or to nothing",
+    )
+}
+
+/// Whether an identity may speak for an instance.
+pub(super) fn speaks_for(identity: Option<&Identity>, instance: &InstanceId) -> Result<()> {
+    match identity {
+        Some(identity) if !identity.scope().takes_instance(instance) => {
+            Err(elsewhere(identity, &format!("the instance `{instance}`")))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Whether an identity may say what a report says.
+pub(super) fn may_report(
+    identity: Option<&Identity>,
+    instance: &InstanceId,
+    report: &InstanceReport,
+) -> Result<()> {
+    let Some(bound) = identity else { return Ok(()) };
+    speaks_for(identity, instance)?;
+    if let Some((key, value)) = bound.scope().lacking(&report.labels) {
+        let detail = format!(
+            "`{}` is a token for instances with the label `{key}={value}`",
+            bound.name()
+        );
+        return Err(forbidden(detail, "report that label, or with another token"));
+    }
+    let mut configs = report.configs.keys();
+    match configs.find(|config| !bound.scope().takes_config(config)) {
+        Some(config) => Err(elsewhere(bound, &format!("the config `{config}`"))),
+        None => Ok(()),
+    }
+}
+
+/// Whether an identity may report at all, where the address does not say that it will.
+pub(super) fn refuse_role(identity: Option<&Identity>) -> Result<()> {
+    match identity {
+        Some(identity) if !identity.role().may(Need::Report) => Err(too_little(identity, Need::Report)),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Whether an identity may say that an instance has ended: of one life, or (without its number) for good.
+pub(super) fn may_end(identity: Option<&Identity>, instance: &InstanceId, life: Option<u64>) -> Result<()> {
+    speaks_for(identity, instance)?;
+    match identity {
+        Some(identity) if life.is_none() && !identity.role().may(Need::Order) => {
+            let detail = "an instance is forgotten for good by a person alone";
+            Err(forbidden(detail, "say `?incarnation=` of the life that ends"))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Who gave an order: whoever the token is of, and the name that was typed beside it.
+pub(super) fn signed(identity: Option<&Identity>, typed: Option<String>) -> Option<String> {
+    match (identity, typed) {
+        (Some(identity), Some(typed)) if typed != identity.name() => {
+            Some(format!("{typed} ({})", identity.name()))
+        }
+        (Some(identity), _) => Some(identity.name().to_owned()),
+        (None, typed) => typed,
+    }
+}

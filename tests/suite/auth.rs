@@ -1,0 +1,378 @@
+//! Who may ask for what: every route of the service against every role, what a token is bound to, and how it ends.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use headwater_tests::http::{Ask, Reply};
+use headwater_tests::origin::TestOrigin;
+use headwater_tests::server::{Stopped, TestServer};
+use headwater_tests::socket::Socket;
+use headwater_tests::sse::Events;
+use headwater_tests::wait::wait_for;
+use serde_json::{Value, json};
+
+use crate::command::{program, told};
+use crate::watch::set;
+
+/// A service that asks who asks.
+struct House {
+    origin: TestOrigin,
+    server: TestServer,
+    dir: tempfile::TempDir,
+    tokens: BTreeMap<&'static str, String>,
+}
+
+impl House {
+    /// With one token of each role that is bound to nothing, and those that `more` asks for.
+    fn with(more: &[(&'static str, &[&str])]) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut house = Self {
+            origin: TestOrigin::new(),
+            server: TestServer::of(&TestOrigin::new()),
+            dir,
+            tokens: BTreeMap::new(),
+        };
+        for role in ["instance", "reader", "operator", "admin"] {
+            house.make(role, &["--role", role]);
+        }
+        for (name, options) in more {
+            house.make(name, options);
+        }
+        let first = set(&house.origin, 1);
+        let file = house.file();
+        house.server = Stopped::of(&house.origin.url())
+            .with(|settings| settings.tokens_file = Some(file))
+            .start();
+        wait_for("the first commit", || {
+            let repo = house.get("reader", "/v1/repos/default");
+            (repo.status == 200 && repo.json()["tip"] == first.to_string()).then_some(())
+        });
+        house
+    }
+
+    fn file(&self) -> PathBuf {
+        self.dir.path().join("tokens.toml")
+    }
+
+    fn run(&self, args: &[&str]) -> String {
+        told(
+            program(self.dir.path())
+                .args(["token"])
+                .args(args)
+                .args(["--file", "tokens.toml"]),
+        )
+    }
+
+    /// Makes a token by the command line, as people do.
+    fn make(&mut self, name: &'static str, options: &[&str]) {
+        let told = self.run(&[&["create", name], options].concat());
+        let token = told
+            .lines()
+            .find(|line| line.starts_with("hw_"))
+            .expect("a token")
+            .to_owned();
+        self.tokens.insert(name, token);
+    }
+
+    fn ask(&self, who: &str, ask: Ask) -> Reply {
+        let bearer = format!("Bearer {}", self.tokens[who]);
+        self.server.ask(&ask.header("authorization", &bearer))
+    }
+
+    fn get(&self, who: &str, target: &str) -> Reply {
+        self.ask(who, Ask::get(target))
+    }
+
+    fn put(&self, who: &str, instance: &str, report: &Value) -> Reply {
+        let target = format!("/v1/repos/default/instances/{instance}");
+        let body = report.to_string();
+        self.ask(
+            who,
+            Ask::new("PUT", &target).body("application/json", body.as_bytes()),
+        )
+    }
+}
+
+/// The methods and routes that the router is made of, as its source has them.
+fn routes() -> Vec<(String, String)> {
+    let sources = [
+        include_str!("../../server/src/http/mod.rs"),
+        include_str!("../../server/src/dashboard/mod.rs"),
+    ];
+    let mut routes = Vec::new();
+    for source in sources {
+        for part in source.split(".route(").skip(1) {
+            let route = part.split('"').nth(1).expect("a route");
+            for (word, method) in [
+                ("get(", "GET"),
+                ("post(", "POST"),
+                ("put(", "PUT"),
+                ("delete(", "DELETE"),
+            ] {
+                let is_there = part
+                    .match_indices(word)
+                    .any(|(at, _)| !part[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_'));
+                if is_there {
+                    routes.push((method.to_owned(), route.to_owned()));
+                }
+            }
+        }
+    }
+    routes.sort();
+    routes.dedup();
+    routes
+}
+
+/// An address of a route, of things that there mostly are not: what is refused is refused before anybody looks.
+fn address(route: &str) -> String {
+    let parts = [
+        ("{repo}", "default"),
+        ("{*config}", "app"),
+        ("{commit}", "0000000000000000000000000000000000000000"),
+        ("{rev}", "HEAD"),
+        ("{*path}", "app.json"),
+        ("{instance}", "i-1"),
+        ("{order}", "pause"),
+        ("{*rest}", "x"),
+    ];
+    let named = parts.iter().fold(route.to_owned(), |route, (name, value)| {
+        route.replace(name, value)
+    });
+    let named = named
+        .replace("{id}", "r-1")
+        .replace("{name}", "x")
+        .replace("{hook}", "x");
+    let query = if named.ends_with("/events") || named.ends_with("/socket") {
+        "?config=app"
+    } else {
+        ""
+    };
+    format!("{named}{query}")
+}
+
+/// The whole matrix: `+` is let through (whatever becomes of it then), `-` is known and refused, `?` is asked who he is.
+#[test]
+fn every_route_lets_through_who_may_and_nobody_else() {
+    let house = House::with(&[]);
+    let mut table = String::new();
+    for (method, route) in routes() {
+        let mut row = String::new();
+        for who in [
+            None,
+            Some("instance"),
+            Some("reader"),
+            Some("operator"),
+            Some("admin"),
+        ] {
+            let ask = Ask::new(&method, &address(&route));
+            // A stream does not end by itself, and its head says what is asked here.
+            let ask = match who {
+                Some(who) => ask.header("authorization", &format!("Bearer {}", house.tokens[who])),
+                None => ask,
+            };
+            let (_, status, headers) = ask.open(house.server.addr()).expect("an answer");
+            let is_sent_on = headers
+                .iter()
+                .any(|(name, value)| name == "location" && value.starts_with("/login"));
+            row.push(match status {
+                401 if !route.starts_with("/hooks") && route != "/login" => '?',
+                403 => '-',
+                _ if is_sent_on && route != "/logout" => '?',
+                _ => '+',
+            });
+        }
+        writeln!(table, "{row} {method} {route}").expect("a line");
+    }
+    insta::assert_snapshot!(table, @"");
+}
+
+#[test]
+fn a_token_that_is_bound_sees_and_says_its_own_alone() {
+    let house = House::with(&[
+        (
+            "bound",
+            &[
+                "--role",
+                "instance",
+                "--config",
+                "app",
+                "--instance",
+                "app-*",
+                "--label",
+                "env=prod",
+            ],
+        ),
+        ("elsewhere", &["--role", "reader", "--config", "other/*"]),
+        ("other-repo", &["--role", "reader", "--in-repo", "other"]),
+    ]);
+    house.get("bound", "/v1/repos/default/configs/app").expect(200);
+    assert_eq!(
+        house
+            .get("elsewhere", "/v1/repos/default/configs/app")
+            .expect(403)
+            .code(),
+        "forbidden"
+    );
+    house.get("elsewhere", "/v1/repos/default/configs").expect(403);
+    house
+        .get("elsewhere", "/v1/repos/default/events?config=app")
+        .expect(403);
+    house.get("elsewhere", "/v1/repos/default/events").expect(403);
+    house
+        .get("elsewhere", "/v1/repos/default/explain/app")
+        .expect(403);
+    house
+        .get("elsewhere", "/v1/repos/default/diff?from=HEAD&to=HEAD")
+        .expect(403);
+    house.get("other-repo", "/v1/repos/default").expect(403);
+
+    let report = |config: &str, env: &str| json!({"incarnation": 1, "seq": 1, "labels": {"env": env}, "configs": {config: {"state": "idle", "generation": 0}}});
+    house.put("bound", "web-1", &report("app", "prod")).expect(403);
+    house.put("bound", "app-1", &report("app", "dev")).expect(403);
+    house.put("bound", "app-1", &report("web", "prod")).expect(403);
+    house.put("bound", "app-1", &report("app", "prod")).expect(200);
+    house.put("reader", "app-1", &report("app", "prod")).expect(403);
+    let leave = |query: &str| Ask::new("DELETE", &format!("/v1/repos/default/instances/app-1{query}"));
+    house.ask("bound", leave("")).expect(403);
+    house.ask("bound", leave("?incarnation=1")).expect(204);
+    house.ask("operator", leave("")).expect(204);
+
+    let socket = Socket::open_as(
+        house.server.addr(),
+        "config=app&instance=web-1",
+        Some(&house.tokens["bound"]),
+    );
+    socket.report(&report("app", "prod"));
+    assert_eq!(
+        socket.until("problem", 1).data["code"],
+        "forbidden",
+        "a socket is no way round"
+    );
+}
+
+#[test]
+fn what_is_open_for_a_token_ends_when_it_is_taken_back() {
+    let house = House::with(&[("gone", &["--role", "instance"])]);
+    let addr = house.server.addr();
+    let bearer = format!("Bearer {}", house.tokens["gone"]);
+    let open = |who: &str| {
+        let ask = Ask::get("/v1/repos/default/events?config=app");
+        Events::open(
+            addr,
+            &ask.header("authorization", &format!("Bearer {}", house.tokens[who])),
+        )
+    };
+    let (stream, stays) = (open("gone"), open("instance"));
+    let socket = Socket::open_as(addr, "config=app&instance=a", Some(&house.tokens["gone"]));
+    let held = house
+        .get("gone", "/v1/repos/default/configs/app")
+        .expect(200)
+        .must("etag")
+        .to_owned();
+    let wait = Ask::get("/v1/repos/default/configs/app?wait=60");
+    let wait = wait
+        .header("authorization", &bearer)
+        .header("if-none-match", &held);
+    let waiting = std::thread::spawn(move || wait.send(addr));
+    stays.until("its first event", |events| !events.is_empty());
+
+    assert!(house.run(&["revoke", "gone"]).starts_with("exit 0"));
+    wait_for("the stream to end", || stream.ended().then_some(()));
+    wait_for("the socket to end", || {
+        (socket.closed() == Some(1008)).then_some(())
+    });
+    assert_eq!(waiting.join().expect("an answer").status, 401);
+    house.get("gone", "/v1/repos/default/configs/app").expect(401);
+    assert!(!stays.ended(), "others are not disturbed");
+    let second = set(&house.origin, 2);
+    stays.until_version(&second);
+}
+
+#[test]
+fn a_person_logs_in_with_a_token_and_out_again() {
+    let house = House::with(&[]);
+    let page = |cookie: Option<&str>| {
+        let ask = Ask::get("/repos/default/commits?limit=5").header("accept", "text/html");
+        house.server.ask(&match cookie {
+            Some(cookie) => ask.header("cookie", cookie),
+            None => ask,
+        })
+    };
+    let sent = page(None).expect(303);
+    assert_eq!(
+        sent.must("location"),
+        "/login?next=%2Frepos%2Fdefault%2Fcommits%3Flimit%3D5"
+    );
+    let form = house.server.get(sent.must("location")).expect(200).text();
+    assert!(
+        form.contains("value=\"/repos/default/commits?limit=5\""),
+        "{form}"
+    );
+
+    let log_in = |token: &str| {
+        let body = format!("token={token}&next=%2Frepos%2Fdefault%2Fcommits");
+        house
+            .server
+            .ask(&Ask::new("POST", "/login").body("application/x-www-form-urlencoded", body.as_bytes()))
+    };
+    let refused = log_in("hw_nonsense").expect(401).text();
+    assert!(refused.contains("no token of this service"), "{refused}");
+    let done = log_in(&house.tokens["reader"]).expect(303);
+    assert_eq!(done.must("location"), "/repos/default/commits");
+    let cookie = done
+        .must("set-cookie")
+        .split(';')
+        .next()
+        .expect("a cookie")
+        .to_owned();
+    assert!(
+        !cookie.contains(&house.tokens["reader"]),
+        "the cookie is not the token"
+    );
+    let shown = page(Some(&cookie)).expect(200).text();
+    assert!(
+        shown.contains("v = 1"),
+        "the page asks the API as whoever has logged in"
+    );
+
+    let order = Ask::new("POST", "/v1/repos/default/rollbacks").header("cookie", &cookie);
+    house
+        .server
+        .ask(&order.body("application/json", b"{}"))
+        .expect(403);
+    house
+        .server
+        .ask(&Ask::new("POST", "/logout").header("cookie", &cookie))
+        .expect(303);
+    page(Some(&cookie)).expect(303);
+}
+
+#[test]
+fn what_is_decided_is_signed_by_whoever_the_token_is_of() {
+    let house = House::with(&[("ann@example.org", &["--role", "operator"])]);
+    let second = set(&house.origin, 2);
+    wait_for("the second commit", || {
+        (house.get("reader", "/v1/repos/default").json()["tip"] == second.to_string()).then_some(())
+    });
+    let body = json!({"to": "HEAD~1", "reason": "too large", "requested_by": "Bob"}).to_string();
+    let order = Ask::new("POST", "/v1/repos/default/rollbacks").body("application/json", body.as_bytes());
+    let refused = house.ask("ann@example.org", order);
+    // This service may not write, which is said to whoever may ask; that Bob did not ask is told where it is recorded.
+    assert_eq!(refused.expect(403).code(), "write_not_allowed");
+}
+
+#[test]
+fn a_service_does_not_start_with_a_file_that_nobody_understands() {
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::write(dir.path().join("tokens.toml"), "[[token]]\nname = 1\n").expect("a file");
+    let mut command = program(dir.path());
+    command
+        .args(["serve", "--repo", ".", "--listen", "127.0.0.1:0"])
+        .env("HEADWATER_TOKENS_FILE", "tokens.toml");
+    let told = told(&mut command);
+    assert!(
+        told.contains("is no file of tokens") && told.contains("headwater token create"),
+        "{told}"
+    );
+}
