@@ -119,6 +119,8 @@ impl<W: Write> Write for Inert<W> {
 }
 
 fn inert(line: &str, form: Form) -> String {
+    use std::fmt::Write as _;
+
     match form {
         Form::Text => printable(line),
         Form::Coloured => line
@@ -132,7 +134,8 @@ fn inert(line: &str, form: Form) -> String {
             for c in line.chars() {
                 if is_unprintable(c) {
                     for unit in c.encode_utf16(&mut units) {
-                        escaped.push_str(&format!("\\u{unit:04x}"));
+                        // Writing into a string cannot fail.
+                        write!(escaped, "\\u{unit:04x}").ok();
                     }
                 } else {
                     escaped.push(c);

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 
-/// The description, in OpenAPI 3.1.
+/// The description.
 const DOCUMENT: &str = include_str!("openapi.json");
 
 /// Answers it.

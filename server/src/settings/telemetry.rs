@@ -56,9 +56,12 @@ pub(super) const TELEMETRY_KEYS: &[Key<TelemetryDraft>] = &[
     },
 ];
 
+/// Reads a text into the draft, or says what was expected.
+type Set = fn(&mut TelemetryDraft, &str) -> Result<(), String>;
+
 /// The variables of OpenTelemetry that say the same. Headers, deadline and attributes of the resource are read by its
 /// library.
-const STANDARD: &[(&str, fn(&mut TelemetryDraft, &str) -> Result<(), String>)] = &[
+const STANDARD: &[(&str, Set)] = &[
     ("OTEL_EXPORTER_OTLP_ENDPOINT", |draft, text| {
         put(&mut draft.endpoint, taken_below(text).map(Some))
     }),
