@@ -293,9 +293,9 @@ mod tests {
         {"rev": "HEAD", "ref": "main"}
           the body cannot be read: there is no `ref`, but `rev`, at line 1 column 21
         {"comment": ""}
-          the body cannot be read: there is no `comment`, but `head` or `reason`, at line 1 column 10
+          the body cannot be read: there is no `comment`, but `head`, `reason`, `requested_by`, at line 1 column 10
         {"because": ""}
-          the body cannot be read: there is no `because`, but `reason`, at line 1 column 10
+          the body cannot be read: there is no `because`, but `reason` or `requested_by`, at line 1 column 10
         {"to": "HEAD~1", "dry_run": true}
           the body cannot be read: there is no `dry_run`, but `to`, `revert`, `mainline`, `config`, `reason`, `requested_by`, `expected_tip`, `mode`, `force_invalid`, at line 1 column 26
         "#);

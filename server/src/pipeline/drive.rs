@@ -5,13 +5,14 @@
 //! rollback, whose hold takes over. Where that cannot be, the rollout itself goes on holding its content back.
 
 use headwater_core::rollout::{Order, Rollout};
-use headwater_core::{Command, Due, Effect, Ordered, Refusal, RepoState, Rollback, Sight, Undone};
+use headwater_core::{Command, Due, Effect, Ordered, Refusal, RepoState, Rollback, Sight, TakenBack, Undone};
 use headwater_wire::{CommitId, ConfigName, RollbackMode};
 use tracing::{info, warn};
 
 use super::rollback::Wish;
 use super::{OrderError, Pipeline};
 use crate::clock;
+use crate::measure::Against;
 
 /// Steps that may follow each other before anybody is told: content that takes everybody at once begins and is exposed.
 const AT_ONCE_MAX: usize = 4;
@@ -116,7 +117,17 @@ impl Pipeline {
                 continue;
             }
             self.brought_back.insert(id.clone(), state.head.clone());
-            let Some(mut wish) = state.rollout(&id).and_then(|rollout| way_back(&state, rollout)) else {
+            let Some(rollout) = state.rollout(&id) else {
+                continue;
+            };
+            if self.is_mended(&state, rollout).await {
+                info!(
+                    rollout = id,
+                    "rollout {id} went back, and what is newest on the branch has nothing of it: no commit is needed"
+                );
+                continue;
+            }
+            let Some(mut wish) = way_back(&state, rollout) else {
                 continue;
             };
             wish.subject = self.subject(&wish.rev).await;
@@ -135,6 +146,35 @@ impl Pipeline {
                 ),
             }
         }
+    }
+
+    /// Whether the branch has other content by now, without a value that the rollout brought. It comes when everybody is
+    /// back; a commit that restores what was before would undo what somebody wrote since.
+    async fn is_mended(&self, state: &RepoState, rollout: &Rollout) -> bool {
+        let newest = state
+            .courses
+            .get(&rollout.config)
+            .and_then(|course| course.newest.as_ref());
+        if newest.is_none_or(|newest| newest.facts.content.is_same(&rollout.target.content)) {
+            return false;
+        }
+        let Some(snapshot) = self.repo.board.read().snapshot.clone() else {
+            return false;
+        };
+        let Ok(reader) = self.repo.reader() else {
+            return false;
+        };
+        let left = match self.verdict(&reader, &rollout.source, Against::default()).await {
+            Ok(left) => left,
+            Err(error) => {
+                warn!(rollout = rollout.id, %error, "what rollout {} brought cannot be read: {error}", rollout.id);
+                return false;
+            }
+        };
+        let kept = snapshot.configs.get(&rollout.config).map(|kept| &kept.config);
+        let brought = TakenBack::and(left.config(&rollout.config).into_iter(), kept, &[]);
+        let now = snapshot.judged.config(&rollout.config);
+        now.is_some_and(|now| !brought.iter().any(|brought| brought.is_in(now)))
     }
 
     /// First line of the message of a commit.

@@ -117,7 +117,7 @@ const ALERT_KEYS: &[Key<AlertDraft>] = &[
     },
     Key {
         name: "events",
-        help: "what it is told: `halted`, `rolled-back`, `incomplete`, `stuck`, `failing`, `rejected`, `stale`; without any, all",
+        help: "what it is told: `halted`, `rolled-back`, `incomplete`, `stuck`, `failing`, `rejected`, `stale`, `canary`; without any, all",
         default: "",
         set: |draft, text| {
             let kinds = text.split(',').map(|kind| event(kind.trim()));

@@ -40,6 +40,39 @@ fn a_two_phase_rollout_that_was_refused_is_taken_back_in_git_too() {
     });
 }
 
+/// Somebody mends a value while what he mends is still being moved: going back from that must not undo the mend.
+#[test]
+fn what_was_mended_on_the_branch_meanwhile_comes_and_is_not_undone() {
+    let (origin, _) = origin(&slow());
+    origin.allow_push();
+    let server = quick(&origin).each(|repo| repo.write.allowed = true).start();
+    let mut programs = three();
+    until(server.addr(), &mut programs, "the first value", all_run(1));
+    set(&origin, 20);
+    until(server.addr(), &mut programs, "one has it", one_has(20));
+    let mend = set(&origin, 15);
+    server.until_tip(&mend);
+    let id = rollout(&server)["id"].as_str().unwrap().to_owned();
+    let body = json!({"reason": "too large"});
+    server.post(&format!("{ROLLOUTS}/{id}/abort"), &body).expect(200);
+    until(server.addr(), &mut programs, "the mend comes", one_has(15));
+    assert_eq!(origin.head("main").unwrap(), mend, "nobody undid it");
+    assert_eq!(server.get(ROLLBACKS).expect(200).json()["rollbacks"], json!([]));
+
+    // What still has the value that was gone back from goes back with it.
+    let id = rollout(&server)["id"].as_str().unwrap().to_owned();
+    let unmended = origin.commit(&[("app.json", Some("{\"v\": 15, \"w\": 1}"))], "one more key");
+    server.until_tip(&unmended);
+    server.post(&format!("{ROLLOUTS}/{id}/abort"), &body).expect(200);
+    until(server.addr(), &mut programs, "all are back", all_run(1));
+    until(
+        server.addr(),
+        &mut programs,
+        "the branch has the way back",
+        |_| origin.git(&["show", "main:app.json"]).trim() == "{\"v\": 1}",
+    );
+}
+
 #[test]
 fn where_the_service_may_not_write_what_was_refused_stays_away_all_the_same() {
     let (origin, _) = origin(TWO_PHASE);

@@ -35,7 +35,7 @@ fn to_cut_the_quiet_time_short_is_no_approval_of_the_stage_that_comes_after_it()
     let next = |fleet: &Fleet| fleet.course.view(Some(&fleet.tally()), fleet.now).unwrap().next;
     assert_eq!(
         next(&fleet),
-        "stage 2 asks for approval in 60 s, if all stays well"
+        "stage 2 asks a person for `promote` in 60 s, if all stays well"
     );
     fleet.order(Order::Promote).unwrap();
     assert_eq!(

@@ -52,6 +52,7 @@ fn the_program_explains_itself() {
       release       Expose what a rollback holds back
       backup        Write a copy of what a service has decided
       restore       Put a copy of what a service has decided back
+      token         Make, list and take back the tokens that let somebody ask a service
       completions   Print the completions of a shell
       help          Print this message or the help of the given subcommand(s)
 
