@@ -49,7 +49,7 @@ pub(crate) fn retain_changed(
     for besides in &mut *all {
         besides
             .configs
-            .retain(|name, _| old.get(name).is_none() || old.get(name) != new.get(name));
+            .retain(|name, _| !old.contains_key(name) || old.get(name) != new.get(name));
     }
     all.retain(|besides| !besides.configs.is_empty());
 }

@@ -75,8 +75,8 @@ pub enum StartError {
 
 impl StartError {
     /// The file of tokens cannot be used.
-    fn tokens(error: TokensError) -> Self {
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+    fn tokens(error: &TokensError) -> Self {
+        let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
         Self::Tokens {
             message: format!("{error}{}", cause.unwrap_or_default()),
         }
@@ -122,7 +122,7 @@ pub async fn run_with_reloads(
     probe(&settings).await?;
     let draining = CancellationToken::new();
     let traces = Traces::start(settings.telemetry.as_ref());
-    let gate = Arc::new(Gate::new(settings.tokens_file.as_deref()).map_err(StartError::tokens)?);
+    let gate = gate(&settings)?;
     let app = App::new(store.clone(), (gate.clone(), traces.clone()), draining.clone());
     let kept = soft::load(&settings.data_dir);
     let soft_sink = SoftSink::new(&settings.data_dir, store.clone(), app.clone());
@@ -185,6 +185,12 @@ pub async fn run_with_reloads(
     traces.close().await;
     info!("stopped");
     Ok(())
+}
+
+/// Who is let in, as the file of the settings says.
+fn gate(settings: &Settings) -> Result<Arc<Gate>, StartError> {
+    let gate = Gate::new(settings.tokens_file.as_deref());
+    gate.map(Arc::new).map_err(|error| StartError::tokens(&error))
 }
 
 /// What verdicts are worked out under, without what only a repository has.

@@ -1,6 +1,6 @@
 //! Who may ask for what: every route of the service against every role, what a token is bound to, and how it ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -13,6 +13,7 @@ use headwater_tests::wait::wait_for;
 use serde_json::{Value, json};
 
 use crate::command::{program, told};
+use crate::openapi::routes_in;
 use crate::watch::set;
 
 /// A service that asks who asks.
@@ -95,33 +96,12 @@ impl House {
 }
 
 /// The methods and routes that the router is made of, as its source has them.
-fn routes() -> Vec<(String, String)> {
-    let sources = [
-        include_str!("../../server/src/http/mod.rs"),
-        include_str!("../../server/src/dashboard/mod.rs"),
-    ];
-    let mut routes = Vec::new();
-    for source in sources {
-        for part in source.split(".route(").skip(1) {
-            let route = part.split('"').nth(1).expect("a route");
-            for (word, method) in [
-                ("get(", "GET"),
-                ("post(", "POST"),
-                ("put(", "PUT"),
-                ("delete(", "DELETE"),
-            ] {
-                let is_there = part
-                    .match_indices(word)
-                    .any(|(at, _)| !part[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_'));
-                if is_there {
-                    routes.push((method.to_owned(), route.to_owned()));
-                }
-            }
-        }
-    }
-    routes.sort();
-    routes.dedup();
+fn routes() -> BTreeSet<(String, String)> {
+    let files = ["server/src/http/mod.rs", "server/src/dashboard/mod.rs"];
+    let routes = files.into_iter().flat_map(routes_in);
     routes
+        .map(|(method, route)| (method.to_uppercase(), route))
+        .collect()
 }
 
 /// An address of a route, of things that there mostly are not: what is refused is refused before anybody looks.
@@ -160,6 +140,7 @@ fn is_forbidden(body: &mut impl std::io::Read) -> bool {
 
 /// The whole matrix: `+` is let through (whatever becomes of it then), `-` is known and refused, `?` is asked who he is.
 #[test]
+#[expect(clippy::too_many_lines, reason = "the matrix is all of it")]
 fn every_route_lets_through_who_may_and_nobody_else() {
     let house = House::with(&[]);
     let mut table = String::new();
@@ -310,6 +291,14 @@ fn a_token_that_is_bound_sees_and_says_its_own_alone() {
     house.ask("bound", leave("")).expect(403);
     house.ask("bound", leave("?incarnation=1")).expect(204);
     house.ask("operator", leave("")).expect(204);
+
+    // What another's instance said is not replaced, nor is it sent away.
+    let others = json!({"incarnation": 1, "seq": 1, "configs": {"app": {"state": "idle", "generation": 0}}});
+    house.put("instance", "app-2", &others).expect(200);
+    house.put("bound", "app-2", &report("app", "prod")).expect(403);
+    let away = Ask::new("DELETE", "/v1/repos/default/instances/app-2?incarnation=1");
+    house.ask("bound", away).expect(403);
+    house.get("bound", "/v1/repos/default").expect(403);
 
     let socket = Socket::open_as(
         house.server.addr(),

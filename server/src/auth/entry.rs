@@ -18,7 +18,7 @@ use super::token::{BearerToken, TokenDigest};
 /// Most tokens of one file. Each holder has one, and a fleet of one kind shares one.
 const TOKENS_MAX: usize = 10_000;
 /// Largest file, in bytes.
-const FILE_BYTES_MAX: u64 = 16 << 20;
+const FILE_BYTES_MAX: u64 = 4 << 20;
 /// Longest name of a token, in bytes; it stands in logs and in commits.
 const NAME_BYTES_MAX: usize = 64;
 
@@ -162,6 +162,13 @@ pub(super) fn read(path: &Path) -> Result<Vec<Entry>, TokensError> {
         source,
     };
     let mut text = String::new();
+    // A pipe would keep whoever opens it, and a device has no end.
+    if !std::fs::metadata(path).map_err(at)?.is_file() {
+        return Err(TokensError::Form {
+            path: path.to_owned(),
+            message: "it is no file".to_owned(),
+        });
+    }
     let file = File::open(path).map_err(at)?;
     std::io::Read::read_to_string(&mut std::io::Read::take(file, FILE_BYTES_MAX), &mut text).map_err(at)?;
     parse(&text).map_err(|message| TokensError::Form {
@@ -170,8 +177,16 @@ pub(super) fn read(path: &Path) -> Result<Vec<Entry>, TokensError> {
     })
 }
 
+/// What is wrong and in which line, without the line: whatever lies at the path is no business of the log.
+fn mistake(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let line = before.map(|before| before.matches('\n').count() + 1);
+    let message = error.message();
+    line.map_or_else(|| message.to_owned(), |line| format!("{message}, at line {line}"))
+}
+
 fn parse(text: &str) -> Result<Vec<Entry>, String> {
-    let read: Entries = toml::from_str(text).map_err(|error| error.to_string())?;
+    let read: Entries = toml::from_str(text).map_err(|error| mistake(text, &error))?;
     if read.tokens.len() > TOKENS_MAX {
         return Err(format!("it has more than {TOKENS_MAX} tokens"));
     }
@@ -352,8 +367,8 @@ mod tests {
         ];
         insta::assert_debug_snapshot!(mistakes, @r#"
         [
-            "unknown variant `owner`, expected one of `instance`, `reader`, `operator`, `admin`",
-            "unknown field `config`, expected one of `name`, `role`, `digest`, `created`, `expires`, `repos`, `configs`, `instances`, `labels`",
+            "unknown variant `owner`, expected one of `instance`, `reader`, `operator`, `admin`, at line 4",
+            "unknown field `config`, expected one of `name`, `role`, `digest`, `created`, `expires`, `repos`, `configs`, `instances`, `labels`, at line 5",
             "`a` is no instance, so `instances` and `labels` mean nothing",
             "of `a`: error parsing glob '[': unclosed character class; missing ']'",
             "it has two tokens `a`",

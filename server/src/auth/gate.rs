@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use super::entry::{self, Entry, TokensError};
-use super::role::Role;
+use super::role::{Need, Role};
 use super::scope::Scope;
 use super::token::{BearerToken, NotAToken, TokenDigest};
 use crate::clock;
@@ -86,6 +86,9 @@ pub(crate) enum Refused {
     /// It has expired.
     #[error("the token has expired")]
     Expired,
+    /// It is for programs, or bound to some configs.
+    #[error("pages tell of all configs, and this token is for a program, or for some configs alone")]
+    NoPages,
 }
 
 /// Value of the cookie of a new session.
@@ -183,7 +186,10 @@ impl Gate {
     /// Whom a request comes from.
     pub(crate) fn identify(&self, headers: &HeaderMap) -> Result<Identity, Refused> {
         let now = clock::now();
-        let digest = match headers.get(AUTHORIZATION) {
+        let mut sent = headers.get_all(AUTHORIZATION).iter();
+        let digest = match sent.next() {
+            // Which of two counts is nobody's guess.
+            Some(_) if sent.next().is_some() => return Err(Refused::Form(NotAToken::Form)),
             Some(value) => {
                 let text = value.to_str().unwrap_or_default();
                 let (scheme, token) = text.split_once(' ').unwrap_or_default();
@@ -227,6 +233,9 @@ impl Gate {
         let now = clock::now();
         let token = BearerToken::read(text.trim()).map_err(Refused::Form)?.digest();
         let identity = self.holder(&token, now)?;
+        if !identity.role().may(Need::Read) || identity.scope().has_configs() {
+            return Err(Refused::NoPages);
+        }
         let cookie = BearerToken::random().map_err(|_| Refused::Unknown)?;
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         sessions.retain(|_, open| open.until > now);

@@ -202,7 +202,7 @@ impl Environment {
 fn settings_variables() -> Vec<(String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .filter(|(name, _)| name.starts_with("HEADWATER_"))
+        .filter(|(name, _)| name.starts_with("HEADWATER_") || name.starts_with("OTEL_"))
         .collect()
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use headwater_client::{Api, RepoApi};
-use headwater_wire::{RepoName, Timestamp};
+use headwater_wire::{ProblemCode, RepoName, Timestamp};
 
 use super::Environment;
 use super::failure::Failure;
@@ -139,7 +139,15 @@ impl Session {
         if let Some(repo) = self.named_repo() {
             return Ok(repo);
         }
-        let repos = self.api.repos().await?.repos;
+        let repos = match self.api.repos().await {
+            Ok(list) => list.repos,
+            // A token for programs, or for some configs, sees no list.
+            Err(error) if error.code() == Some(ProblemCode::Forbidden) => {
+                let name = REPO_DEFAULT.parse().map_err(|_| error)?;
+                return Ok(self.api.in_repo(&name));
+            }
+            Err(error) => return Err(error.into()),
+        };
         let names: Vec<&RepoName> = repos.iter().map(|repo| &repo.name).collect();
         match names.as_slice() {
             [] => Err(Failure::Refused {

@@ -51,8 +51,8 @@ enum What {
 
 #[derive(Debug, Args)]
 struct Place {
-    /// File of tokens [env: HEADWATER_TOKENS_FILE] [default: headwater-tokens.toml]
     #[arg(long, value_name = "FILE")]
+    #[arg(help = "File of tokens [env: HEADWATER_TOKENS_FILE] [default: headwater-tokens.toml]")]
     file: Option<PathBuf>,
 }
 
@@ -67,7 +67,7 @@ struct Create {
     #[arg(long, value_name = "ROLE", value_enum)]
     role: Role,
     /// When it ends by itself, such as 90d or 12h [default: never]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = lasting)]
     expires_in: Option<Duration>,
     /// Bind it to this repository; may be repeated, and may be a glob, as the others may
     #[arg(long = "in-repo", value_name = "GLOB")]
@@ -130,7 +130,7 @@ impl Token {
             What::List(list) => list.run(environment, out),
             What::Revoke(revoke) => {
                 let path = revoke.place.path(environment);
-                auth::revoke(&path, &revoke.name).map_err(failed)?;
+                auth::revoke(&path, &revoke.name).map_err(|error| failed(&error))?;
                 out.line(format!(
                     "`{}` is taken back: services that read `{}` refuse it",
                     revoke.name,
@@ -162,7 +162,7 @@ impl Create {
             labels: self.labels.into_iter().collect::<BTreeMap<_, _>>(),
         };
         let name = entry.name.clone();
-        let token = auth::create(&path, entry).map_err(failed)?;
+        let token = auth::create(&path, entry).map_err(|error| failed(&error))?;
         out.line(token.expose())?;
         err.line(format!(
             "`{name}` is in `{}`; the token above is shown this once",
@@ -183,7 +183,7 @@ struct Row<'a> {
 impl List {
     fn run(&self, environment: &Environment, out: &mut Out<'_>) -> Result<Exit, Failure> {
         let path = self.place.path(environment);
-        let entries = auth::list(&path).map_err(failed)?;
+        let entries = auth::list(&path).map_err(|error| failed(&error))?;
         let now = (environment.now)();
         let rows: Vec<Row<'_>> = entries
             .iter()
@@ -245,9 +245,18 @@ impl Row<'_> {
     }
 }
 
-fn failed(error: TokensError) -> Failure {
+/// How long a token lasts: not at all is a mistake, and after a hundred years nobody knows what it was.
+fn lasting(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    if time.is_zero() || time > Duration::from_hours(100 * 366 * 24) {
+        return Err(format!("expected between `1s` and a hundred years, not `{text}`"));
+    }
+    Ok(time)
+}
+
+fn failed(error: &TokensError) -> Failure {
     let hint = error.hint();
-    let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
     Failure::Refused {
         message: format!("{error}{}", cause.unwrap_or_default()),
         hint,

@@ -4,14 +4,14 @@ use http::HeaderMap;
 use http::header::ACCEPT;
 
 /// Whether a person reads the answer: pages are asked for by name, and nothing that programs read is liked better.
-pub(super) fn reads_pages(headers: &HeaderMap) -> bool {
+pub(crate) fn reads_pages(headers: &HeaderMap) -> bool {
     let pages = weight(headers, "text/html");
     let others = ["application/json", "application/problem+json"];
     pages > 0.0 && others.into_iter().all(|other| weight(headers, other) <= pages)
 }
 
 /// Whether the answer is to go on as events.
-pub(super) fn follows(headers: &HeaderMap) -> bool {
+pub(crate) fn follows(headers: &HeaderMap) -> bool {
     weight(headers, "text/event-stream") > 0.0
 }
 

@@ -16,18 +16,26 @@ pub(super) struct Asked {
     pub now: Timestamp,
     /// Path and query.
     pub here: String,
+    /// Whether a session is asked in, which can be ended.
+    pub in_session: bool,
     params: Vec<(String, String)>,
     query: Vec<(String, String)>,
 }
 
 impl Asked {
     /// A request with the parameters of its path.
-    pub(super) fn new(api: Api, now: Timestamp, uri: &Uri, params: Vec<(String, String)>) -> Self {
+    pub(super) fn new(
+        (api, in_session): (Api, bool),
+        now: Timestamp,
+        uri: &Uri,
+        params: Vec<(String, String)>,
+    ) -> Self {
         let query = uri.query().unwrap_or_default();
         let query = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
         Self {
             api,
             now,
+            in_session,
             here: uri
                 .path_and_query()
                 .map_or_else(|| uri.path().to_owned(), ToString::to_string),

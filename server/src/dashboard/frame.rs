@@ -57,6 +57,8 @@ pub(super) struct Frame {
     pub state: Option<State>,
     /// Whether the page follows what happens.
     pub follows: bool,
+    /// Whether somebody has logged in, who can log out.
+    pub in_session: bool,
 }
 
 /// How the repository is, in one line.
@@ -110,6 +112,7 @@ impl Frame {
             menu: menu(shown.or(repos.first()), section),
             state: shown.map(|repo| State::of(asked, repo)),
             follows: true,
+            in_session: asked.in_session,
         }
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! The page of `/v1/repos/{repo}/commits` is `/repos/{repo}/commits`, and so on.
 
-mod accept;
+pub(crate) mod accept;
 mod acts;
 mod api;
 mod asked;

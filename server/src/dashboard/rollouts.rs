@@ -292,11 +292,11 @@ mod tests {
     use super::*;
 
     fn view(state: &str) -> RolloutView {
-        let stage = json!({"bake_ms": 0});
+        let each = json!({"bake_ms": 0});
         let view = json!({
             "id": "r-57", "config": "payments/prod", "target": "a".repeat(40), "state": state, "stage": 2,
             "stages_total": 3, "next": "nothing", "counts": {"members": 3, "confirmed": 3, "fleet": 5},
-            "policy": {"kind": "staged", "stages": [stage, stage, stage], "failed_max": 1},
+            "policy": {"kind": "staged", "stages": [each, each, each], "failed_max": 1},
         });
         serde_json::from_value(view).unwrap()
     }

@@ -21,6 +21,7 @@ use super::asked::Asked;
 use super::frame::Frame;
 use super::live::{self, Crowd};
 use super::words::Link;
+use crate::auth::session_of;
 use crate::clock;
 use crate::http::Caller;
 use crate::metrics::PageMetrics;
@@ -65,7 +66,7 @@ impl Desk {
 
     fn asked_with(&self, params: Vec<(String, String)>, uri: &Uri, headers: &HeaderMap) -> Asked {
         let api = Api::new(self.routes.clone(), headers);
-        Asked::new(api, clock::now(), uri, params)
+        Asked::new((api, session_of(headers).is_some()), clock::now(), uri, params)
     }
 }
 

@@ -3,12 +3,16 @@
 //! Invariant: what is answered without a token tells nothing, and what is open for a token (a wait, a stream, a socket)
 //! ends with it. Handlers look at one thing only, which the address does not say: what a report is about.
 
+use std::sync::PoisonError;
+
 use axum::body::Body;
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
-use headwater_wire::{ConfigName, InstanceId, InstanceReport, Problem, ProblemCode, RepoName};
-use http::header::{ACCEPT, CONTENT_TYPE, WWW_AUTHENTICATE};
+use headwater_wire::{
+    ConfigName, Finding, InstanceId, InstanceReport, Problem, ProblemCode, RepoName, StatusEvent,
+};
+use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderValue, Method};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -16,6 +20,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::problem::{Answer, Result};
 use super::state::App;
 use crate::auth::{Bound, Identity, Need, Refused, need};
+use crate::dashboard::accept;
+use crate::repo::Repo;
 
 /// Lets a request through to its handler, with [`Identity`] in its extensions, or says why not.
 pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
@@ -63,12 +69,9 @@ fn until(response: Response, ended: tokio_util::sync::CancellationToken) -> Resp
 
 /// A browser is sent to where it can say who it is, a program is told.
 fn unknown(request: &Request, refused: Refused) -> Response {
-    let reads_pages = request
-        .headers()
-        .get(ACCEPT)
-        .and_then(|accept| accept.to_str().ok())
-        .is_some_and(|accept| accept.contains("text/html"));
-    if request.method() != Method::GET || !reads_pages {
+    let headers = request.headers();
+    let opens_page = accept::reads_pages(headers) && !accept::follows(headers);
+    if request.method() != Method::GET || !opens_page {
         return challenge(refused);
     }
     let here = request.uri().path_and_query().map_or("/", |here| here.as_str());
@@ -160,24 +163,46 @@ fn elsewhere(identity: &Identity, what: &str) -> Answer {
     )
 }
 
-/// Whether an identity may speak for an instance.
-pub(super) fn speaks_for(identity: Option<&Identity>, instance: &InstanceId) -> Result<()> {
-    match identity {
-        Some(identity) if !identity.scope().takes_instance(instance) => {
-            Err(elsewhere(identity, &format!("the instance `{instance}`")))
-        }
-        Some(_) | None => Ok(()),
+/// Whether an identity may speak for an instance: by its name, and by what it is known to have, so that nobody replaces
+/// what the instance of another has said.
+fn speaks_for(identity: &Identity, repo: &Repo, instance: &InstanceId) -> Result<()> {
+    let scope = identity.scope();
+    let fleet = repo.fleet.read().unwrap_or_else(PoisonError::into_inner);
+    let known = fleet.get(instance).map(|known| &known.report);
+    let is_anothers = known.is_some_and(|known| {
+        scope.lacking(&known.labels).is_some()
+            || known.configs.keys().any(|config| !scope.takes_config(config))
+    });
+    if is_anothers || !scope.takes_instance(instance) {
+        return Err(elsewhere(identity, &format!("the instance `{instance}`")));
     }
+    Ok(())
+}
+
+/// What is told of the repository: to the holder of a token that is bound to configs, nothing of others.
+pub(super) fn told(identity: Option<&Identity>, status: &StatusEvent) -> StatusEvent {
+    let mut told = status.clone();
+    if let Some(scope) = identity.map(Identity::scope).filter(|scope| scope.has_configs()) {
+        let is_own = |finding: &Finding| {
+            finding
+                .config
+                .as_ref()
+                .is_some_and(|config| scope.takes_config(config))
+        };
+        told.findings.retain(is_own);
+        told.reason = told.reason.filter(|_| status.stale);
+    }
+    told
 }
 
 /// Whether an identity may say what a report says.
 pub(super) fn may_report(
     identity: Option<&Identity>,
-    instance: &InstanceId,
-    report: &InstanceReport,
+    repo: &Repo,
+    (instance, report): (&InstanceId, &InstanceReport),
 ) -> Result<()> {
     let Some(bound) = identity else { return Ok(()) };
-    speaks_for(identity, instance)?;
+    speaks_for(bound, repo, instance)?;
     if let Some((key, value)) = bound.scope().lacking(&report.labels) {
         let detail = format!(
             "`{}` is a token for instances with the label `{key}={value}`",
@@ -201,15 +226,18 @@ pub(super) fn refuse_role(identity: Option<&Identity>) -> Result<()> {
 }
 
 /// Whether an identity may say that an instance has ended: of one life, or (without its number) for good.
-pub(super) fn may_end(identity: Option<&Identity>, instance: &InstanceId, life: Option<u64>) -> Result<()> {
-    speaks_for(identity, instance)?;
-    match identity {
-        Some(identity) if life.is_none() && !identity.role().may(Need::Order) => {
-            let detail = "an instance is forgotten for good by a person alone";
-            Err(forbidden(detail, "say `?incarnation=` of the life that ends"))
-        }
-        Some(_) | None => Ok(()),
+pub(super) fn may_end(
+    identity: Option<&Identity>,
+    repo: &Repo,
+    (instance, life): (&InstanceId, Option<u64>),
+) -> Result<()> {
+    let Some(identity) = identity else { return Ok(()) };
+    speaks_for(identity, repo, instance)?;
+    if life.is_none() && !identity.role().may(Need::Order) {
+        let detail = "an instance is forgotten for good by a person alone";
+        return Err(forbidden(detail, "say `?incarnation=` of the life that ends"));
     }
+    Ok(())
 }
 
 /// Who gave an order: whoever the token is of, and the name that was typed beside it.

@@ -21,10 +21,12 @@ use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::auth;
 use super::extract::{self, Asker, Pairs};
 use super::problem::{Result, bad_request};
 use super::state::App;
 use super::watch::{FRESH_DEADLINE, replica_behind, told};
+use crate::auth::Identity;
 use crate::pipeline::Fresh;
 use crate::publish::{Published, Told, Wake};
 use crate::repo::Repo;
@@ -72,9 +74,15 @@ pub(super) struct Wanted {
     configs: Vec<ConfigName>,
     inline_bytes_max: usize,
     held: Option<String>,
+    identity: Option<Identity>,
 }
 
 impl Wanted {
+    /// The same, for the holder of a token.
+    pub(super) fn of(self, identity: Option<Identity>) -> Self {
+        Self { identity, ..self }
+    }
+
     /// Reads the query; `last_event_id` is what the client holds, and wins over `have`.
     pub(super) fn read(
         app: &App,
@@ -108,6 +116,7 @@ impl Wanted {
             configs,
             inline_bytes_max,
             held,
+            identity: None,
         })
     }
 }
@@ -133,6 +142,7 @@ pub(super) struct Feed {
     inline_bytes_max: usize,
     watched: Vec<Watched>,
     status: watch::Receiver<Arc<StatusEvent>>,
+    identity: Option<Identity>,
     ready: VecDeque<Item>,
     heartbeat_at: Instant,
     bookmark_at: Instant,
@@ -163,6 +173,7 @@ impl Feed {
             asker,
             configs,
             inline_bytes_max,
+            identity,
             ..
         } = wanted;
         let watch = |config: ConfigName| Watched {
@@ -181,6 +192,7 @@ impl Feed {
             inline_bytes_max,
             watched,
             status,
+            identity,
             ready: VecDeque::new(),
             heartbeat_at: now + spread(HEARTBEAT, 0.2),
             bookmark_at: now + spread(BOOKMARK, 0.2),
@@ -219,9 +231,9 @@ impl Feed {
             )
             .await?;
         }
-        let status = self.status.borrow_and_update().clone();
+        let status = auth::told(self.identity.as_ref(), &self.status.borrow_and_update());
         if status.head_state != HeadState::Published || status.stale {
-            self.tell("status", None, &*status);
+            self.tell("status", None, &status);
         }
         Ok(())
     }
@@ -271,8 +283,8 @@ impl Feed {
                 }
             }
             _ = self.status.changed() => {
-                let status = self.status.borrow_and_update().clone();
-                self.tell("status", None, &*status);
+                let status = auth::told(self.identity.as_ref(), &self.status.borrow_and_update());
+                self.tell("status", None, &status);
             }
             () = tokio::time::sleep_until(timer) => self.tick(),
         }
@@ -412,10 +424,9 @@ impl Feed {
         }
         watched.held = None;
         watched.generation = None;
-        let status = self.status.borrow().clone();
         let event = StatusEvent {
             removed: vec![watched.config.clone()],
-            ..(*status).clone()
+            ..auth::told(self.identity.as_ref(), &self.status.borrow())
         };
         self.tell("status", None, &event);
     }

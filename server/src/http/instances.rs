@@ -47,7 +47,7 @@ pub(super) async fn report(
     let instance: InstanceId = extract::id(&instance, INSTANCE_HINT)?;
     let body = body.map_err(unread)?;
     let report = reports::read(&body)?;
-    auth::may_report(identity.as_deref(), &instance, &report)?;
+    auth::may_report(identity.as_deref(), &repo, (&instance, &report))?;
     let taking = reports::take(&repo, &instance, report);
     let caller = app.traces().caller(&headers);
     Ok(answer::view(&repo.traces.under(caller, taking).await?))
@@ -110,7 +110,7 @@ pub(super) async fn leave(
     let instance: InstanceId = extract::id(&instance, INSTANCE_HINT)?;
     let pairs = Pairs::read(query.as_deref())?;
     let incarnation: Option<u64> = pairs.parsed("incarnation", "the incarnation of the life that ends")?;
-    auth::may_end(identity.as_deref(), &instance, incarnation)?;
+    auth::may_end(identity.as_deref(), &repo, (&instance, incarnation))?;
     let Some(incarnation) = incarnation else {
         return forget(&repo, &instance);
     };

@@ -50,11 +50,12 @@ pub(super) async fn socket(
     State(app): State<App>,
     Path(repo): Path<String>,
     RawQuery(query): RawQuery,
-    identity: Option<Extension<Identity>>,
-    headers: HeaderMap,
+    (identity, headers): (Option<Extension<Identity>>, HeaderMap),
     upgrade: std::result::Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> std::result::Result<Response, Response> {
     let wanted = Wanted::read(&app, &repo, query.as_deref(), None).map_err(IntoResponse::into_response)?;
+    let identity = identity.map(|Extension(identity)| identity);
+    let wanted = wanted.of(identity.clone());
     let upgrade = upgrade.map_err(|rejection| no_upgrade(&rejection))?;
     origin::refuse_other_sites(&headers).map_err(IntoResponse::into_response)?;
     let (repo, instance) = (wanted.repo.clone(), wanted.asker.instance.clone());
@@ -72,7 +73,6 @@ pub(super) async fn socket(
             socket,
             liveness: Liveness::new(Instant::now()),
         };
-        let identity = identity.map(|Extension(identity)| identity);
         let door = Door {
             repo,
             instance,
@@ -276,7 +276,7 @@ impl Door {
                 )
             })?;
             auth::refuse_role(identity.as_ref())?;
-            auth::may_report(identity.as_ref(), &instance, &report)?;
+            auth::may_report(identity.as_ref(), &repo, (&instance, &report))?;
             let taking = repo.traces.under(caller, reports::take(&repo, &instance, report));
             match timeout(REPORT_DEADLINE, taking).await {
                 Ok(answer) => answer,

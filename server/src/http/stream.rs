@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
@@ -13,6 +14,7 @@ use http::{HeaderMap, HeaderValue};
 use super::feed::{Feed, Item, Wanted};
 use super::problem::Result;
 use super::state::App;
+use crate::auth::Identity;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -22,10 +24,12 @@ pub(super) async fn events(
     State(app): State<App>,
     Path(repo): Path<String>,
     RawQuery(query): RawQuery,
+    identity: Option<Extension<Identity>>,
     headers: HeaderMap,
 ) -> Result {
     let held = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok());
     let wanted = Wanted::read(&app, &repo, query.as_deref(), held)?;
+    let wanted = wanted.of(identity.map(|Extension(identity)| identity));
     Ok(respond(Feed::open(wanted).await?))
 }
 

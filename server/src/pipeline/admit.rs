@@ -103,8 +103,8 @@ impl Pipeline {
         let old = self.repo.board.read().state.old_contents();
         let mut good: Option<Arc<Judged>> = None;
         if candidate.descent == Descent::FastForward {
-            let held = self.exposed_configs();
-            let mut exposed = held.clone();
+            let served = self.exposed_configs();
+            let mut exposed = served.clone();
             let new = new_commits(reader, tip, head)?;
             for (index, commit) in new.iter().enumerate().rev() {
                 // Each is measured against all that instances hold now, not against the one before it: of two steps
@@ -121,7 +121,7 @@ impl Pipeline {
                 if let Some(valid) = &judged.valid {
                     exposed = valid.configs().keys().cloned().collect();
                     // What a rejected head may have meant to bring under another name is not taken from instances.
-                    if commit == head || held.is_subset(&exposed) {
+                    if commit == head || served.is_subset(&exposed) {
                         good = Some(judged.clone());
                     }
                 }

@@ -58,7 +58,7 @@ impl Pipeline {
         let flow = async {
             trace::past(call("list"), self.cause.began);
             self.repo.flights.begin(&head);
-            self.take(branch, head).await
+            Box::pin(self.take(branch, head)).await
         };
         let inside = context.clone().unwrap_or_else(Context::current);
         // Boxed: what a commit needs on its way is too much for a stack.

@@ -133,7 +133,9 @@ impl<'a> Moment<'a> {
         let left_out = rollouts.len().saturating_sub(LIST_MAX) as u64;
         rollouts.truncate(LIST_MAX);
         if wanted.steps == Steps::LeftOut {
-            rollouts.iter_mut().for_each(|view| view.timeline.clear());
+            for view in &mut rollouts {
+                view.timeline.clear();
+            }
         }
         RolloutList { rollouts, left_out }
     }

@@ -48,10 +48,10 @@ fn assert_inert(target: &str, html: &str) {
 /// Who listens to a page goes from heading to heading and finds no step left out, and every table says what it is of.
 fn assert_can_be_listened_to(target: &str, html: &str) {
     let level = |rest: &str| match rest.as_bytes() {
-        [level @ b'1'..=b'6', b'>' | b' ', ..] => Some(level - b'0'),
+        [level @ b'1'..=b'6', b'>' | b' ', ..] => Some(u32::from(level - b'0')),
         _ => None,
     };
-    let levels: Vec<u8> = html.split("<h").skip(1).filter_map(level).collect();
+    let levels: Vec<u32> = html.split("<h").skip(1).filter_map(level).collect();
     let first = levels.iter().filter(|level| **level == 1).count();
     let is_whole = levels.windows(2).all(|two| two[1] <= two[0] + 1);
     assert!(first == 1 && is_whole, "{target}: {levels:?}");

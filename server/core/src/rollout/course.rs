@@ -166,6 +166,8 @@ impl Course {
         if rollout.state.is_final()
             && let Some(offer) = self.queued.take()
         {
+            // The branch has other content, as if it had come now.
+            self.left = None;
             self.begin(config, stable, offer);
         }
         true

@@ -191,6 +191,7 @@ fn what_waits_begins_when_everybody_is_back() {
     fleet.step();
     assert_eq!(fleet.rollout().target, facts(3));
     assert_eq!(fleet.rollout().baseline, facts(1));
+    assert_eq!(fleet.course.left, None, "the branch has other content");
 }
 
 #[test]

@@ -428,10 +428,15 @@ mod tests {
         }
     }
 
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "a caller is known or not, and both are tried"
+    )]
     fn from(address: &str) -> Option<Caller> {
         Some(Caller(address.parse().unwrap()))
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "as it is compared with")]
     fn said(number: u64) -> Option<Bytes> {
         Some(Bytes::from(format!("data: <p>\ndata: {number}\n\n")))
     }

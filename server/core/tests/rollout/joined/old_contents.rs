@@ -9,7 +9,7 @@ impl Repo {
     fn besides(&self) -> Vec<(u64, OldContent)> {
         let old = self.state.old_contents();
         let all = old.besides.into_iter().flat_map(|(source, configs)| {
-            let number = (1..).find(|number| commit(*number) == source).unwrap();
+            let number = (1..1_000).find(|number| commit(*number) == source).unwrap();
             configs.into_values().map(move |why| (number, why))
         });
         all.collect()

@@ -107,6 +107,13 @@ impl Repo {
         told.collect()
     }
 
+    /// What is held back, by name.
+    fn holds(&self) -> impl Iterator<Item = String> {
+        let courses = self.state.courses.values();
+        let left = courses.filter_map(|course| Some(course.left.as_ref()?.id.clone()));
+        left.chain(self.state.withheld.values().map(|held| held.id.clone()))
+    }
+
     fn happen(&mut self, happens: Happens) {
         let moving = |repo: &Self, number: usize| repo.state.moving_of(&name(number)).cloned();
         let command = match happens {
@@ -146,23 +153,14 @@ impl Repo {
                 return;
             }
             Happens::Release(number) => {
-                let left = self
-                    .state
-                    .courses
-                    .values()
-                    .filter_map(|course| course.left.as_ref());
-                let left = left.map(|left| left.id.clone());
-                let held = self.state.withheld.values().map(|held| held.id.clone());
-                let Some(id) = left.chain(held).nth(number) else {
+                let Some(id) = self.holds().nth(number) else {
                     return;
                 };
-                let reason = "so".to_owned();
-                let at = Timestamp(0);
                 Command::Release {
                     id,
-                    reason,
+                    reason: "so".to_owned(),
                     by: None,
-                    at,
+                    at: Timestamp(0),
                 }
             }
             Happens::Raise(above) => Command::RaiseGeneration {
