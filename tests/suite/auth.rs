@@ -135,7 +135,7 @@ fn address(route: &str) -> String {
 fn is_forbidden(body: &mut impl std::io::Read) -> bool {
     let mut text = String::new();
     body.read_to_string(&mut text).expect("a whole answer");
-    text.contains("a token for the role") || text.contains("no token may do that")
+    text.contains("\"code\":\"forbidden\"")
 }
 
 /// The whole matrix: `+` is let through (whatever becomes of it then), `-` is known and refused, `?` is asked who he is.

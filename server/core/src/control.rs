@@ -373,7 +373,7 @@ impl RepoState {
 
     /// What is said of the head when it is the tip.
     pub(crate) fn state_of_tip(&self) -> HeadState {
-        if self.withheld.is_empty() && self.courses.values().all(|course| course.left.is_none()) {
+        if self.withheld.is_empty() && self.courses.values().all(|course| course.holding().is_none()) {
             HeadState::Published
         } else {
             HeadState::Held

@@ -65,7 +65,7 @@ impl RepoState {
     pub fn held_before(&self, config: &ConfigName) -> Option<&CommitId> {
         let stable = self.targets.get(config)?;
         let course = self.courses.get(config);
-        let has_left = course.is_some_and(|course| course.left.is_some());
+        let has_left = course.is_some_and(|course| course.holding().is_some());
         if has_left || self.withheld.contains_key(config) {
             return None;
         }

@@ -126,7 +126,7 @@ fn going_back(published: &Published) -> Option<Fault> {
 fn left(published: &Published) -> Option<Fault> {
     let state = &published.state;
     let is_left = |(config, course): &(&ConfigName, &Course)| {
-        course.left.is_some() && course.moving().is_none() && !state.withheld.contains_key(*config)
+        course.holding().is_some() && course.moving().is_none() && !state.withheld.contains_key(*config)
     };
     let (config, _) = state.courses.iter().find(is_left)?;
     let more = state.courses.iter().filter(is_left).count() - 1;
@@ -208,8 +208,7 @@ pub(super) fn holds(published: &Published) -> HoldList {
         reason: None,
     });
     let courses = state.courses.iter();
-    let by_rollout =
-        courses.filter_map(|(config, course)| rollout_hold(state, config, course.left.as_ref()?));
+    let by_rollout = courses.filter_map(|(config, course)| rollout_hold(state, config, course.holding()?));
     HoldList {
         holds: holds.chain(by_rollback).chain(by_rollout).collect(),
     }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use headwater_core::rollout::{Rollout, State, immediate, immediate_id};
+use headwater_core::rollout::{Course, Rollout, State, immediate, immediate_id};
 use headwater_core::{Target, Uptime};
 use headwater_wire::{CommitId, ConfigName, RolloutList, RolloutState, RolloutView, Timestamp};
 
@@ -163,7 +163,7 @@ impl<'a> Moment<'a> {
     fn is_held_back(&self, rollout: &Rollout) -> bool {
         let state = &self.published.state;
         let course = state.courses.get(&rollout.config);
-        let left = course.and_then(|course| course.left.as_ref());
+        let left = course.and_then(Course::holding);
         rollout.state.is_back()
             && (left.is_some_and(|left| left.id == rollout.id)
                 || state.withheld.contains_key(&rollout.config))

@@ -166,8 +166,6 @@ impl Course {
         if rollout.state.is_final()
             && let Some(offer) = self.queued.take()
         {
-            // The branch has other content, as if it had come now.
-            self.left = None;
             self.begin(config, stable, offer);
         }
         true
@@ -186,6 +184,15 @@ impl Course {
     /// The same, to let time pass in it.
     pub(crate) fn moving_mut(&mut self) -> Option<&mut Rollout> {
         self.rollout.as_mut().filter(|rollout| !rollout.state.is_final())
+    }
+
+    /// What is held back of what the branch has now: content that a rollout left, and that no other came after. Where other
+    /// content waited meanwhile, what was left stays away if it comes again, and nothing is kept from anybody.
+    pub fn holding(&self) -> Option<&Left> {
+        let newest = self.newest.as_ref().map(|newest| &newest.facts.content);
+        self.left
+            .as_ref()
+            .filter(|left| newest.is_none_or(|newest| newest.is_same(&left.content)))
     }
 
     /// Whether this is content that a rollout left, and nobody has said that it may come again.

@@ -191,7 +191,9 @@ fn what_waits_begins_when_everybody_is_back() {
     fleet.step();
     assert_eq!(fleet.rollout().target, facts(3));
     assert_eq!(fleet.rollout().baseline, facts(1));
-    assert_eq!(fleet.course.left, None, "the branch has other content");
+    assert_eq!(fleet.course.holding(), None, "the branch has other content");
+    assert_eq!(fleet.offer(2, &in_two()), Offered::HeldBack);
+    assert!(fleet.course.holding().is_some());
 }
 
 #[test]
