@@ -290,7 +290,11 @@ impl World {
         for replica in &self.replicas {
             let moving = replica.state.moving_of(&config());
             assert!(moving.is_none(), "I9 no-wedge: at the end {moving:?} moves");
-            let is_left = replica.state.courses.values().any(|course| course.holding().is_some());
+            let is_left = replica
+                .state
+                .courses
+                .values()
+                .any(|course| course.holding().is_some());
             let is_held = is_left || !replica.state.withheld.is_empty();
             let head = if is_held {
                 HeadState::Held
