@@ -315,8 +315,10 @@ fn sync(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-/// Writes a copy where it is wanted, whole or not at all.
+/// Writes a copy where it is wanted, whole or not at all. What is no whole copy replaces none: a proxy may have answered
+/// in the service's place, or the connection may have been cut.
 pub(crate) fn put(text: &[u8], path: &Path) -> Result<(), BackupError> {
+    read(text)?;
     let at = |source| BackupError::File {
         path: path.to_owned(),
         source,
@@ -359,6 +361,19 @@ mod tests {
         let store = Store::open(dir.path()).unwrap();
         store.save_repo(&repo(), &state(digit)).unwrap();
         (dir, store)
+    }
+
+    #[test]
+    fn an_answer_that_is_no_whole_copy_does_not_replace_a_good_one() {
+        let (dir, store) = store_with('a');
+        let good = store.backup(NOW).unwrap();
+        let file = dir.path().join("copy.jsonl");
+        put(&good, &file).unwrap();
+        let (cut, _) = good.split_at(good.len() - 9);
+        for other in [&b"<html>busy</html>\n"[..], b"", cut] {
+            assert!(matches!(put(other, &file), Err(BackupError::Broken(_))));
+            assert_eq!(std::fs::read(&file).unwrap(), good);
+        }
     }
 
     #[test]
