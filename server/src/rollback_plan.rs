@@ -123,12 +123,16 @@ fn turn(published: &Published, foreseen: &Foreseen, config: &ConfigName) -> Opti
         .map(|difference| (difference, Whom::All))
         .or_else(|| Some((brought()?, Whom::Told)))?;
     let ends = moving.map(|rollout| rollout.id.clone());
+    let course = published.state.courses.get(config);
+    let waits = course.and_then(|course| course.queued.as_ref());
+    let gives_up = waits.map(|offer| offer.facts.version.clone());
     let is_noticed = !changes.is_empty() || kind != "modified" || ends.is_some();
     let turned = TurnedConfig {
         config: config.clone(),
         kind: kind.to_owned(),
         instances: 0,
         ends,
+        gives_up,
         changes,
     };
     is_noticed.then_some((turned, whom))
@@ -150,7 +154,11 @@ fn summary(plan: &RollbackPlanView) -> String {
     };
     let ends = plan.configs.iter().filter_map(|turned| {
         let id = turned.ends.as_ref()?;
-        Some(format!("ends rollout {id} of `{}`", turned.config))
+        let waits = turned.gives_up.as_ref();
+        let gives_up = waits.map_or_else(String::new, |version| {
+            format!(", and gives up {}, which waits behind it", version.short())
+        });
+        Some(format!("ends rollout {id} of `{}`{gives_up}", turned.config))
     });
     let leaves = plan.left_alone.iter();
     let leaves = leaves.map(|left| format!("leaves `{}` to rollout {}", left.config, left.rollout));
@@ -168,6 +176,7 @@ mod tests {
             kind: "modified".to_owned(),
             instances: 3,
             ends: ends.map(str::to_owned),
+            gives_up: None,
             changes: Vec::new(),
         }
     }
@@ -195,12 +204,17 @@ mod tests {
 
     #[test]
     fn a_plan_to_go_back_says_for_whom_what_it_ends_and_what_it_leaves_alone() {
+        let waits = TurnedConfig {
+            gives_up: Some("b".repeat(40).parse().unwrap()),
+            ..turned("b", Some("r-57"))
+        };
         let said = [
             told(vec![], 0, &[]),
             told(vec![turned("a", None)], 0, &[]),
             told(vec![turned("a", None), turned("b", Some("r-57"))], 3, &[]),
             told(vec![turned("a", None)], 3, &["c"]),
             told(vec![], 0, &["c"]),
+            told(vec![waits], 3, &[]),
         ];
         insta::assert_snapshot!(said.join("\n"), @"
     changes no value that anybody has; only the branch gets a commit
@@ -208,6 +222,7 @@ mod tests {
     turns 2 configs back at once, for 3 instances; ends rollout r-57 of `b`
     turns 1 config back at once, for 3 instances; leaves `c` to rollout r-58
     changes no value that anybody has; only the branch gets a commit; leaves `c` to rollout r-58
+    turns 1 config back at once, for 3 instances; ends rollout r-57 of `b`, and gives up bbbbbbbbbb, which waits behind it
     ");
     }
 }

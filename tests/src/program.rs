@@ -70,6 +70,15 @@ impl Program {
         assert!(sent.expect("kill runs").success());
         wait_for("the end of the program", || self.child.try_wait().ok().flatten())
     }
+
+    /// Waits until it ends by itself; its exit code, and what it complained of.
+    #[track_caller]
+    pub fn ended(mut self) -> (Option<i32>, Vec<String>) {
+        let status = wait_for("the program to end by itself", || {
+            self.child.try_wait().ok().flatten()
+        });
+        (status.code(), copy(&self.complained))
+    }
 }
 
 #[expect(

@@ -106,7 +106,7 @@ fn what_was_good_is_there_without_a_server_and_the_server_is_found_again() {
     bench.until_report("a", |report| report["state"] == "confirmed");
     bench.until_report("b/c", |report| report["state"] == "confirmed");
     bench.down();
-    agent.err_line("the server is not reached");
+    agent.err_line("no news from the server");
     agent.signal("-TERM");
     assert_eq!(agent.end().code(), Some(0));
     fs::remove_dir_all(bench.path("config")).unwrap();

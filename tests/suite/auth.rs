@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use headwater_tests::http::{Ask, Reply};
 use headwater_tests::origin::TestOrigin;
+use headwater_tests::program::Program;
 use headwater_tests::server::{Stopped, TestServer};
 use headwater_tests::socket::Socket;
 use headwater_tests::sse::Events;
@@ -349,6 +350,25 @@ fn what_is_open_for_a_token_ends_when_it_is_taken_back() {
     assert!(!stays.ended(), "others are not disturbed");
     let second = set(&house.origin, 2);
     stays.until_version(&second);
+}
+
+#[test]
+fn a_watch_on_the_command_line_ends_with_its_token_and_says_why() {
+    let house = House::with(&[("gone", &["--role", "reader"])]);
+    let mut command = program(house.dir.path());
+    command
+        .args(["watch", "app", "--server"])
+        .arg(format!("http://{}", house.server.addr()))
+        .env("HEADWATER_TOKEN", &house.tokens["gone"]);
+    let mut watch = Program::start(command);
+    watch.until("the first version", |line| line.contains("app"));
+    assert!(house.run(&["revoke", "gone"]).starts_with("exit 0"));
+    let (code, complained) = watch.ended();
+    assert_eq!(code, Some(1));
+    assert!(
+        complained.iter().any(|line| line.contains("token")),
+        "{complained:#?}"
+    );
 }
 
 #[test]

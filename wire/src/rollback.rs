@@ -207,6 +207,9 @@ pub struct TurnedConfig {
     /// The rollout that it would end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends: Option<String>,
+    /// The version that waits behind that rollout, and would not come to instances any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gives_up: Option<CommitId>,
     /// Values that differ, of the base document first, then of each variant.
     #[serde(default)]
     pub changes: Vec<ConfigDiff>,

@@ -72,7 +72,7 @@ fn connection(old: &ClientStatus, new: &ClientStatus) -> Option<Line> {
             } else {
                 ""
             };
-            let text = format!("the server is not reached{stays}: {why}");
+            let text = format!("no news from the server{stays}: {why}");
             Some(Line::new(Level::WARN, text))
         }
         _ => None,
@@ -193,11 +193,11 @@ mod tests {
             }
         }
         insta::assert_snapshot!(told.join("\n"), @"
-        WARN the server is not reached: cannot reach the server at `http://c:7171`
+        WARN no news from the server: cannot reach the server at `http://c:7171`
         INFO the server is reached, and changes come at once
         INFO payments/prod is ready for 2222222222, and waits for the word to use it
         INFO payments/prod counts 1111111111 as good
-        WARN the server is not reached, and what is here stays in use: cannot reach the server at `http://c:7171`
+        WARN no news from the server, and what is here stays in use: cannot reach the server at `http://c:7171`
         INFO the server is reached by long polls, since streams do not get through
         WARN payments/prod is not further (crash): the program ended 2 times on probation; 1111111111 stays in use
         ");

@@ -3,8 +3,10 @@
 use std::pin::pin;
 
 use clap::Args;
-use headwater_client::{Inline, Transport, WatchEvent, WatchRequest};
-use headwater_wire::{CommitId, ConfigName, InstanceId, Phase, StatusEvent, Timestamp, VersionEvent};
+use headwater_client::{ApiError, Inline, Transport, WatchEvent, WatchRequest};
+use headwater_wire::{
+    CommitId, ConfigName, InstanceId, Phase, ProblemCode, StatusEvent, Timestamp, VersionEvent,
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -24,7 +26,8 @@ Examples:
 /// Tell each change of a config as it happens
 ///
 /// Prints one line for the version that is current and for each that follows, and for what happens to the
-/// repository. Comes back by itself when the connection breaks. With --output json, one JSON object a line.
+/// repository. Comes back by itself when the connection breaks, and ends when its token does. With --output
+/// json, one JSON object a line.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Watch {
@@ -89,7 +92,7 @@ impl Watch {
                 // Whoever typed the command is still there and can mend a wrong address.
                 WatchEvent::Disconnected {
                     error: Some(error), ..
-                } if !connected => return Err(error.into()),
+                } if !connected || is_for_a_person(&error) => return Err(error.into()),
                 WatchEvent::Connected(_) => connected = true,
                 WatchEvent::Version(_)
                 | WatchEvent::Bookmark(_)
@@ -181,6 +184,14 @@ impl Watch {
             Went::Other
         })
     }
+}
+
+/// Whether only another token helps: this one has ended, or may no longer read this.
+fn is_for_a_person(error: &ApiError) -> bool {
+    matches!(
+        error.code(),
+        Some(ProblemCode::Unauthenticated | ProblemCode::Forbidden)
+    )
 }
 
 fn named<T: Serialize>(name: &str, event: &T) -> Result<Value, Failure> {

@@ -4,6 +4,7 @@
 //! Invariant: it is read from Git and from what Git is told; the dashboard keeps no log of its own.
 
 use askama::Template;
+use headwater_core::rollout::ordered_word;
 use headwater_wire::{CommitPage, RepoView, RolloutList, RolloutView, Timestamp};
 
 use super::api::Told;
@@ -111,7 +112,7 @@ fn of_rollout(asked: &Asked, view: &RolloutView) -> Vec<Row> {
         row("rollout", at, SERVICE.to_owned(), of.clone(), became)
     });
     let ordered = orders.map(|step| {
-        let what = format!("{} of {of}", spaced(&step.step));
+        let what = format!("{} the rollout of {of}", spaced(ordered_word(&step.step)));
         row(
             "order",
             step.at,

@@ -1,7 +1,7 @@
 //! One commit: its verdict and why, what it changed, whom it touches, and what became of it.
 
 use askama::Template;
-use headwater_wire::{CommitView, FileDiff, PlanView, RolloutList};
+use headwater_wire::{CommitView, FileDiff, PlanView, RolloutList, VerdictState};
 
 use super::api::Told;
 use super::asked::Asked;
@@ -22,6 +22,8 @@ pub(super) struct Finding {
     pub code: String,
     /// `file:line:column`.
     pub place: String,
+    /// The config whose document it is about, and the key in it.
+    pub subject: Option<String>,
     /// The line, with secrets hidden, where the commit's difference shows it.
     pub line: Option<String>,
     /// What is wrong.
@@ -44,6 +46,7 @@ impl Finding {
                 .file()
                 .map(|path| place(path, span.line, span.column))
                 .unwrap_or_default(),
+            subject: subject_of(finding),
             line: changes::line_after(files, &finding.path, span.line),
             message: finding.message.clone(),
             hint: finding.hint.clone(),
@@ -56,6 +59,17 @@ impl Finding {
                 })
                 .collect(),
         }
+    }
+}
+
+/// What is known of where it is wrong besides the file: a key of a document, or the document.
+fn subject_of(finding: &headwater_wire::Finding) -> Option<String> {
+    let pointer = finding.pointer.as_deref().filter(|pointer| !pointer.is_empty());
+    match (&finding.config, pointer) {
+        (Some(config), Some(pointer)) => Some(format!("{pointer} of {config}")),
+        (Some(config), None) => Some(config.to_string()),
+        (None, Some(pointer)) => Some(pointer.to_owned()),
+        (None, None) => None,
     }
 }
 
@@ -79,7 +93,7 @@ pub(super) struct Commit {
     rollouts: Vec<Moving>,
     changed: Vec<Changed>,
     files: Vec<File>,
-    back_to: String,
+    back_to: Option<String>,
     take_back: String,
 }
 
@@ -131,7 +145,9 @@ impl Page for Commit {
             rollouts: brought.map(|rollout| Moving::of(asked, rollout)).collect(),
             changed: configs.iter().map(|diff| Changed::of(&links, diff)).collect(),
             files: files.iter().map(File::of).collect(),
-            back_to: rollback().query("to", hash).into_text(),
+            // What was rejected is nothing that anybody had.
+            back_to: (view.verdict.state != VerdictState::Rejected)
+                .then(|| rollback().query("to", hash).into_text()),
             take_back: rollback().query("revert", hash).into_text(),
         })
     }

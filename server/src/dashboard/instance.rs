@@ -99,7 +99,7 @@ fn held(asked: &Asked, view: &InstanceView, rollouts: &[RolloutView], config: &C
         should: assigned.map(|assigned| Link::commit(links, &assigned.version)),
         prepared: report.prepared.as_ref().map(|commit| Link::commit(links, commit)),
         state: sign::report(view, report.state),
-        drift: sign::drift(standing.and_then(|standing| standing.drift)),
+        drift: sign::drift(view.liveness, standing.and_then(|standing| standing.drift)),
         source: (report.source != ValueSource::Server).then(|| spaced(report.source.as_str())),
         restarts: standing.map_or(0, |standing| standing.restarts),
         error: report

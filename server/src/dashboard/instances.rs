@@ -215,7 +215,7 @@ fn rows(asked: &Asked, links: &Links, view: &InstanceView) -> Vec<Row> {
                 .map(|running| Link::commit(links, &running.version)),
             should: assigned.map(|assigned| Link::commit(links, &assigned.version)),
             state: sign::report(view, report.state),
-            drift: sign::drift(standing.and_then(|standing| standing.drift)),
+            drift: sign::drift(view.liveness, standing.and_then(|standing| standing.drift)),
             reported: When::new(asked.now, view.reported_at),
             note: match error {
                 Some(error) => format!("{}: {}", error.phase.as_str(), error.message),

@@ -166,9 +166,13 @@ pub(super) fn liveness(liveness: Liveness) -> Sign {
     }
 }
 
-/// Whether it runs what it should.
-pub(super) fn drift(drift: Option<Drift>) -> Sign {
+/// Whether it runs what it should. Of one that was not heard of, nobody knows.
+pub(super) fn drift(liveness: Liveness, drift: Option<Drift>) -> Sign {
     match drift {
+        Some(drift) if matches!(liveness, Liveness::Stale | Liveness::Lost | Liveness::Other) => {
+            unknown(&format!("unknown, was {}", drift.as_str()))
+        }
+        Some(_) if liveness == Liveness::Gone => dim("gone"),
         Some(Drift::InSync) => good("in sync"),
         Some(Drift::Divergent) => warn("divergent"),
         Some(Drift::Pinned) => warn("pinned"),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use headwater_core::RepoState;
-use headwater_core::rollout::{Happening, Rollout};
+use headwater_core::rollout::{Happening, Rollout, ordered_word};
 use headwater_validators::printable;
 use headwater_wire::{CommitId, Timestamp};
 use tokio_util::sync::CancellationToken;
@@ -83,7 +83,12 @@ fn decided(rollout: &Rollout, happening: &Happening) -> String {
         .reason
         .as_ref()
         .map_or_else(String::new, |reason| format!(": {reason}"));
-    let what = happening.what.replace('_', " ");
+    let word = if happening.by_whom().is_some() {
+        ordered_word(&happening.what)
+    } else {
+        &happening.what
+    };
+    let what = word.replace('_', " ");
     let line = format!(
         "{} {} {what}{stage}, {}{by}{reason}",
         rollout.config, rollout.id, happening.at
@@ -157,7 +162,7 @@ mod tests {
         let lines: Vec<String> = first.into_iter().chain(then).map(|(_, line)| line).collect();
         insta::assert_snapshot!(lines.join("\n"), @r"
     Headwater-Rollout: payments/prod r-7 begin stage 1, 2026-01-31T12:00:00.000Z: commit c
-    Headwater-Rollout: payments/prod r-7 roll back stage 1, 2026-01-31T12:00:00.000Z by Ada <ada@example.test>: errors\nsince noon
+    Headwater-Rollout: payments/prod r-7 abort stage 1, 2026-01-31T12:00:00.000Z by Ada <ada@example.test>: errors\nsince noon
     Headwater-Rollout: payments/prod r-7 release, 2026-01-31T12:05:00.000Z by somebody, not named: mended
     Headwater-Outcome: payments/prod r-7 aborted: on request: errors since noon
     ");

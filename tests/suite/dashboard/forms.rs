@@ -93,10 +93,10 @@ fn a_rollout_is_paused_resumed_promoted_and_aborted_by_forms() {
     assert!(told.contains("somebody, not named"), "{told}");
     let audit = page(&site.server, "/repos/default/audit").text();
     for said in [
-        "pause of app to",
+        "pause the rollout of app to",
         "Mia &lt;mia@example.test&gt;",
         "because: because &lt;b&gt;",
-        "roll back of app to",
+        "abort the rollout of app to",
         "somebody, not named",
         "because: it is bad",
     ] {

@@ -306,8 +306,8 @@ fn what_would_be_refused_is_said_before_anybody_asks_for_it_and_has_no_form() {
         assert!(!html.contains("<form class=\"confirm\""), "{target}: {html}");
     };
     let to = |commit: &CommitId| format!("/repos/default/rollback?to={commit}");
-    // What is exposed differs from the branch, whose head was rejected; its tree is there already.
-    refused(&to(&site.rejected), 409, "nothing to do");
+    // The branch has the tree of its rejected head already, but no instance does, and none ever will.
+    refused(&to(&site.rejected), 409, "does not validate");
     refused(&to(&site.odd), 409, "does not validate");
     refused("/repos/default/rollback?to=HEAD~99", 404, "HEAD~99");
     let asked = site

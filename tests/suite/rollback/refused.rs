@@ -92,6 +92,25 @@ fn content_that_does_not_validate_is_refused_with_its_findings() {
 }
 
 #[test]
+fn a_rejected_head_is_nothing_to_go_back_to_although_the_branch_has_it() {
+    let origin = TestOrigin::new();
+    let good = history(&origin, 2);
+    let server = writing(&origin).start();
+    server.until_tip(&good[1]);
+    let bad = origin.commit(&[("app.json", Some("{"))], "bad");
+    server.until_head(&bad, "rejected");
+    for request in [
+        to(bad.as_str()),
+        json!({"to": bad.as_str(), "config": "app", "reason": "no"}),
+    ] {
+        let refused = server.post(ROLLBACKS, &request).expect(409);
+        assert_eq!(refused.code(), "commit_rejected");
+        assert_eq!(refused.json()["findings"][0]["path"], "app.json");
+    }
+    assert_serves(&server, 2);
+}
+
+#[test]
 fn requests_that_cannot_be_met_do_nothing() {
     let origin = TestOrigin::new();
     let commits = history(&origin, 2);

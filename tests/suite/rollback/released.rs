@@ -76,6 +76,23 @@ fn going_back_from_an_unrelated_commit_leaves_what_moves_to_its_rollout() {
 }
 
 #[test]
+fn what_waits_behind_a_rollout_that_going_back_ends_is_named() {
+    let (origin, server, _programs, commits) = moving();
+    let third = set(&origin, 3);
+    server.until_tip(&third);
+    let first = commits[1].as_str();
+    let planned = server
+        .get(&format!("{ROLLBACKS}/plan?to={first}"))
+        .expect(200)
+        .json();
+    assert_eq!(planned["configs"][0]["gives_up"], third.as_str(), "{planned}");
+    assert!(
+        text(&planned["summary"]).contains(&format!("gives up {}", third.short())),
+        "{planned}"
+    );
+}
+
+#[test]
 fn content_that_only_canaries_had_is_nobodys_by_a_rollback() {
     let (origin, server, mut programs, commits) = moving();
     let third = set(&origin, 3);

@@ -51,7 +51,7 @@ pub use directive::Directive;
 pub use forecast::{Forecast, forecast};
 pub use immediate::{immediate, immediate_id};
 pub use membership::{Selector, Threshold, rank};
-pub use order::{Order, OrderRefused};
+pub use order::{Order, OrderRefused, ordered_word};
 pub use planner::plan;
 pub use policy::{Activation, Policy, Share, StagePolicy};
 pub use signal::{Reading, Readings};

@@ -22,6 +22,14 @@ pub enum Order {
     },
 }
 
+/// What a person ordered, by the word of the step that carried it out: who aborts sees `abort` again, not how it was done.
+pub fn ordered_word(step: &str) -> &str {
+    match step {
+        "abort_prepare" | "roll_back" => "abort",
+        same => same,
+    }
+}
+
 /// An order that does not fit; nothing changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OrderRefused {

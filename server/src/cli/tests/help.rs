@@ -247,8 +247,8 @@ fn watch_explains_itself() {
     Tell each change of a config as it happens
 
     Prints one line for the version that is current and for each that follows, and for what happens to
-    the repository. Comes back by itself when the connection breaks. With --output json, one JSON object
-    a line.
+    the repository. Comes back by itself when the connection breaks, and ends when its token does. With
+    --output json, one JSON object a line.
 
     Usage: headwater watch [OPTIONS] <CONFIG>...
 

@@ -122,6 +122,7 @@ fn a_dry_run_says_what_would_change_and_for_whom_and_orders_nothing() {
             kind: "modified".to_owned(),
             instances: 3,
             ends: None,
+            gives_up: None,
             changes: vec![ConfigDiff {
                 config,
                 variant: None,

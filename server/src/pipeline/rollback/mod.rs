@@ -166,12 +166,33 @@ impl Pipeline {
         self.refuse_what_was_left(state, &wish).await?;
         let base = base(state, wish.expected_tip.as_ref())?;
         let mut rollback = begin(wish, &base, stamp);
-        let written = self.draft(&mut rollback, &base).await?;
+        let written = match self.draft(&mut rollback, &base).await {
+            Err(RollbackError::Revert(nothing @ RevertError::NothingToDo { .. })) => {
+                return Err(self.why_nothing(&rollback, nothing).await?);
+            }
+            written => written?,
+        };
         rollback.exposed = written.commit.clone();
         rollback.commit = written.commit.clone();
         let judged = self.judge_draft(&rollback, &written.commit).await?;
         let decision = self.weigh(state, rollback, judged.clone()).await?;
         Ok((decision, judged))
+    }
+
+    /// The branch has the content that is asked for; instances have it only if it was admitted.
+    async fn why_nothing(
+        &self,
+        rollback: &Rollback,
+        nothing: RevertError,
+    ) -> Result<RollbackError, RollbackError> {
+        let Undone::Restore { target, .. } = &rollback.undone else {
+            return Ok(nothing.into());
+        };
+        let judged = self.repo.judged(target).await?;
+        Ok(match judged.valid {
+            Some(_) => nothing.into(),
+            None => RollbackError::Invalid(judged.findings.clone()),
+        })
     }
 
     /// After a rollback `HEAD~1` is what it went away from. Whoever says the same again, or did not know of the first
