@@ -18,16 +18,16 @@ use crate::openapi::routes_in;
 use crate::watch::set;
 
 /// A service that asks who asks.
-struct House {
-    origin: TestOrigin,
-    server: TestServer,
+pub(crate) struct House {
+    pub(crate) origin: TestOrigin,
+    pub(crate) server: TestServer,
     dir: tempfile::TempDir,
-    tokens: BTreeMap<&'static str, String>,
+    pub(crate) tokens: BTreeMap<&'static str, String>,
 }
 
 impl House {
     /// With one token of each role that is bound to nothing, and those that `more` asks for.
-    fn with(more: &[(&'static str, &[&str])]) -> Self {
+    pub(crate) fn with(more: &[(&'static str, &[&str])]) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let mut house = Self {
             origin: TestOrigin::new(),
@@ -82,7 +82,7 @@ impl House {
         self.server.ask(&ask.header("authorization", &bearer))
     }
 
-    fn get(&self, who: &str, target: &str) -> Reply {
+    pub(crate) fn get(&self, who: &str, target: &str) -> Reply {
         self.ask(who, Ask::get(target))
     }
 
@@ -369,65 +369,6 @@ fn a_watch_on_the_command_line_ends_with_its_token_and_says_why() {
         complained.iter().any(|line| line.contains("token")),
         "{complained:#?}"
     );
-}
-
-#[test]
-fn a_person_logs_in_with_a_token_and_out_again() {
-    let house = House::with(&[]);
-    let page = |cookie: Option<&str>| {
-        let ask = Ask::get("/repos/default/commits?limit=5").header("accept", "text/html");
-        house.server.ask(&match cookie {
-            Some(cookie) => ask.header("cookie", cookie),
-            None => ask,
-        })
-    };
-    let sent = page(None).expect(303);
-    assert_eq!(
-        sent.must("location"),
-        "/login?next=%2Frepos%2Fdefault%2Fcommits%3Flimit%3D5"
-    );
-    let form = house.server.get(sent.must("location")).expect(200).text();
-    assert!(
-        form.contains("value=\"/repos/default/commits?limit=5\""),
-        "{form}"
-    );
-
-    let log_in = |token: &str| {
-        let body = format!("token={token}&next=%2Frepos%2Fdefault%2Fcommits");
-        house
-            .server
-            .ask(&Ask::new("POST", "/login").body("application/x-www-form-urlencoded", body.as_bytes()))
-    };
-    let refused = log_in("hw_nonsense").expect(401).text();
-    assert!(refused.contains("no token of this service"), "{refused}");
-    let done = log_in(&house.tokens["reader"]).expect(303);
-    assert_eq!(done.must("location"), "/repos/default/commits");
-    let cookie = done
-        .must("set-cookie")
-        .split(';')
-        .next()
-        .expect("a cookie")
-        .to_owned();
-    assert!(
-        !cookie.contains(&house.tokens["reader"]),
-        "the cookie is not the token"
-    );
-    let shown = page(Some(&cookie)).expect(200).text();
-    assert!(
-        shown.contains("v = 1"),
-        "the page asks the API as whoever has logged in"
-    );
-
-    let order = Ask::new("POST", "/v1/repos/default/rollbacks").header("cookie", &cookie);
-    house
-        .server
-        .ask(&order.body("application/json", b"{}"))
-        .expect(403);
-    house
-        .server
-        .ask(&Ask::new("POST", "/logout").header("cookie", &cookie))
-        .expect(303);
-    page(Some(&cookie)).expect(303);
 }
 
 #[test]

@@ -48,6 +48,7 @@ mod logs;
 mod metrics;
 mod notes;
 mod openapi;
+mod people;
 mod problems;
 mod proposals;
 mod proxies;

@@ -6,6 +6,7 @@ use headwater_wire::{CommitId, ConfigName, InstanceId, RepoName, Timestamp};
 use http::Uri;
 
 use super::api::{Address, Api};
+use crate::auth::{Identity, Need};
 
 /// One request for a page.
 #[derive(Debug, Clone)]
@@ -18,6 +19,8 @@ pub(super) struct Asked {
     pub here: String,
     /// Whether a session is asked in, which can be ended.
     pub in_session: bool,
+    /// Who asks, where anybody is asked who he is.
+    pub who: Option<Identity>,
     params: Vec<(String, String)>,
     query: Vec<(String, String)>,
 }
@@ -25,7 +28,7 @@ pub(super) struct Asked {
 impl Asked {
     /// A request with the parameters of its path.
     pub(super) fn new(
-        (api, in_session): (Api, bool),
+        (api, in_session, who): (Api, bool, Option<Identity>),
         now: Timestamp,
         uri: &Uri,
         params: Vec<(String, String)>,
@@ -36,6 +39,7 @@ impl Asked {
             api,
             now,
             in_session,
+            who,
             here: uri
                 .path_and_query()
                 .map_or_else(|| uri.path().to_owned(), ToString::to_string),
@@ -47,6 +51,11 @@ impl Asked {
     /// The same, asked again later.
     pub(super) fn at(&self, now: Timestamp) -> Self {
         Self { now, ..self.clone() }
+    }
+
+    /// Whether who asks may give orders: only those are offered. The API looks again at each that is given.
+    pub(super) fn may_order(&self) -> bool {
+        self.who.as_ref().is_none_or(|who| who.role().may(Need::Order))
     }
 
     /// A parameter of the path; empty where the path has none of that name.

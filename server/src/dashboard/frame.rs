@@ -38,6 +38,15 @@ pub(super) struct Entry {
     pub current: bool,
 }
 
+/// Who looks at a page.
+#[derive(Debug, Clone)]
+pub(super) struct Who {
+    /// The name of his token.
+    pub name: String,
+    /// What it is for.
+    pub role: &'static str,
+}
+
 /// What stands round a page.
 #[derive(Debug, Clone)]
 pub(super) struct Frame {
@@ -59,6 +68,10 @@ pub(super) struct Frame {
     pub follows: bool,
     /// Whether somebody has logged in, who can log out.
     pub in_session: bool,
+    /// Who looks, where anybody is asked who he is.
+    pub who: Option<Who>,
+    /// Whether he may give orders, and so is offered some.
+    pub may_order: bool,
 }
 
 /// How the repository is, in one line.
@@ -113,6 +126,11 @@ impl Frame {
             state: shown.map(|repo| State::of(asked, repo)),
             follows: true,
             in_session: asked.in_session,
+            who: asked.who.as_ref().map(|who| Who {
+                name: who.name().to_owned(),
+                role: who.role().as_str(),
+            }),
+            may_order: asked.may_order(),
         }
     }
 }

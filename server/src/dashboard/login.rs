@@ -1,6 +1,7 @@
 //! Where a person with a browser says who he is: with a token, for a session.
 //!
-//! Invariant: the token is in the form that sends it and nowhere else. A page is gone on to only on this service.
+//! Invariant: the token is in the form that sends it and nowhere else. The form is taken only from the browser that it
+//! was given to, so that no other site logs anybody in as somebody else. A page is gone on to only on this service.
 
 use askama::Template;
 use axum::body::Bytes;
@@ -10,9 +11,12 @@ use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 
 use super::assets::{self, Addresses};
-use super::show;
+use super::{pledge, show};
 use crate::auth::{Secure, Session};
 use crate::http::App;
+
+/// What is said to a browser that sends a form which it was not given.
+const NOT_OUR_FORM: &str = "the form is not one that this browser was given: send it once more; the browser must take cookies of this service";
 
 /// The page of the form.
 #[derive(Template)]
@@ -20,27 +24,39 @@ use crate::http::App;
 struct Login {
     assets: Addresses,
     next: String,
+    form: String,
     refused: Option<String>,
 }
 
 /// `GET /login?next=`.
-pub(crate) async fn form(State(app): State<App>, uri: Uri) -> Response {
+pub(crate) async fn form(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
     if app.gate().stands_open() {
         return Redirect::to("/").into_response();
     }
     let next = field(uri.query().unwrap_or_default().as_bytes(), "next");
-    page(StatusCode::OK, next, None)
+    page(StatusCode::OK, &headers, (next, None))
 }
 
 /// `POST /login`.
 pub(crate) async fn log_in(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Response {
     let (token, next) = (field(&body, "token").unwrap_or_default(), field(&body, "next"));
+    if !pledge::is_kept(&headers, field(&body, "form").as_deref()) {
+        return page(
+            StatusCode::FORBIDDEN,
+            &headers,
+            (next, Some(NOT_OUR_FORM.to_owned())),
+        );
+    }
     match app.gate().log_in(&token) {
         Ok((session, identity)) => {
             tracing::info!(token = identity.name(), "`{}` has logged in", identity.name());
             with_cookie(Redirect::to(&ours(next)), &session.cookie(secure(&headers)))
         }
-        Err(refused) => page(StatusCode::UNAUTHORIZED, next, Some(refused.to_string())),
+        Err(refused) => page(
+            StatusCode::UNAUTHORIZED,
+            &headers,
+            (next, Some(refused.to_string())),
+        ),
     }
 }
 
@@ -58,15 +74,19 @@ fn with_cookie(response: impl IntoResponse, cookie: &str) -> Response {
     response
 }
 
-fn page(status: StatusCode, next: Option<String>, refused: Option<String>) -> Response {
-    show::html(
-        status,
-        &Login {
-            assets: assets::addresses(),
-            next: ours(next),
-            refused,
-        },
-    )
+fn page(
+    status: StatusCode,
+    headers: &HeaderMap,
+    (next, refused): (Option<String>, Option<String>),
+) -> Response {
+    let form = pledge::token_of(headers).unwrap_or_else(pledge::new_token);
+    let page = Login {
+        assets: assets::addresses(),
+        next: ours(next),
+        form: form.clone(),
+        refused,
+    };
+    pledge::with_cookie(show::html(status, &page), &form)
 }
 
 fn field(text: &[u8], name: &str) -> Option<String> {

@@ -26,6 +26,7 @@ mod key;
 mod live;
 pub(crate) mod login;
 mod picture;
+mod pledge;
 mod preview;
 mod refused;
 mod repo;

@@ -14,6 +14,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use super::accept::reads_pages;
 use super::asked::Asked;
 use super::show::{Desk, failed};
+use crate::auth::Identity;
 
 /// Where programs call.
 const OF_PROGRAMS: [&str; 2] = ["/v1/", "/hooks/"];
@@ -28,12 +29,13 @@ pub(crate) async fn explain(State(desk): State<Desk>, request: Request, next: Ne
     if is_called || !reads_pages(request.headers()) {
         return next.run(request).await;
     }
-    let asked = desk.asked_outside(request.uri(), request.headers());
+    let mut asked = desk.asked_outside(request.uri(), request.headers());
     let response = next.run(request).await;
     let media_type = response.headers().get(CONTENT_TYPE);
     if media_type.map(HeaderValue::as_bytes) != Some(b"application/problem+json") {
         return response;
     }
+    asked.who = response.extensions().get::<Identity>().cloned();
     shown(&asked, response).await
 }
 

@@ -55,7 +55,7 @@ pub(super) struct Moving {
     pub why: Option<String>,
     /// Since when it is so.
     pub since: Option<When>,
-    /// What can be ordered.
+    /// What can be ordered, by who asks.
     pub orders: Vec<Link>,
     /// Instances that failed, and why.
     pub failed: Vec<Failure>,
@@ -121,7 +121,11 @@ impl Moving {
             next: view.next.clone(),
             why: view.why.clone(),
             since: view.since.map(|since| When::new(asked.now, since)),
-            orders: view.orders.iter().map(order).collect(),
+            orders: if asked.may_order() {
+                view.orders.iter().map(order).collect()
+            } else {
+                Vec::new()
+            },
             failed: Failure::all(links, view),
             over: view.state.is_final(),
         }

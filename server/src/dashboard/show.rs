@@ -6,11 +6,13 @@
 use std::future::Future;
 
 use askama::Template;
-use axum::extract::{RawPathParams, State};
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{FromRequestParts, RawPathParams, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
 use headwater_wire::{Problem, ProblemCode};
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, VARY};
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use percent_encoding::percent_decode_str;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +23,7 @@ use super::asked::Asked;
 use super::frame::Frame;
 use super::live::{self, Crowd};
 use super::words::Link;
-use crate::auth::session_of;
+use crate::auth::{Identity, session_of};
 use crate::clock;
 use crate::http::Caller;
 use crate::metrics::PageMetrics;
@@ -47,26 +49,38 @@ impl Desk {
         }
     }
 
-    /// A request with what came with it.
-    pub(super) fn asked(&self, params: &RawPathParams, uri: &Uri, headers: &HeaderMap) -> Asked {
-        let params = params
-            .iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()));
-        self.asked_with(params.collect(), uri, headers)
-    }
-
     /// A request that no page was found for; it may name a repository all the same.
     pub(super) fn asked_outside(&self, uri: &Uri, headers: &HeaderMap) -> Asked {
         let named = uri.path().strip_prefix("/repos/");
         let named = named.and_then(|rest| rest.split('/').next());
         let named = named.map(|repo| percent_decode_str(repo).decode_utf8_lossy().into_owned());
         let params = named.map(|repo| ("repo".to_owned(), repo));
-        self.asked_with(params.into_iter().collect(), uri, headers)
+        self.asked_with(params.into_iter().collect(), (uri, headers), None)
     }
 
-    fn asked_with(&self, params: Vec<(String, String)>, uri: &Uri, headers: &HeaderMap) -> Asked {
+    fn asked_with(
+        &self,
+        params: Vec<(String, String)>,
+        (uri, headers): (&Uri, &HeaderMap),
+        who: Option<Identity>,
+    ) -> Asked {
         let api = Api::new(self.routes.clone(), headers);
-        Asked::new((api, session_of(headers).is_some()), clock::now(), uri, params)
+        let in_session = session_of(headers).is_some();
+        Asked::new((api, in_session, who), clock::now(), uri, params)
+    }
+}
+
+/// A request with what came with it, and with whom the guard found to send it.
+impl FromRequestParts<Desk> for Asked {
+    type Rejection = RawPathParamsRejection;
+
+    async fn from_request_parts(parts: &mut Parts, desk: &Desk) -> Result<Self, Self::Rejection> {
+        let params = RawPathParams::from_request_parts(parts, desk).await?;
+        let params = params
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let who = parts.extensions.get::<Identity>().cloned();
+        Ok(desk.asked_with(params.collect(), (&parts.uri, &parts.headers), who))
     }
 }
 
@@ -94,12 +108,10 @@ pub(super) use live_block;
 /// `GET` of a page.
 pub(super) async fn show<P: Page>(
     State(desk): State<Desk>,
-    params: RawPathParams,
-    uri: Uri,
+    asked: Asked,
     headers: HeaderMap,
     caller: Option<Extension<Caller>>,
 ) -> Response {
-    let asked = desk.asked(&params, &uri, &headers);
     if accept::follows(&headers) {
         return live::follow::<P>(&desk, asked, &headers, caller.map(|Extension(caller)| caller));
     }
@@ -110,17 +122,12 @@ pub(super) async fn show<P: Page>(
 }
 
 /// `GET` of a page that there is not.
-pub(super) async fn nothing(
-    State(desk): State<Desk>,
-    params: RawPathParams,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response {
+pub(super) async fn nothing(asked: Asked, uri: Uri) -> Response {
     let problem = Problem::new(
         ProblemCode::NotFound,
         format!("there is no page at `{}`", uri.path()),
     );
-    failed(&desk.asked(&params, &uri, &headers), problem).await
+    failed(&asked, problem).await
 }
 
 /// A page, with the headers of all pages.

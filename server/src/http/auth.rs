@@ -42,17 +42,23 @@ pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) 
     };
     let (mut parts, body) = request.into_parts();
     if let Err(refused) = allow(&identity, needed, &mut parts).await {
-        return refused.into_response();
+        return of(refused.into_response(), identity);
     }
     let ended = identity.ended().clone();
-    parts.extensions.insert(identity);
+    parts.extensions.insert(identity.clone());
     let answered = ended
         .run_until_cancelled(next.run(Request::from_parts(parts, body)))
         .await;
     match answered {
-        Some(response) => until(response, ended),
+        Some(response) => of(until(response, ended), identity),
         None => challenge(Refused::Unknown),
     }
+}
+
+/// An answer with whom it is for: a page of what went wrong says who looks at it.
+fn of(mut response: Response, identity: Identity) -> Response {
+    response.extensions_mut().insert(identity);
+    response
 }
 
 /// Lets a stream go on for as long as the token does. Other answers are complete within a deadline.

@@ -15,11 +15,9 @@ use std::future::Future;
 
 use askama::Template;
 use axum::body::Bytes;
-use axum::extract::{RawPathParams, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use headwater_wire::{Problem, ProblemCode};
-use http::header::{COOKIE, SET_COOKIE};
-use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use http::{HeaderMap, StatusCode, Uri};
 
 pub(super) use accept::Accept;
 pub(super) use hold::Release;
@@ -29,11 +27,9 @@ pub(super) use rollback::GoBack;
 use super::api::Told;
 use super::asked::Asked;
 use super::frame::{Frame, Section};
+use super::pledge::{self, new_token, token_of};
 use super::preview::Preview;
-use super::show::{self, Desk};
-
-/// Cookie that a browser has to give back together with the form.
-const COOKIE_NAME: &str = "headwater-form";
+use super::show;
 
 /// Something people do.
 pub(super) trait Act: Send + 'static {
@@ -118,29 +114,15 @@ struct Confirm {
 }
 
 /// `GET` of a form.
-pub(super) async fn form<A: Act>(
-    State(desk): State<Desk>,
-    params: RawPathParams,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response {
-    let asked = desk.asked(&params, &uri, &headers);
+pub(super) async fn form<A: Act>(asked: Asked, uri: Uri, headers: HeaderMap) -> Response {
     let fields = Fields::read(uri.query().unwrap_or_default().as_bytes());
     confirm::<A>(&asked, &fields, token_of(&headers), None).await
 }
 
 /// `POST` of a form.
-pub(super) async fn act<A: Act>(
-    State(desk): State<Desk>,
-    params: RawPathParams,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let asked = desk.asked(&params, &uri, &headers);
+pub(super) async fn act<A: Act>(asked: Asked, headers: HeaderMap, body: Bytes) -> Response {
     let (fields, token) = (Fields::read(&body), token_of(&headers));
-    let is_ours = token.is_some() && fields.get("token") == token.as_deref();
-    let done = if is_ours {
+    let done = if pledge::is_kept(&headers, fields.get("token")) {
         A::perform(&asked, &fields).await
     } else {
         Err(Box::new(not_our_form()))
@@ -178,12 +160,8 @@ async fn confirm<A: Act>(
         token: token.clone(),
         ..page
     };
-    let mut response = show::html(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), &page);
-    let cookie = format!("{COOKIE_NAME}={token}; Path=/; SameSite=Strict; HttpOnly");
-    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
-        response.headers_mut().insert(SET_COOKIE, cookie);
-    }
-    response
+    let response = show::html(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), &page);
+    pledge::with_cookie(response, &token)
 }
 
 async fn page<A: Act>(asked: &Asked, fields: &Fields, problem: Option<Problem>) -> Told<Confirm> {
@@ -198,44 +176,4 @@ async fn page<A: Act>(asked: &Asked, fields: &Fields, problem: Option<Problem>) 
         by: fields.owned("by").unwrap_or_default(),
         problem,
     })
-}
-
-fn new_token() -> String {
-    format!("{:032x}", rand::random::<u128>())
-}
-
-/// The token that the browser was given, if it is one of ours.
-fn token_of(headers: &HeaderMap) -> Option<String> {
-    let cookies = headers
-        .get_all(COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    let mut pairs = cookies
-        .flat_map(|cookies| cookies.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='));
-    let found = pairs.find(|(name, _)| *name == COOKIE_NAME)?.1;
-    let is_ours = found.len() == 32 && found.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_ours.then(|| found.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_is_found_among_other_cookies_and_only_if_it_is_one_of_ours() {
-        let token = new_token();
-        let of = |cookies: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(COOKIE, cookies.parse().unwrap());
-            token_of(&headers)
-        };
-        assert_eq!(
-            of(&format!("a=b; headwater-form={token}; c=d")),
-            Some(token.clone())
-        );
-        assert_eq!(of(&format!("xheadwater-form={token}")), None);
-        assert_eq!(of("headwater-form=; a=b"), None);
-        assert_eq!(of("headwater-form=<script>"), None);
-    }
 }
