@@ -68,6 +68,9 @@ pub enum StartError {
         /// What is wrong with the file.
         message: String,
     },
+    /// An issuer's settings cannot be used.
+    #[error("{0}")]
+    Issuer(String),
     /// A thread could not be started.
     #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
@@ -90,6 +93,7 @@ impl StartError {
             Self::Tokens { .. } => {
                 "make one with `headwater token create --file FILE`, or leave `tokens_file` out"
             }
+            Self::Issuer(_) => "look at its `[issuer.NAME]` and `[grant.NAME]` tables",
             Self::Sandbox(_) => {
                 "allow `seccomp` and `prctl` here, or set `sandbox` to `preferred`; see docs/operations.md"
             }
@@ -189,8 +193,9 @@ pub async fn run_with_reloads(
 
 /// Who is let in, as the file of the settings says.
 fn gate(settings: &Settings) -> Result<Arc<Gate>, StartError> {
-    let gate = Gate::new(settings.tokens_file.as_deref());
-    gate.map(Arc::new).map_err(|error| StartError::tokens(&error))
+    let gate = Gate::new(settings.tokens_file.as_deref()).map_err(|error| StartError::tokens(&error))?;
+    let gate = gate.with_issuers(&settings.issuers);
+    gate.map(Arc::new).map_err(StartError::Issuer)
 }
 
 /// What verdicts are worked out under, without what only a repository has.
@@ -350,6 +355,7 @@ impl House {
             ("listen", old.listen != settings.listen),
             ("data_dir", old.data_dir != settings.data_dir),
             ("tokens_file", old.tokens_file != settings.tokens_file),
+            ("[issuer.NAME] or [grant.NAME]", old.issuers != settings.issuers),
             ("drain_deadline", old.drain_deadline != settings.drain_deadline),
             ("connections_max", old.connections_max != settings.connections_max),
             ("log_format", old.log_format != settings.log_format),

@@ -2,7 +2,7 @@
 //!
 //! `origin` is an upstream driven by the `git` program, which is also the oracle; `git_http` and `sshd` serve it;
 //! `collector` takes traces; `docs` takes the examples out of pages; `forge` is a forge with its API; `hostile` serves what no honest server
-//! would. `server` runs the service itself; `http`, `sse` and `socket` talk to it; `program` is one that lives on it;
+//! would; `issuer` is an OIDC provider that signs tokens. `server` runs the service itself; `http`, `sse` and `socket` talk to it; `program` is one that lives on it;
 //! `relay` is an address that outlives it; `wait` waits for states. Invariant: nothing here reads the settings of who
 //! runs the tests, and everything is gone when its handle is dropped.
 
@@ -19,6 +19,7 @@ pub mod forge;
 pub mod git_http;
 pub mod hostile;
 pub mod http;
+pub mod issuer;
 pub mod oracle;
 pub mod origin;
 pub mod program;

@@ -43,6 +43,7 @@ mod history;
 mod init;
 mod instances;
 mod invariants;
+mod issuers;
 mod languages;
 mod logs;
 mod metrics;

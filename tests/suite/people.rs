@@ -105,9 +105,7 @@ fn nobody_is_logged_in_by_a_form_that_his_browser_was_not_given() {
         let given = refused.header("set-cookie").unwrap_or_default();
         assert!(!given.contains("headwater_session"), "{given}");
         assert!(
-            refused
-                .text()
-                .contains("not one that this browser was given"),
+            refused.text().contains("not one that this browser was given"),
             "{}",
             refused.text()
         );
@@ -138,7 +136,10 @@ fn a_page_says_who_looks_at_it_and_offers_what_he_may_order() {
     assert!(form.contains("<form class=\"confirm\""), "{form}");
 
     let shown = page(&house, &reader, &commit).expect(200).text();
-    assert!(shown.contains("reader <span class=\"quiet\">reader</span>"), "{shown}");
+    assert!(
+        shown.contains("reader <span class=\"quiet\">reader</span>"),
+        "{shown}"
+    );
     assert!(!shown.contains("go back to it…"), "{shown}");
     assert_eq!(shown.matches("You may read").count(), 1, "{shown}");
     // He may read what an order would do, and is given no form for it.

@@ -1,4 +1,5 @@
-//! Who is let in now: the tokens of the file as it was read last, and the sessions of people with browsers.
+//! Who is let in now: the tokens of the file as it was read last, those of issuers, and the sessions of people with
+//! browsers.
 //!
 //! Invariant: what is not in the file is not let in, from the next reading on, and everything that is open for its
 //! holder ends with it. A file that cannot be read changes nothing: it is being replaced, or somebody made a mistake,
@@ -12,17 +13,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use futures_util::future::join_all;
 use headwater_wire::Timestamp;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use super::entry::{self, Entry, TokensError};
-use super::role::{Need, Role};
-use super::scope::Scope;
+use super::entry::{self, TokensError};
+use super::identity::Identity;
+use super::issued::Issued;
+use super::issuer::Issuer;
+use super::jwt::{JwtRefused, Unproved};
+use super::role::Need;
 use super::token::{BearerToken, NotAToken, TokenDigest};
 use crate::clock;
+use crate::settings::IssuerSettings;
 
 /// How often the file is looked at: a token that was taken back is refused within this time and a little more.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -32,44 +38,6 @@ const SESSIONS_MAX: usize = 10_000;
 const SESSION_MS: i64 = 12 * 60 * 60 * 1_000;
 /// Name of the cookie of a session.
 const COOKIE_NAME: &str = "headwater_session";
-
-/// Whom a request comes from.
-#[derive(Debug, Clone)]
-pub(crate) struct Identity(Arc<Holder>);
-
-#[derive(Debug)]
-struct Holder {
-    entry: Entry,
-    scope: Scope,
-    /// Cancelled when the token ends, and all that is open for it.
-    ended: CancellationToken,
-}
-
-impl Identity {
-    /// The name of the token.
-    pub(crate) fn name(&self) -> &str {
-        &self.0.entry.name
-    }
-
-    /// What it is for.
-    pub(crate) fn role(&self) -> Role {
-        self.0.entry.role
-    }
-
-    /// What it is bound to.
-    pub(crate) fn scope(&self) -> &Scope {
-        &self.0.scope
-    }
-
-    /// Cancelled when it is not let in any more.
-    pub(crate) fn ended(&self) -> &CancellationToken {
-        &self.0.ended
-    }
-
-    fn has_expired(&self, now: Timestamp) -> bool {
-        self.0.entry.expires.is_some_and(|expires| expires <= now)
-    }
-}
 
 /// Why somebody is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -83,6 +51,9 @@ pub(crate) enum Refused {
     /// It is one, and not known, or not any more.
     #[error("the token is not known here: it was taken back, or is of another service")]
     Unknown,
+    /// It is of an issuer, and lets nobody in.
+    #[error(transparent)]
+    Jwt(JwtRefused),
     /// It has expired.
     #[error("the token has expired")]
     Expired,
@@ -161,6 +132,9 @@ impl Seen {
 pub(crate) struct Gate {
     file: Option<PathBuf>,
     known: ArcSwap<Known>,
+    issuers: Vec<Issuer>,
+    /// Who was let in by the word of an issuer.
+    issued: Issued,
     sessions: Mutex<HashMap<TokenDigest, Open>>,
 }
 
@@ -170,6 +144,8 @@ impl Gate {
         let gate = Self {
             file: file.map(Path::to_owned),
             known: ArcSwap::default(),
+            issuers: Vec::new(),
+            issued: Issued::default(),
             sessions: Mutex::default(),
         };
         if let Some(file) = &gate.file {
@@ -178,16 +154,24 @@ impl Gate {
         Ok(gate)
     }
 
+    /// The same gate, which also takes the word of these issuers.
+    ///
+    /// # Errors
+    /// What of their settings cannot be used, such as a file of certificate authorities.
+    pub(crate) fn with_issuers(mut self, issuers: &[IssuerSettings]) -> Result<Self, String> {
+        self.issuers = issuers.iter().map(Issuer::new).collect::<Result<_, _>>()?;
+        Ok(self)
+    }
+
     /// Whether nobody is asked who he is.
     pub(crate) fn stands_open(&self) -> bool {
-        self.file.is_none()
+        self.file.is_none() && self.issuers.is_empty()
     }
 
     /// Whom a request comes from.
-    pub(crate) fn identify(&self, headers: &HeaderMap) -> Result<Identity, Refused> {
-        let now = clock::now();
+    pub(crate) async fn identify(&self, headers: &HeaderMap) -> Result<Identity, Refused> {
         let mut sent = headers.get_all(AUTHORIZATION).iter();
-        let digest = match sent.next() {
+        match sent.next() {
             // Which of two counts is nobody's guess.
             Some(_) if sent.next().is_some() => return Err(Refused::Form(NotAToken::Form)),
             Some(value) => {
@@ -196,20 +180,51 @@ impl Gate {
                 if !scheme.eq_ignore_ascii_case("bearer") {
                     return Err(Refused::Form(NotAToken::Form));
                 }
-                BearerToken::read(token.trim()).map_err(Refused::Form)?.digest()
+                self.bearer(token.trim()).await.map(|(_, identity)| identity)
             }
-            None => self.in_session(headers, now).ok_or(Refused::Nobody)?,
+            None => {
+                let now = clock::now();
+                let digest = self.in_session(headers, now).ok_or(Refused::Nobody)?;
+                self.holder(&digest, now)
+            }
+        }
+    }
+
+    /// Whose a token is, and what it is known by.
+    async fn bearer(&self, text: &str) -> Result<(TokenDigest, Identity), Refused> {
+        let is_issued = !self.issuers.is_empty() && text.contains('.');
+        let digest = if is_issued {
+            TokenDigest::of(text)
+        } else {
+            BearerToken::read(text).map_err(Refused::Form)?.digest()
         };
-        self.holder(&digest, now)
+        let held = self.holder(&digest, clock::now());
+        let identity = match held {
+            Err(Refused::Unknown) if is_issued => self.issued(text, digest).await?,
+            held => held?,
+        };
+        Ok((digest, identity))
+    }
+
+    /// Whose the token of an issuer is that was not sent before.
+    async fn issued(&self, text: &str, digest: TokenDigest) -> Result<Identity, Refused> {
+        let token = Unproved::read(text).map_err(Refused::Jwt)?;
+        let mut issuers = self.issuers.iter();
+        let issuer = issuers
+            .find(|issuer| issuer.is_named(&token))
+            .ok_or(Refused::Jwt(JwtRefused::Issuer))?;
+        let identity = issuer.identify(&token, digest, &self.issued).await;
+        let identity = identity.map_err(Refused::Jwt)?;
+        if identity.has_expired(clock::now()) {
+            return Err(Refused::Expired);
+        }
+        Ok(identity)
     }
 
     fn holder(&self, digest: &TokenDigest, now: Timestamp) -> Result<Identity, Refused> {
-        let identity = self
-            .known
-            .load()
-            .holders
-            .get(digest)
-            .cloned()
+        let known = self.known.load().holders.get(digest).cloned();
+        let identity = known
+            .or_else(|| self.issued.get(digest))
             .ok_or(Refused::Unknown)?;
         if identity.has_expired(now) {
             return Err(Refused::Expired);
@@ -229,10 +244,9 @@ impl Gate {
     }
 
     /// Begins a session for the holder of a token, who has a browser.
-    pub(crate) fn log_in(&self, text: &str) -> Result<(Session, Identity), Refused> {
+    pub(crate) async fn log_in(&self, text: &str) -> Result<(Session, Identity), Refused> {
+        let (token, identity) = self.bearer(text.trim()).await?;
         let now = clock::now();
-        let token = BearerToken::read(text.trim()).map_err(Refused::Form)?.digest();
-        let identity = self.holder(&token, now)?;
         if !identity.role().may(Need::Read) || identity.scope().has_configs() {
             return Err(Refused::NoPages);
         }
@@ -266,16 +280,22 @@ impl Gate {
         }
     }
 
-    /// Looks at the file until the service stops.
+    /// Looks at the file, and asks issuers for their keys, until the service stops.
     pub(crate) async fn follow(&self, stop: CancellationToken) {
-        let Some(file) = self.file.clone() else { return };
+        let issuers = self.issuers.iter();
+        let issuers = issuers.map(|issuer| issuer.follow(&self.issued, stop.clone()));
+        tokio::join!(self.follow_file(stop.clone()), join_all(issuers));
+    }
+
+    async fn follow_file(&self, stop: CancellationToken) {
         let mut told = None;
         while stop
             .run_until_cancelled(tokio::time::sleep(LOOK_EVERY))
             .await
             .is_some()
         {
-            match self.look(&file) {
+            let looked = self.file.as_ref().map_or(Ok(()), |file| self.look(file));
+            match looked {
                 Ok(()) => told = None,
                 Err(failed) => {
                     let text = failed.to_string();
@@ -311,25 +331,20 @@ impl Gate {
             let Some(digest) = TokenDigest::read(&entry.digest) else {
                 continue;
             };
-            let same = before.holders.get(&digest).filter(|known| known.0.entry == entry);
+            let same = before.holders.get(&digest).filter(|known| known.is_of(&entry));
             let identity = match same {
                 Some(same) => same.clone(),
-                None => Identity(Arc::new(Holder {
-                    scope: entry.scope().unwrap_or_default(),
-                    entry,
-                    ended: CancellationToken::new(),
-                })),
+                None => {
+                    let scope = entry.scope().unwrap_or_default();
+                    Identity::new(entry, scope, None)
+                }
             };
             holders.insert(digest, identity);
         }
         let ended: Vec<Identity> = before
             .holders
             .iter()
-            .filter(|(digest, identity)| {
-                holders
-                    .get(*digest)
-                    .is_none_or(|now| !Arc::ptr_eq(&now.0, &identity.0))
-            })
+            .filter(|(digest, identity)| holders.get(*digest).is_none_or(|now| !now.is_same(identity)))
             .map(|(_, identity)| identity.clone())
             .collect();
         info!(tokens = holders.len(), ended = ended.len(), "read the tokens");
@@ -342,6 +357,7 @@ impl Gate {
 
     fn end_expired(&self) {
         let now = clock::now();
+        self.issued.end_expired(now);
         for identity in self.known.load().holders.values() {
             if identity.has_expired(now) && !identity.ended().is_cancelled() {
                 info!(
@@ -378,6 +394,8 @@ mod tests {
 
     use http::HeaderValue;
 
+    use super::super::entry::Entry;
+    use super::super::role::Role;
     use super::*;
 
     fn wish(name: &str, expires: Option<Timestamp>) -> Entry {
@@ -403,73 +421,76 @@ mod tests {
         .collect()
     }
 
-    #[test]
-    fn a_token_is_let_in_until_it_is_taken_back_and_what_is_open_for_it_ends() {
+    #[tokio::test]
+    async fn a_token_is_let_in_until_it_is_taken_back_and_what_is_open_for_it_ends() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("tokens.toml");
         let kept = entry::create(&file, wish("kept", None)).unwrap();
         let taken = entry::create(&file, wish("taken", None)).unwrap();
         let gate = Gate::new(Some(&file)).unwrap();
         let (kept_open, open) = (
-            gate.identify(&bearing(kept.expose())).unwrap(),
-            gate.identify(&bearing(taken.expose())).unwrap(),
+            gate.identify(&bearing(kept.expose())).await.unwrap(),
+            gate.identify(&bearing(taken.expose())).await.unwrap(),
         );
         assert_eq!(open.name(), "taken");
         entry::revoke(&file, "taken").unwrap();
         gate.look(&file).unwrap();
         assert!(open.ended().is_cancelled() && !kept_open.ended().is_cancelled());
         assert_eq!(
-            gate.identify(&bearing(taken.expose())).unwrap_err(),
+            gate.identify(&bearing(taken.expose())).await.unwrap_err(),
             Refused::Unknown
         );
-        assert!(gate.identify(&bearing(kept.expose())).is_ok());
+        assert!(gate.identify(&bearing(kept.expose())).await.is_ok());
     }
 
-    #[test]
-    fn a_file_with_a_mistake_shuts_nobody_out_and_lets_nobody_in() {
+    #[tokio::test]
+    async fn a_file_with_a_mistake_shuts_nobody_out_and_lets_nobody_in() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("tokens.toml");
         let token = entry::create(&file, wish("kept", None)).unwrap();
         let gate = Gate::new(Some(&file)).unwrap();
         std::fs::write(&file, "[[token]]\nname = 7\n").unwrap();
         assert!(gate.look(&file).is_err());
-        assert!(gate.identify(&bearing(token.expose())).is_ok());
+        assert!(gate.identify(&bearing(token.expose())).await.is_ok());
         assert!(
             Gate::new(Some(&file)).is_err(),
             "a service does not start with it"
         );
     }
 
-    #[test]
-    fn an_expired_token_is_told_apart_from_an_unknown_one() {
+    #[tokio::test]
+    async fn an_expired_token_is_told_apart_from_an_unknown_one() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("tokens.toml");
         let token = entry::create(&file, wish("old", Some(Timestamp(1)))).unwrap();
         let gate = Gate::new(Some(&file)).unwrap();
         assert_eq!(
-            gate.identify(&bearing(token.expose())).unwrap_err(),
+            gate.identify(&bearing(token.expose())).await.unwrap_err(),
             Refused::Expired
         );
         let other = BearerToken::random().unwrap();
         assert_eq!(
-            gate.identify(&bearing(other.expose())).unwrap_err(),
+            gate.identify(&bearing(other.expose())).await.unwrap_err(),
             Refused::Unknown
         );
-        assert_eq!(gate.identify(&HeaderMap::new()).unwrap_err(), Refused::Nobody);
         assert_eq!(
-            gate.identify(&bearing("hw_x")).unwrap_err(),
+            gate.identify(&HeaderMap::new()).await.unwrap_err(),
+            Refused::Nobody
+        );
+        assert_eq!(
+            gate.identify(&bearing("hw_x")).await.unwrap_err(),
             Refused::Form(NotAToken::Form)
         );
     }
 
-    #[test]
-    fn a_session_lasts_until_it_is_ended_or_its_token_is() {
+    #[tokio::test]
+    async fn a_session_lasts_until_it_is_ended_or_its_token_is() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("tokens.toml");
         let token = entry::create(&file, wish("person", None)).unwrap();
         let gate = Gate::new(Some(&file)).unwrap();
-        let log_in = || {
-            let (session, _) = gate.log_in(token.expose()).unwrap();
+        let log_in = async || {
+            let (session, _) = gate.log_in(token.expose()).await.unwrap();
             let cookie = session.cookie(Secure::Https);
             assert!(
                 cookie.contains("HttpOnly")
@@ -484,13 +505,13 @@ mod tests {
             .into_iter()
             .collect::<HeaderMap>()
         };
-        let headers = log_in();
-        assert_eq!(gate.identify(&headers).unwrap().name(), "person");
+        let headers = log_in().await;
+        assert_eq!(gate.identify(&headers).await.unwrap().name(), "person");
         gate.log_out(&headers);
-        assert_eq!(gate.identify(&headers).unwrap_err(), Refused::Nobody);
-        let headers = log_in();
+        assert_eq!(gate.identify(&headers).await.unwrap_err(), Refused::Nobody);
+        let headers = log_in().await;
         entry::revoke(&file, "person").unwrap();
         gate.look(&file).unwrap();
-        assert_eq!(gate.identify(&headers).unwrap_err(), Refused::Unknown);
+        assert_eq!(gate.identify(&headers).await.unwrap_err(), Refused::Unknown);
     }
 }

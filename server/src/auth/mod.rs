@@ -6,13 +6,20 @@
 
 mod entry;
 mod gate;
+mod grant;
+mod identity;
+mod issued;
+mod issuer;
+mod jwt;
 mod role;
 mod routes;
 mod scope;
 mod token;
 
 pub(crate) use entry::{Entry, TokensError, create, list, revoke};
-pub(crate) use gate::{Gate, Identity, Refused, Secure, Session, session_of};
+pub(crate) use gate::{Gate, Refused, Secure, Session, session_of};
+pub(crate) use identity::Identity;
+pub(crate) use jwt::Algorithm;
 pub(crate) use role::{Need, Role};
 pub(crate) use routes::{Bound, need};
 pub(crate) use token::TokenDigest;

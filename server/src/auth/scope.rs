@@ -65,7 +65,8 @@ fn takes(globs: Option<&GlobSet>, name: &str) -> bool {
     globs.is_none_or(|globs| globs.is_match(name))
 }
 
-fn globs(patterns: &[String]) -> Result<Option<GlobSet>, globset::Error> {
+/// Globs of names, in one set; none where there are none.
+pub(super) fn globs(patterns: &[String]) -> Result<Option<GlobSet>, globset::Error> {
     if patterns.is_empty() {
         return Ok(None);
     }

@@ -84,6 +84,12 @@ fn long_help() -> String {
         "\nIn each [alert.NAME] table of the file; the variables speak of the only one who is told:\n",
     );
     keys(&mut text, Table::Alert);
+    text.push_str(
+        "\nIn each [issuer.NAME] table of the file; the variables speak of the only one whose word counts:\n",
+    );
+    keys(&mut text, Table::Issuer);
+    text.push_str("\nIn each [grant.NAME] table of the file; the variables speak of the only grant:\n");
+    keys(&mut text, Table::Grant);
     text.push_str("\nIn the [fleet] table of the file:\n");
     keys(&mut text, Table::Fleet);
     text.push_str(

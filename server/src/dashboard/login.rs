@@ -47,7 +47,7 @@ pub(crate) async fn log_in(State(app): State<App>, headers: HeaderMap, body: Byt
             (next, Some(NOT_OUR_FORM.to_owned())),
         );
     }
-    match app.gate().log_in(&token) {
+    match app.gate().log_in(&token).await {
         Ok((session, identity)) => {
             tracing::info!(token = identity.name(), "`{}` has logged in", identity.name());
             with_cookie(Redirect::to(&ours(next)), &session.cookie(secure(&headers)))

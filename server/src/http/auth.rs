@@ -36,7 +36,7 @@ pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) 
     if let Some((Need::Nothing, _)) = needed {
         return next.run(request).await;
     }
-    let identity = match app.gate().identify(request.headers()) {
+    let identity = match app.gate().identify(request.headers()).await {
         Ok(identity) => identity,
         Err(refused) => return unknown(&request, refused),
     };

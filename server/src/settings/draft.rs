@@ -16,6 +16,7 @@ use super::alerts::{self, AlertDraft};
 use super::fleet::{FLEET_KEYS, FleetDraft, fleet_variable};
 use super::forges::{self, ForgeDraft};
 use super::hooks::{self, HOOK_KEYS, HookDraft};
+use super::issuers::{self, GrantDraft, IssuerDraft};
 use super::keys::{Key, REPO_KEYS, SERVER_KEYS, hook_variable, repo_variable, variable};
 use super::named::{self, Named as _};
 use super::signals::{self, SignalDraft};
@@ -133,6 +134,8 @@ struct Loading {
     webhooks: Vec<WebhookDraft>,
     signals: Vec<SignalDraft>,
     alerts: Vec<AlertDraft>,
+    issuers: Vec<IssuerDraft>,
+    grants: Vec<GrantDraft>,
     fleet: FleetDraft,
     telemetry: TelemetryDraft,
     mistakes: Vec<Mistake>,
@@ -182,6 +185,8 @@ impl Loading {
                 WebhookDraft::TABLE => named::read(&mut self.webhooks, member, place, mistakes),
                 SignalDraft::TABLE => named::read(&mut self.signals, member, place, mistakes),
                 AlertDraft::TABLE => named::read(&mut self.alerts, member, place, mistakes),
+                IssuerDraft::TABLE => named::read(&mut self.issuers, member, place, mistakes),
+                GrantDraft::TABLE => named::read(&mut self.grants, member, place, mistakes),
                 _ => apply(
                     SERVER_KEYS,
                     &mut self.server,
@@ -287,6 +292,8 @@ impl Loading {
         named::read_variables(&mut self.webhooks, &find, &mut self.mistakes);
         named::read_variables(&mut self.signals, &find, &mut self.mistakes);
         named::read_variables(&mut self.alerts, &find, &mut self.mistakes);
+        named::read_variables(&mut self.issuers, &find, &mut self.mistakes);
+        named::read_variables(&mut self.grants, &find, &mut self.mistakes);
     }
 
     fn read_flags(&mut self, flags: &Flags) {
@@ -335,6 +342,7 @@ impl Loading {
         let webhooks = webhooks::finish(&self.webhooks, environment, &mut self.mistakes);
         let signals = signals::finish(&self.signals, environment, &mut self.mistakes);
         let alerts = alerts::finish(&self.alerts, &repos, environment, &mut self.mistakes);
+        let issuers = issuers::finish(&self.issuers, &self.grants, &mut self.mistakes);
         let fleet = self.fleet.finish(&mut self.mistakes);
         if !self.mistakes.is_empty() {
             self.mistakes.sort();
@@ -351,6 +359,7 @@ impl Loading {
             listen: server.listen,
             data_dir: server.data_dir,
             tokens_file: server.tokens_file,
+            issuers,
             drain_deadline: server.drain_deadline,
             allow_write: server.allow_write,
             log_format: server.log_format,
@@ -379,7 +388,8 @@ impl Loading {
         let mut whole = |message: String, hint: &str| {
             self.mistakes.push(Mistake::new(Place::Whole, message).hint(hint));
         };
-        let asks = self.server.tokens_file.is_some() || self.server.insecure_no_auth;
+        let server = &self.server;
+        let asks = server.tokens_file.is_some() || server.insecure_no_auth || !self.issuers.is_empty();
         if !self.server.listen.ip().is_loopback() && !asks {
             let message = format!(
                 "listening on `{}` would let other machines in, and nobody would be asked who they are",
@@ -387,7 +397,7 @@ impl Loading {
             );
             whole(
                 message,
-                "set `tokens_file`, listen on 127.0.0.1 behind a proxy that authenticates, or say --insecure-no-auth",
+                "set `tokens_file` or an `[issuer.NAME]`, listen on 127.0.0.1 behind a proxy that authenticates, or say --insecure-no-auth",
             );
         }
         let has_url = self.repos.iter().any(|repo| repo.url.is_some());

@@ -152,7 +152,7 @@ pub(super) fn http_address(text: &str) -> Result<String, String> {
 }
 
 /// Whether what is sent there could be read on the way.
-pub(super) fn is_clear_text(address: &str) -> bool {
+pub(crate) fn is_clear_text(address: &str) -> bool {
     let Ok(url) = address.parse::<Url>() else {
         return true;
     };

@@ -10,6 +10,7 @@ use super::draft::{RepoDraft, ServerDraft};
 use super::fleet::{FLEET_KEYS, fleet_variable};
 use super::forges::{ForgeDraft, http_address};
 use super::hooks::HOOK_KEYS;
+use super::issuers::{GrantDraft, IssuerDraft};
 use super::named::Named;
 use super::signals::SignalDraft;
 use super::telemetry::{TELEMETRY_KEYS, telemetry_variable};
@@ -36,7 +37,15 @@ impl<D> Key<D> {
     pub(super) fn takes_list(&self) -> bool {
         matches!(
             self.name,
-            "repo" | "repos" | "events" | "manifest_owners" | "allowed_hosts"
+            "repo"
+                | "repos"
+                | "events"
+                | "manifest_owners"
+                | "allowed_hosts"
+                | "algorithms"
+                | "claims"
+                | "configs"
+                | "instances"
         )
     }
 }
@@ -73,6 +82,10 @@ pub enum Table {
     Signal,
     /// `[alert.NAME]`.
     Alert,
+    /// `[issuer.NAME]`.
+    Issuer,
+    /// `[grant.NAME]`.
+    Grant,
     /// `[fleet]`.
     Fleet,
     /// `[telemetry]`.
@@ -88,6 +101,8 @@ pub fn key_help() -> Vec<KeyHelp> {
     all.extend(named_help::<WebhookDraft>(Table::Webhook));
     all.extend(named_help::<SignalDraft>(Table::Signal));
     all.extend(named_help::<AlertDraft>(Table::Alert));
+    all.extend(named_help::<IssuerDraft>(Table::Issuer));
+    all.extend(named_help::<GrantDraft>(Table::Grant));
     all.extend(help(FLEET_KEYS, Table::Fleet, fleet_variable));
     all.extend(help(TELEMETRY_KEYS, Table::Telemetry, telemetry_variable));
     all

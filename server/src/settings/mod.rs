@@ -9,6 +9,7 @@ mod draft;
 mod fleet;
 mod forges;
 mod hooks;
+mod issuers;
 mod keys;
 mod named;
 mod signals;
@@ -29,6 +30,7 @@ use headwater_validators::{Floor, Limits};
 use headwater_wire::{ConfigName, HookName, RepoName};
 
 pub use crate::alerts::event::EventKind;
+use crate::auth::{Algorithm, Role};
 use crate::forge::{ApiKind, Credential, ForgeKind};
 use crate::git::limits::MirrorLimits;
 use crate::git::list::BranchWanted;
@@ -39,6 +41,7 @@ use crate::telemetry::LogFormat;
 
 pub use draft::{ServerDraft, load};
 pub use fleet::FleetSettings;
+pub(crate) use forges::is_clear_text;
 pub use keys::{KeyHelp, Table, key_help};
 pub use source::{Flags, Mistake};
 pub use telemetry::TraceSettings;
@@ -65,6 +68,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// File of the tokens that let somebody in; without one, nobody is asked.
     pub tokens_file: Option<PathBuf>,
+    /// Who else says who people and programs are.
+    pub issuers: Vec<IssuerSettings>,
     /// How long open requests may take to finish after a SIGTERM.
     pub drain_deadline: Duration,
     /// Whether reverts and notes may be pushed to the upstream.
@@ -106,6 +111,62 @@ pub struct Settings {
     pub connections_max: Option<usize>,
     /// Where traces are sent; without it, there are none.
     pub telemetry: Option<TraceSettings>,
+}
+
+/// Somebody whose word counts for who people and programs are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuerSettings {
+    /// Its name in the settings, which stands before the names it gives.
+    pub name: String,
+    /// What its tokens say as `iss`.
+    pub issuer: String,
+    /// What they say as `aud`.
+    pub audience: String,
+    /// Where its public keys are.
+    pub keys: KeySource,
+    /// How its tokens may be signed.
+    pub(crate) algorithms: Vec<Algorithm>,
+    /// The claim by which somebody is named.
+    pub name_claim: String,
+    /// Longest time that a token may hold.
+    pub lifetime_max: Duration,
+    /// PEM file with the only certificate authorities to trust.
+    pub ca_file: Option<PathBuf>,
+    /// What its word lets somebody do; the first that fits counts.
+    pub grants: Vec<GrantSettings>,
+}
+
+/// Where the public keys of an issuer are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// In a file.
+    File(PathBuf),
+    /// At an address.
+    Url(String),
+    /// Where the issuer says, at its own address.
+    Discovery,
+}
+
+impl KeySource {
+    /// Whether somebody is asked for them.
+    pub(crate) fn is_remote(&self) -> bool {
+        matches!(self, Self::Url(_) | Self::Discovery)
+    }
+}
+
+/// What the word of an issuer lets somebody do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantSettings {
+    /// Claims that must hold, and the globs of their values.
+    pub claims: Vec<(String, String)>,
+    /// What it is for.
+    pub(crate) role: Role,
+    /// Repositories it is bound to.
+    pub repos: Vec<String>,
+    /// Configs it is bound to.
+    pub configs: Vec<String>,
+    /// Instances it may speak for.
+    pub instances: Vec<String>,
 }
 
 /// One forge to speak to about one repository.

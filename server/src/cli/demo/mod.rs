@@ -197,6 +197,7 @@ fn settings(site: &Site, listen: SocketAddr) -> Result<Settings, Failure> {
         listen,
         data_dir: site.data(),
         tokens_file: None,
+        issuers: Vec::new(),
         drain_deadline: DRAIN_DEADLINE,
         allow_write: true,
         log_format: LogFormat::Text,
