@@ -6,7 +6,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -17,6 +17,7 @@ use rustls::{ClientConfig, RootCertStore};
 use crate::address::{AddressError, ServerAddress};
 use crate::api::Api;
 use crate::http::Connection;
+use crate::identity::ClientIdentity;
 use crate::secret::BearerToken;
 
 /// Idle connections are closed before the server or a proxy does, which is usually after a minute.
@@ -67,6 +68,9 @@ pub enum SetupError {
     /// The file of certificates has none, or a broken one.
     #[error("cannot read the certificates of the authority")]
     Authority(#[source] Box<dyn Error + Send + Sync>),
+    /// The certificate of the client or its key cannot be used.
+    #[error("cannot use the certificate of this client")]
+    Identity(#[source] Box<dyn Error + Send + Sync>),
     /// This system has no trusted certificates.
     #[error("cannot find the certificates that this system trusts")]
     SystemRoots(#[source] std::io::Error),
@@ -86,6 +90,7 @@ impl SetupError {
             Self::Authority(_) => {
                 "the file must hold PEM blocks that begin with `-----BEGIN CERTIFICATE-----`"
             }
+            Self::Identity(_) => "name PEM files of a certificate and of the key that belongs to it",
             Self::SystemRoots(_) => {
                 "install the system's certificates, or name a file of them with `--ca-file`"
             }
@@ -100,6 +105,7 @@ pub struct ApiBuilder {
     server: String,
     token: Option<BearerToken>,
     ca_pem: Option<Vec<u8>>,
+    identity: Option<ClientIdentity>,
     deadlines: Deadlines,
 }
 
@@ -109,6 +115,7 @@ impl ApiBuilder {
             server: server.to_owned(),
             token: None,
             ca_pem: None,
+            identity: None,
             deadlines: Deadlines::default(),
         }
     }
@@ -127,6 +134,13 @@ impl ApiBuilder {
         self
     }
 
+    /// Shows this certificate to servers that ask for one.
+    #[must_use]
+    pub fn client_identity(mut self, identity: Option<ClientIdentity>) -> Self {
+        self.identity = identity;
+        self
+    }
+
     /// Other deadlines than the usual ones.
     #[must_use]
     pub fn deadlines(mut self, deadlines: Deadlines) -> Self {
@@ -137,7 +151,11 @@ impl ApiBuilder {
     /// The client. Nothing is connected yet.
     pub fn build(self) -> Result<Api, SetupError> {
         let address: ServerAddress = self.server.parse()?;
-        let connector = connector(&address, self.ca_pem.as_deref(), self.deadlines.connect)?;
+        let connector = connector(
+            &address,
+            (self.ca_pem.as_deref(), self.identity.as_ref()),
+            self.deadlines.connect,
+        )?;
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(POOL_IDLE)
             .pool_max_idle_per_host(POOL_IDLE_MAX)
@@ -156,7 +174,7 @@ impl ApiBuilder {
 
 fn connector(
     address: &ServerAddress,
-    ca_pem: Option<&[u8]>,
+    (ca_pem, identity): (Option<&[u8]>, Option<&ClientIdentity>),
     connect: Duration,
 ) -> Result<HttpsConnector<HttpConnector>, SetupError> {
     let mut tcp = HttpConnector::new();
@@ -164,21 +182,24 @@ fn connector(
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(connect));
     let provider = rustls::crypto::ring::default_provider();
-    let builder = HttpsConnectorBuilder::new();
-    let builder = match ca_pem {
+    let config = ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_safe_default_protocol_versions()
+        .map_err(SetupError::Tls)?;
+    let config = match ca_pem {
         // A client without HTTPS works on a system without certificates.
-        None if address.is_https() => builder
-            .with_provider_and_native_roots(provider)
-            .map_err(SetupError::SystemRoots)?,
-        pem => {
-            let config = ClientConfig::builder_with_provider(Arc::new(provider))
-                .with_safe_default_protocol_versions()
-                .map_err(SetupError::Tls)?
-                .with_root_certificates(roots(pem)?)
-                .with_no_client_auth();
-            builder.with_tls_config(config)
+        None if address.is_https() => config.with_native_roots().map_err(SetupError::SystemRoots)?,
+        pem => config.with_root_certificates(roots(pem)?),
+    };
+    let config = match identity {
+        None => config.with_no_client_auth(),
+        Some(identity) => {
+            let (certs, key) = identity.read()?;
+            config
+                .with_client_auth_cert(certs, key)
+                .map_err(|error| SetupError::Identity(error.into()))?
         }
     };
+    let builder = HttpsConnectorBuilder::new().with_tls_config(config);
     Ok(builder.https_or_http().enable_http1().wrap_connector(tcp))
 }
 

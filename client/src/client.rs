@@ -18,6 +18,7 @@ use crate::builder::{Deadlines, SetupError};
 use crate::cache::Life;
 use crate::driver::{Command, Driver, Place};
 use crate::engine::{CrashSign, Engine, Identity, Rules};
+use crate::identity::ClientIdentity;
 use crate::open::ConfigBuilder;
 use crate::query::Labels;
 use crate::secret::BearerToken;
@@ -38,6 +39,7 @@ pub struct ClientBuilder {
     name: String,
     token: Option<BearerToken>,
     ca_pem: Option<Vec<u8>>,
+    identity: Option<ClientIdentity>,
     deadlines: Deadlines,
     cache_dir: Option<PathBuf>,
     transport: TransportChoice,
@@ -56,6 +58,7 @@ impl ClientBuilder {
             name: concat!("headwater-client/", env!("CARGO_PKG_VERSION")).to_owned(),
             token: None,
             ca_pem: None,
+            identity: None,
             deadlines: Deadlines::default(),
             cache_dir: None,
             transport: TransportChoice::default(),
@@ -111,6 +114,13 @@ impl ClientBuilder {
     #[must_use]
     pub fn ca_pem(mut self, pem: Option<Vec<u8>>) -> Self {
         self.ca_pem = pem;
+        self
+    }
+
+    /// Shows this certificate to servers that ask for one.
+    #[must_use]
+    pub fn client_identity(mut self, identity: Option<ClientIdentity>) -> Self {
+        self.identity = identity;
         self
     }
 
@@ -175,6 +185,7 @@ impl ClientBuilder {
             let api = Api::builder(server)
                 .token(self.token.clone())
                 .ca_pem(self.ca_pem.clone())
+                .client_identity(self.identity.clone())
                 .deadlines(self.deadlines)
                 .build()?;
             Ok::<_, SetupError>(api.in_repo(&repo))

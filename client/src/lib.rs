@@ -54,6 +54,7 @@ mod events;
 mod fetch;
 mod handle;
 mod http;
+mod identity;
 mod lock;
 mod open;
 mod pulse;
@@ -77,6 +78,7 @@ pub use error::{ApiError, Stage};
 pub use events::{Event, EventStream, Frame};
 pub use handle::{Change, Changes, Handle, Listener, Loaded, Reader};
 pub use headwater_render::Format;
+pub use identity::ClientIdentity;
 pub use open::{ConfigBuilder, OpenError};
 pub use query::{
     CommitsQuery, ConfigQuery, DiffQuery, EventsQuery, ExplainQuery, Inline, InstancesQuery, Labels,

@@ -46,6 +46,7 @@ mod supervisor;
 mod task;
 pub mod telemetry;
 mod text_diff;
+mod tls;
 mod trace;
 mod tree;
 mod webhooks;

@@ -57,6 +57,9 @@ pub fn serve(
     listening: impl FnOnce(SocketAddr),
 ) -> Result<(), ProcessError> {
     let logs = telemetry::start(settings.log_format, &settings.log_filter);
+    for (message, hint) in settings.warnings() {
+        warn!(hint, "{message}");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_stack_size(THREAD_STACK_BYTES)
         .enable_all()

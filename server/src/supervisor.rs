@@ -38,6 +38,7 @@ use crate::signals::{Signals, poll};
 use crate::soft_sink::SoftSink;
 use crate::store::soft::{self, Kept};
 use crate::store::{Store, StoreError};
+use crate::tls::Tls;
 use crate::trace::{self, Traces};
 use crate::webhooks::Webhooks;
 
@@ -71,6 +72,9 @@ pub enum StartError {
     /// An issuer's settings cannot be used.
     #[error("{0}")]
     Issuer(String),
+    /// Connections cannot be encrypted as the settings require.
+    #[error("{0}")]
+    Tls(String),
     /// A thread could not be started.
     #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
@@ -97,6 +101,7 @@ impl StartError {
             Self::Sandbox(_) => {
                 "allow `seccomp` and `prctl` here, or set `sandbox` to `preferred`; see docs/operations.md"
             }
+            Self::Tls(_) => "say `headwater serve --check-settings`; docs/security.md has a section on TLS",
             Self::Thread(_) => "raise the limit of processes for this user",
         }
     }
@@ -131,6 +136,7 @@ pub async fn run_with_reloads(
     let kept = soft::load(&settings.data_dir);
     let soft_sink = SoftSink::new(&settings.data_dir, store.clone(), app.clone());
     let address = listener.local_addr().ok();
+    let tls = tls(&settings, &app)?;
     let server = serve::serve(
         listener,
         Serving {
@@ -140,6 +146,7 @@ pub async fn run_with_reloads(
             patience: Patience::default(),
             drain_deadline: settings.drain_deadline,
             metrics: app.metrics().connections().clone(),
+            tls: tls.clone(),
         },
         draining.clone(),
     );
@@ -162,6 +169,9 @@ pub async fn run_with_reloads(
     let keeper = tokio::spawn(soft_sink.run(keeping.clone()));
     let watching = house.draining.clone();
     tokio::spawn(async move { gate.follow(watching).await });
+    if let Some(tls) = tls.clone() {
+        tokio::spawn(tls.follow(house.draining.clone()));
+    }
     info!(
         address = address.map(|a| a.to_string()),
         repos = house.running.len(),
@@ -173,7 +183,12 @@ pub async fn run_with_reloads(
         // Cancel-safe: both arms only wait; a closed channel brings no more reloads.
         tokio::select! {
             () = &mut shutdown => break,
-            Some(settings) = reloads.recv() => house.reload(settings),
+            Some(settings) = reloads.recv() => {
+                house.reload(settings);
+                if let Some(tls) = &tls {
+                    tls.look().await;
+                }
+            }
         }
     }
     info!("stopping: no new connections, open requests may finish");
@@ -196,6 +211,16 @@ fn gate(settings: &Settings) -> Result<Arc<Gate>, StartError> {
     let gate = Gate::new(settings.tokens_file.as_deref()).map_err(|error| StartError::tokens(&error))?;
     let gate = gate.with_issuers(&settings.issuers);
     gate.map(Arc::new).map_err(StartError::Issuer)
+}
+
+/// Certificates, if the settings name some.
+fn tls(settings: &Settings, app: &App) -> Result<Option<Arc<Tls>>, StartError> {
+    let tls = settings.tls.as_ref();
+    let tls = tls.map(|tls| Tls::new(tls, app.metrics().tls().clone()).map(Arc::new));
+    tls.transpose().map_err(|failed| {
+        let texts: Vec<_> = failed.iter().map(ToString::to_string).collect();
+        StartError::Tls(texts.join("; "))
+    })
 }
 
 /// What verdicts are worked out under, without what only a repository has.
@@ -353,6 +378,7 @@ impl House {
         }
         let fixed = [
             ("listen", old.listen != settings.listen),
+            ("[tls]", old.tls != settings.tls),
             ("data_dir", old.data_dir != settings.data_dir),
             ("tokens_file", old.tokens_file != settings.tokens_file),
             ("[issuer.NAME] or [grant.NAME]", old.issuers != settings.issuers),

@@ -69,6 +69,12 @@ pub(crate) struct Options {
     /// PEM file of the authorities to trust, instead of those of the system
     #[arg(long, value_name = "FILE", help_heading = "Server")]
     pub(crate) ca_file: Option<PathBuf>,
+    /// PEM file of a certificate to show to the server, and of its key if `--client-key` names no other
+    #[arg(long, value_name = "FILE", help_heading = "Server")]
+    pub(crate) client_cert: Option<PathBuf>,
+    /// PEM file of the key of `--client-cert`
+    #[arg(long, value_name = "FILE", requires = "client_cert", help_heading = "Server")]
+    pub(crate) client_key: Option<PathBuf>,
     /// How changes are heard of: `auto` or `socket` (one WebSocket for everything)
     #[arg(long, value_name = "KIND", default_value = "auto", help_heading = "Server")]
     pub(crate) transport: String,

@@ -296,6 +296,7 @@ async fn client(settings: &Settings) -> Result<Client, SetupError> {
         .program(PROGRAM)
         .token(settings.token.clone())
         .ca_pem(settings.ca_pem.clone())
+        .client_identity(settings.identity.clone())
         .cache_dir(&settings.cache_dir)
         .probation(settings.probation)
         .crash_sign(CrashSign::Word)

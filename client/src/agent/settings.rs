@@ -24,6 +24,7 @@ use super::options::Options;
 use super::supervise::ProgramSpec;
 use super::switch::PidFile;
 use crate::BearerToken;
+use crate::identity::ClientIdentity;
 use parse::{instance_of, level, log_format};
 
 /// Where a server listens that was started without options.
@@ -94,6 +95,8 @@ pub(crate) struct Settings {
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) token: Option<BearerToken>,
     pub(crate) ca_pem: Option<Vec<u8>>,
+    /// Certificate to show.
+    pub(crate) identity: Option<ClientIdentity>,
     pub(crate) transport: TransportWord,
     pub(crate) configs: Vec<ConfigName>,
     pub(crate) place: Place,
@@ -164,6 +167,7 @@ impl Draft {
         let labels = self.labels(&options.labels);
         let token = self.token(options, environment);
         let ca_pem = self.file("--ca-file", options.ca_file.as_deref());
+        let identity = self.identity(options);
         let transport = self.transport(&options.transport);
         let configs = self.configs(&options.configs, &options.repo);
         let format = self.format(options);
@@ -191,6 +195,7 @@ impl Draft {
             labels,
             token,
             ca_pem,
+            identity,
             transport: transport?,
             configs,
             place: place?,
@@ -302,6 +307,15 @@ impl Draft {
                 None
             }
         }
+    }
+
+    fn identity(&mut self, options: &Options) -> Option<ClientIdentity> {
+        let cert = self.file("--client-cert", options.client_cert.as_deref())?;
+        let key = match &options.client_key {
+            Some(key) => self.file("--client-key", Some(key))?,
+            None => cert.clone(),
+        };
+        Some(ClientIdentity::from_pem(cert, key))
     }
 
     fn transport(&mut self, text: &str) -> Option<TransportWord> {

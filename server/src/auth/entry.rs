@@ -12,7 +12,7 @@ use headwater_wire::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::role::Role;
-use super::scope::Scope;
+use super::scope::{CertificateNames, Scope};
 use super::token::{BearerToken, TokenDigest};
 
 /// Most tokens of one file. Each holder has one, and a fleet of one kind shares one.
@@ -36,8 +36,12 @@ pub(crate) struct Entry {
     pub(crate) name: String,
     /// What it is for.
     pub(crate) role: Role,
-    /// SHA-256 of its text.
+    /// SHA-256 of its text; none, of a certificate.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) digest: String,
+    /// Names of the certificates it stands for, with `*`: `URI:…` and `DNS:…`. None, of a token.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) san: Vec<String>,
     /// When it was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) created: Option<Timestamp>,
@@ -63,6 +67,9 @@ pub(crate) struct Entry {
 struct Entries {
     #[serde(default, rename = "token")]
     tokens: Vec<Entry>,
+    /// The same for who shows a certificate instead of a token.
+    #[serde(default, rename = "certificate", skip_serializing_if = "Vec::is_empty")]
+    certificates: Vec<Entry>,
 }
 
 /// Why the file cannot be used.
@@ -128,6 +135,23 @@ impl Entry {
             .map_err(|error| error.to_string())
     }
 
+    /// What it is known by: the digest of a token, or one that no token has.
+    pub(super) fn key(&self) -> Option<TokenDigest> {
+        if self.san.is_empty() {
+            TokenDigest::read(&self.digest)
+        } else {
+            // No token has a space.
+            Some(TokenDigest::of(&format!("certificate {}", self.name)))
+        }
+    }
+
+    /// Which certificates it stands for.
+    pub(super) fn certificates(&self) -> Option<CertificateNames> {
+        CertificateNames::new(&self.san)
+            .ok()
+            .filter(|_| !self.san.is_empty())
+    }
+
     /// What is wrong with it, in one line.
     fn mistake(&self) -> Option<String> {
         let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@');
@@ -137,7 +161,17 @@ impl Entry {
                 "`{name}` is no name of a token: letters, digits, `.`, `_`, `-` and `@`, up to {NAME_BYTES_MAX}"
             ));
         }
-        if TokenDigest::read(&self.digest).is_none() {
+        if !self.san.is_empty() {
+            if !self.digest.is_empty() {
+                return Some(format!(
+                    "`{}` has names of certificates and a `digest`",
+                    self.name
+                ));
+            }
+            if let Err(mistake) = CertificateNames::new(&self.san) {
+                return Some(format!("of `{}`: {mistake}", self.name));
+            }
+        } else if TokenDigest::read(&self.digest).is_none() {
             return Some(format!(
                 "`digest` of `{}` is not `sha256:` and 64 digits",
                 self.name
@@ -187,22 +221,32 @@ fn mistake(text: &str, error: &toml::de::Error) -> String {
 
 fn parse(text: &str) -> Result<Vec<Entry>, String> {
     let read: Entries = toml::from_str(text).map_err(|error| mistake(text, &error))?;
-    if read.tokens.len() > TOKENS_MAX {
+    if let Some(entry) = read.tokens.iter().find(|entry| !entry.san.is_empty()) {
+        return Err(format!("`{}` is a token, so `san` means nothing", entry.name));
+    }
+    if let Some(entry) = read.certificates.iter().find(|entry| entry.san.is_empty()) {
+        return Err(format!(
+            "`{}` is a certificate, and its `san` is missing",
+            entry.name
+        ));
+    }
+    let entries: Vec<_> = read.tokens.into_iter().chain(read.certificates).collect();
+    if entries.len() > TOKENS_MAX {
         return Err(format!("it has more than {TOKENS_MAX} tokens"));
     }
     let (mut names, mut digests) = (BTreeSet::new(), BTreeSet::new());
-    for entry in &read.tokens {
+    for entry in &entries {
         if let Some(mistake) = entry.mistake() {
             return Err(mistake);
         }
         if !names.insert(&entry.name) {
             return Err(format!("it has two tokens `{}`", entry.name));
         }
-        if !digests.insert(&entry.digest) {
+        if entry.san.is_empty() && !digests.insert(&entry.digest) {
             return Err(format!("`{}` has the digest of another one", entry.name));
         }
     }
-    Ok(read.tokens)
+    Ok(entries)
 }
 
 /// What the file has; nothing, if there is none.
@@ -261,9 +305,11 @@ fn change(
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let turn = File::create(path.with_file_name(format!(".{name}.lock"))).map_err(at)?;
     turn.lock().map_err(at)?;
-    let mut tokens = list(path)?;
-    change(&mut tokens)?;
-    let text = toml::to_string(&Entries { tokens }).map_err(|error| TokensError::Form {
+    let mut entries = list(path)?;
+    change(&mut entries)?;
+    let (tokens, certificates) = entries.into_iter().partition(|entry| entry.san.is_empty());
+    let entries = Entries { tokens, certificates };
+    let text = toml::to_string(&entries).map_err(|error| TokensError::Form {
         path: path.to_owned(),
         message: error.to_string(),
     })?;
@@ -292,6 +338,7 @@ mod tests {
             name: name.to_owned(),
             role: Role::Instance,
             digest: String::new(),
+            san: Vec::new(),
             created: Some(Timestamp(1_700_000_000_000)),
             expires: None,
             repos: Vec::new(),

@@ -26,9 +26,11 @@ use super::issued::Issued;
 use super::issuer::Issuer;
 use super::jwt::{JwtRefused, Unproved};
 use super::role::Need;
+use super::scope::CertificateNames;
 use super::token::{BearerToken, NotAToken, TokenDigest};
 use crate::clock;
 use crate::settings::IssuerSettings;
+use crate::tls::Presented;
 
 /// How often the file is looked at: a token that was taken back is refused within this time and a little more.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -45,6 +47,11 @@ pub(crate) enum Refused {
     /// He does not say who he is.
     #[error("the request carries no token")]
     Nobody,
+    /// His certificate is nobody's of the file.
+    #[error(
+        "the request carries no token, and no entry of the file of tokens is about the names of its certificate"
+    )]
+    Certificate,
     /// What he sends is no token of this service.
     #[error(transparent)]
     Form(NotAToken),
@@ -55,7 +62,7 @@ pub(crate) enum Refused {
     #[error(transparent)]
     Jwt(JwtRefused),
     /// It has expired.
-    #[error("the token has expired")]
+    #[error("the token or the certificate has expired")]
     Expired,
     /// It is for programs, or bound to some configs.
     #[error("pages tell of all configs, and this token is for a program, or for some configs alone")]
@@ -106,6 +113,8 @@ struct Open {
 #[derive(Debug, Default)]
 struct Known {
     holders: HashMap<TokenDigest, Identity>,
+    /// Which certificates stand for whom, in the order of the file.
+    certificates: Vec<(CertificateNames, TokenDigest)>,
     seen: Option<Seen>,
 }
 
@@ -168,8 +177,13 @@ impl Gate {
         self.file.is_none() && self.issuers.is_empty()
     }
 
-    /// Whom a request comes from.
-    pub(crate) async fn identify(&self, headers: &HeaderMap) -> Result<Identity, Refused> {
+    /// Whom a request comes from. What it says itself counts more than whose connection it came by: a token, then a
+    /// session, then the certificate that the client has shown.
+    pub(crate) async fn identify(
+        &self,
+        headers: &HeaderMap,
+        presented: Option<&Presented>,
+    ) -> Result<Identity, Refused> {
         let mut sent = headers.get_all(AUTHORIZATION).iter();
         match sent.next() {
             // Which of two counts is nobody's guess.
@@ -184,7 +198,11 @@ impl Gate {
             }
             None => {
                 let now = clock::now();
-                let digest = self.in_session(headers, now).ok_or(Refused::Nobody)?;
+                let digest = match (self.in_session(headers, now), presented) {
+                    (Some(token), _) => token,
+                    (None, Some(presented)) => self.shown(presented, now)?,
+                    (None, None) => return Err(Refused::Nobody),
+                };
                 self.holder(&digest, now)
             }
         }
@@ -230,6 +248,19 @@ impl Gate {
             return Err(Refused::Expired);
         }
         Ok(identity)
+    }
+
+    /// Whom a certificate stands for: the first entry that is about one of its names. A connection may outlive it.
+    fn shown(&self, presented: &Presented, now: Timestamp) -> Result<TokenDigest, Refused> {
+        if presented.expires() <= now {
+            return Err(Refused::Expired);
+        }
+        let known = self.known.load();
+        let mut certificates = known.certificates.iter();
+        let (_, key) = certificates
+            .find(|(names, _)| names.take(presented.names()))
+            .ok_or(Refused::Certificate)?;
+        Ok(*key)
     }
 
     /// The token whose session the cookie is of.
@@ -326,11 +357,13 @@ impl Gate {
         let seen = std::fs::metadata(file).map(|file| Seen::of(&file)).ok();
         let entries = entry::read(file)?;
         let before = self.known.load_full();
+        let mut certificates = Vec::new();
         let mut holders = HashMap::with_capacity(entries.len());
         for entry in entries {
-            let Some(digest) = TokenDigest::read(&entry.digest) else {
+            let Some(digest) = entry.key() else {
                 continue;
             };
+            certificates.extend(entry.certificates().map(|names| (names, digest)));
             let same = before.holders.get(&digest).filter(|known| known.is_of(&entry));
             let identity = match same {
                 Some(same) => same.clone(),
@@ -348,7 +381,11 @@ impl Gate {
             .map(|(_, identity)| identity.clone())
             .collect();
         info!(tokens = holders.len(), ended = ended.len(), "read the tokens");
-        self.known.store(Arc::new(Known { holders, seen }));
+        self.known.store(Arc::new(Known {
+            holders,
+            certificates,
+            seen,
+        }));
         for identity in ended {
             identity.ended().cancel();
         }
@@ -403,6 +440,7 @@ mod tests {
             name: name.to_owned(),
             role: Role::Reader,
             digest: String::new(),
+            san: Vec::new(),
             created: None,
             expires,
             repos: Vec::new(),
@@ -429,18 +467,18 @@ mod tests {
         let taken = entry::create(&file, wish("taken", None)).unwrap();
         let gate = Gate::new(Some(&file)).unwrap();
         let (kept_open, open) = (
-            gate.identify(&bearing(kept.expose())).await.unwrap(),
-            gate.identify(&bearing(taken.expose())).await.unwrap(),
+            gate.identify(&bearing(kept.expose()), None).await.unwrap(),
+            gate.identify(&bearing(taken.expose()), None).await.unwrap(),
         );
         assert_eq!(open.name(), "taken");
         entry::revoke(&file, "taken").unwrap();
         gate.look(&file).unwrap();
         assert!(open.ended().is_cancelled() && !kept_open.ended().is_cancelled());
         assert_eq!(
-            gate.identify(&bearing(taken.expose())).await.unwrap_err(),
+            gate.identify(&bearing(taken.expose()), None).await.unwrap_err(),
             Refused::Unknown
         );
-        assert!(gate.identify(&bearing(kept.expose())).await.is_ok());
+        assert!(gate.identify(&bearing(kept.expose()), None).await.is_ok());
     }
 
     #[tokio::test]
@@ -451,7 +489,7 @@ mod tests {
         let gate = Gate::new(Some(&file)).unwrap();
         std::fs::write(&file, "[[token]]\nname = 7\n").unwrap();
         assert!(gate.look(&file).is_err());
-        assert!(gate.identify(&bearing(token.expose())).await.is_ok());
+        assert!(gate.identify(&bearing(token.expose()), None).await.is_ok());
         assert!(
             Gate::new(Some(&file)).is_err(),
             "a service does not start with it"
@@ -465,20 +503,20 @@ mod tests {
         let token = entry::create(&file, wish("old", Some(Timestamp(1)))).unwrap();
         let gate = Gate::new(Some(&file)).unwrap();
         assert_eq!(
-            gate.identify(&bearing(token.expose())).await.unwrap_err(),
+            gate.identify(&bearing(token.expose()), None).await.unwrap_err(),
             Refused::Expired
         );
         let other = BearerToken::random().unwrap();
         assert_eq!(
-            gate.identify(&bearing(other.expose())).await.unwrap_err(),
+            gate.identify(&bearing(other.expose()), None).await.unwrap_err(),
             Refused::Unknown
         );
         assert_eq!(
-            gate.identify(&HeaderMap::new()).await.unwrap_err(),
+            gate.identify(&HeaderMap::new(), None).await.unwrap_err(),
             Refused::Nobody
         );
         assert_eq!(
-            gate.identify(&bearing("hw_x")).await.unwrap_err(),
+            gate.identify(&bearing("hw_x"), None).await.unwrap_err(),
             Refused::Form(NotAToken::Form)
         );
     }
@@ -506,12 +544,42 @@ mod tests {
             .collect::<HeaderMap>()
         };
         let headers = log_in().await;
-        assert_eq!(gate.identify(&headers).await.unwrap().name(), "person");
+        assert_eq!(gate.identify(&headers, None).await.unwrap().name(), "person");
         gate.log_out(&headers);
-        assert_eq!(gate.identify(&headers).await.unwrap_err(), Refused::Nobody);
+        assert_eq!(gate.identify(&headers, None).await.unwrap_err(), Refused::Nobody);
         let headers = log_in().await;
         entry::revoke(&file, "person").unwrap();
         gate.look(&file).unwrap();
-        assert_eq!(gate.identify(&headers).await.unwrap_err(), Refused::Unknown);
+        assert_eq!(gate.identify(&headers, None).await.unwrap_err(), Refused::Unknown);
+    }
+
+    #[tokio::test]
+    async fn a_certificate_is_whom_its_entry_says_and_a_token_counts_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("tokens.toml");
+        let entries = "[[certificate]]\nname = \"payments\"\nrole = \"reader\"\nsan = [\"URI:spiffe://prod/payments/*\"]\n";
+        std::fs::write(&file, entries).unwrap();
+        let token = entry::create(&file, wish("person", None)).unwrap();
+        let gate = Gate::new(Some(&file)).unwrap();
+        let forever = Timestamp(i64::MAX);
+        let own = Presented::with(&["URI:spiffe://prod/payments/7"], forever);
+        let other = Presented::with(&["URI:spiffe://prod/web/7"], forever);
+        let nobody = HeaderMap::new();
+        let open = gate.identify(&nobody, Some(&own)).await.unwrap();
+        assert_eq!(open.name(), "payments");
+        assert_eq!(
+            gate.identify(&nobody, Some(&other)).await.unwrap_err(),
+            Refused::Certificate
+        );
+        let old = Presented::with(&["URI:spiffe://prod/payments/7"], Timestamp(1));
+        assert_eq!(gate.identify(&nobody, Some(&old)).await.unwrap_err(), Refused::Expired);
+        let bearing_one = bearing(token.expose());
+        assert_eq!(gate.identify(&bearing_one, Some(&own)).await.unwrap().name(), "person");
+        // A wrong token is not made good by a certificate.
+        assert!(gate.identify(&bearing("hw_x"), Some(&own)).await.is_err());
+        entry::revoke(&file, "payments").unwrap();
+        gate.look(&file).unwrap();
+        assert!(open.ended().is_cancelled());
+        assert!(gate.identify(&nobody, Some(&own)).await.is_err());
     }
 }

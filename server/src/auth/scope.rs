@@ -61,6 +61,43 @@ impl Scope {
     }
 }
 
+/// Which certificates an entry stands for.
+#[derive(Debug, Clone)]
+pub(crate) struct CertificateNames(GlobSet);
+
+impl CertificateNames {
+    /// From patterns such as `URI:spiffe://prod/payments/*` and `DNS:*.payments.example`; `*` stays within one part.
+    pub(crate) fn new(patterns: &[String]) -> Result<Self, String> {
+        let mut set = GlobSetBuilder::new();
+        for pattern in patterns {
+            let is_kind = ["URI:", "DNS:"]
+                .iter()
+                .any(|kind| pattern.strip_prefix(kind).is_some_and(|rest| !rest.is_empty()));
+            if !is_kind {
+                let pattern = pattern.escape_debug();
+                return Err(format!(
+                    "`{pattern}` does not begin with `URI:` or `DNS:`, as in `URI:spiffe://prod/*`"
+                ));
+            }
+            set.add(glob(&parts(pattern)).map_err(|error| error.to_string())?);
+        }
+        set.build().map(Self).map_err(|error| error.to_string())
+    }
+
+    /// Whether one of a certificate's names is one of its own.
+    pub(crate) fn take(&self, names: &[String]) -> bool {
+        names.iter().any(|name| self.0.is_match(parts(name)))
+    }
+}
+
+/// A name with `/` between its parts, of whichever kind it is.
+fn parts(name: &str) -> String {
+    match name.strip_prefix("DNS:") {
+        Some(dns) => format!("DNS:{}", dns.to_ascii_lowercase().replace('.', "/")),
+        None => name.to_owned(),
+    }
+}
+
 fn takes(globs: Option<&GlobSet>, name: &str) -> bool {
     globs.is_none_or(|globs| globs.is_match(name))
 }
@@ -122,5 +159,29 @@ mod tests {
     fn a_glob_that_is_none_is_told() {
         let wrong = vec!["payments/[".to_owned()];
         assert!(Scope::new(&[], &wrong, &[], BTreeMap::new()).is_err());
+    }
+
+    #[test]
+    fn a_certificate_is_an_entrys_own_by_whole_parts_of_its_names() {
+        let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let patterns = ["URI:spiffe://prod/payments/*", "DNS:*.payments.example"];
+        let own = CertificateNames::new(&list(&patterns)).unwrap();
+        for (name, is_own) in [
+            ("URI:spiffe://prod/payments/7", true),
+            ("URI:spiffe://prod/payments/7/x", false),
+            ("URI:spiffe://test/payments/7", false),
+            ("DNS:a.payments.example", true),
+            ("DNS:A.Payments.Example", true),
+            ("DNS:a.b.payments.example", false),
+            ("DNS:payments.example", false),
+            ("DNS:a.payments.example.evil", false),
+            ("URI:a.payments.example", false),
+        ] {
+            assert_eq!(own.take(&list(&[name])), is_own, "{name}");
+        }
+        assert!(own.take(&list(&["DNS:other", "DNS:a.payments.example"])));
+        assert!(!own.take(&[]));
+        assert!(CertificateNames::new(&list(&["payments"])).is_err());
+        assert!(CertificateNames::new(&list(&["DNS:"])).is_err());
     }
 }

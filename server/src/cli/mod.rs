@@ -137,6 +137,17 @@ enum Ask {
     Backup(backup::Backup),
 }
 
+/// Files of certificates that the environment names.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Trust {
+    /// `HEADWATER_CA_FILE`.
+    ca_file: Option<PathBuf>,
+    /// `HEADWATER_CLIENT_CERT`.
+    client_cert: Option<PathBuf>,
+    /// `HEADWATER_CLIENT_KEY`.
+    client_key: Option<PathBuf>,
+}
+
 /// What a run takes from outside besides its arguments, so that a test can give it.
 #[derive(Debug, Clone)]
 pub(crate) struct Environment {
@@ -144,6 +155,8 @@ pub(crate) struct Environment {
     server: Option<String>,
     /// `HEADWATER_TOKEN`.
     token: Option<String>,
+    /// Whom to trust, and who this is by certificate.
+    trust: Trust,
     /// All variables of the service's settings.
     variables: Vec<(String, String)>,
     /// `GIT_INDEX_FILE`, which Git sets for hooks where the index of a commit is not the usual one.
@@ -182,6 +195,11 @@ impl Environment {
         Self {
             server: variable("HEADWATER_SERVER"),
             token: variable("HEADWATER_TOKEN"),
+            trust: Trust {
+                ca_file: variable("HEADWATER_CA_FILE").map(PathBuf::from),
+                client_cert: variable("HEADWATER_CLIENT_CERT").map(PathBuf::from),
+                client_key: variable("HEADWATER_CLIENT_KEY").map(PathBuf::from),
+            },
             variables: settings_variables(),
             git_index_file: std::env::var_os("GIT_INDEX_FILE").map(PathBuf::from),
             git_objects: ObjectDirs::new(

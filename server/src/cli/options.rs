@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use headwater_client::{Api, RepoApi};
+use headwater_client::{Api, ClientIdentity, RepoApi};
 use headwater_wire::{ProblemCode, RepoName, Timestamp};
 
 use super::Environment;
@@ -43,9 +43,15 @@ pub(crate) struct ServerOptions {
         help = "File that holds the token, instead of HEADWATER_TOKEN"
     )]
     token_file: Option<PathBuf>,
-    /// PEM file of the authorities to trust, instead of those of the system
+    /// PEM file of the authorities to trust, instead of those of the system [env: HEADWATER_CA_FILE]
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
+    /// PEM file of a certificate to show to the server [env: HEADWATER_CLIENT_CERT]
+    #[arg(long, value_name = "FILE")]
+    client_cert: Option<PathBuf>,
+    /// PEM file of its key, if it is another [env: HEADWATER_CLIENT_KEY]
+    #[arg(long, value_name = "FILE")]
+    client_key: Option<PathBuf>,
     /// How to print the answer [default: text]
     #[arg(long, value_name = "FORMAT", value_enum, hide_possible_values = true)]
     output: Option<Output>,
@@ -59,6 +65,8 @@ impl ServerOptions {
             repo: self.repo.clone().or_else(|| others.repo.clone()),
             token_file: self.token_file.clone().or_else(|| others.token_file.clone()),
             ca_file: self.ca_file.clone().or_else(|| others.ca_file.clone()),
+            client_cert: self.client_cert.clone().or_else(|| others.client_cert.clone()),
+            client_key: self.client_key.clone().or_else(|| others.client_key.clone()),
             output: self.output.or(others.output),
         }
     }
@@ -73,6 +81,8 @@ impl ServerOptions {
             ("--repo", self.repo.is_some()),
             ("--token-file", self.token_file.is_some()),
             ("--ca-file", self.ca_file.is_some()),
+            ("--client-cert", self.client_cert.is_some()),
+            ("--client-key", self.client_key.is_some()),
             ("--output", self.output.is_some()),
         ];
         let Some((option, _)) = given.iter().find(|(_, is_given)| *is_given) else {
@@ -105,7 +115,10 @@ pub(crate) struct Session {
 impl Session {
     /// Reads the files that the options name. Nothing is asked yet.
     pub(crate) fn open(options: &ServerOptions, environment: &Environment) -> Result<Self, Failure> {
-        let ca_pem = options.ca_file.as_deref().map(read_file).transpose()?;
+        let trust = &environment.trust;
+        let ca_file = options.ca_file.as_ref().or(trust.ca_file.as_ref());
+        let ca_pem = ca_file.map(|file| read_file(file)).transpose()?;
+        let identity = identity(options, environment)?;
         let token = match (&options.token_file, &environment.token) {
             (Some(path), _) => {
                 let text = String::from_utf8_lossy(&read_file(path)?).into_owned();
@@ -119,7 +132,11 @@ impl Session {
             .transpose()?;
         let named = options.server.as_deref().or(environment.server.as_deref());
         let server = named.unwrap_or(SERVER_DEFAULT);
-        let api = Api::builder(server).token(token).ca_pem(ca_pem).build()?;
+        let api = Api::builder(server)
+            .token(token)
+            .ca_pem(ca_pem)
+            .client_identity(identity)
+            .build()?;
         Ok(Self {
             api,
             output: options.output.unwrap_or(Output::Text),
@@ -170,6 +187,24 @@ fn which_repo(names: &[&RepoName]) -> Failure {
     Failure::Usage {
         message: format!("the server follows several repositories: {}", names.join(", ")),
         hint: "choose one with `--repo NAME`".to_owned(),
+    }
+}
+
+/// The certificate that the options or the variables name.
+fn identity(options: &ServerOptions, environment: &Environment) -> Result<Option<ClientIdentity>, Failure> {
+    let trust = &environment.trust;
+    let cert = options.client_cert.as_ref().or(trust.client_cert.as_ref());
+    let key = options.client_key.as_ref().or(trust.client_key.as_ref());
+    match (cert, key) {
+        (None, None) => Ok(None),
+        (Some(cert), key) => {
+            let key = read_file(key.unwrap_or(cert))?;
+            Ok(Some(ClientIdentity::from_pem(read_file(cert)?, key)))
+        }
+        (None, Some(_)) => Err(Failure::Usage {
+            message: "a key is named, and no certificate that it belongs to".to_owned(),
+            hint: "name the certificate with `--client-cert` or `HEADWATER_CLIENT_CERT`".to_owned(),
+        }),
     }
 }
 

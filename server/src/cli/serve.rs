@@ -40,6 +40,12 @@ pub(crate) struct Serve {
     /// Address and port to listen on [default: 127.0.0.1:7171]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
+    /// PEM file of the certificate to speak HTTPS with
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<String>,
+    /// PEM file of its key
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<String>,
     /// Mean time between two looks at a repository, 1s or more [default: 30s]
     #[arg(long, value_name = "TIME")]
     poll_interval: Option<String>,
@@ -96,6 +102,8 @@ fn long_help() -> String {
         "\nIn the [telemetry] table of the file; the `OTEL_…` variables of OpenTelemetry are read, too:\n",
     );
     keys(&mut text, Table::Telemetry);
+    text.push_str("\nIn the [tls] table of the file:\n");
+    keys(&mut text, Table::Tls);
     text.push('\n');
     text.push_str(EXAMPLES);
     text
@@ -140,16 +148,26 @@ impl Serve {
             }
         };
         if self.check_settings {
+            for (message, hint) in settings.warnings() {
+                let paint = err.paint();
+                err.line(format!(
+                    "{} {}",
+                    paint.apply(Tone::Bad, "warning:"),
+                    clean(&message)
+                ))?;
+                err.line(format!("  {} {}", paint.apply(Tone::Hint, "hint:"), clean(hint)))?;
+            }
             out.line("settings are good")?;
             return Ok(Exit::Fine);
         }
+        let scheme = if settings.tls.is_some() { "https" } else { "http" };
         let mut told = Ok(());
         process::serve(
             settings,
             move || reload(&flags, &variables),
             |address| {
                 told = out
-                    .line(format!("listening on http://{address}"))
+                    .line(format!("listening on {scheme}://{address}"))
                     .and_then(|()| out.flush());
             },
         )?;
@@ -166,6 +184,8 @@ impl Serve {
             ("--branch", "branch", self.branch.clone()),
             ("--data-dir", "data_dir", self.data_dir.clone()),
             ("--listen", "listen", self.listen.clone()),
+            ("--tls-cert", "cert_file", self.tls_cert.clone()),
+            ("--tls-key", "key_file", self.tls_key.clone()),
             ("--poll-interval", "poll_interval", self.poll_interval.clone()),
             ("--allow-write", "allow_write", on(self.allow_write)),
             (

@@ -154,6 +154,7 @@ impl Create {
             name: self.name,
             role: self.role,
             digest: String::new(),
+            san: Vec::new(),
             created: Some(now),
             expires: self.expires_in.map(|time| Timestamp(later(time))),
             repos: self.repos,

@@ -3,7 +3,7 @@
 //! Invariant: what is answered without a token tells nothing, and what is open for a token (a wait, a stream, a socket)
 //! ends with it. Handlers look at one thing only, which the address does not say: what a report is about.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use axum::body::Body;
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
@@ -22,6 +22,7 @@ use super::state::App;
 use crate::auth::{Bound, Identity, Need, Refused, need};
 use crate::dashboard::accept;
 use crate::repo::Repo;
+use crate::tls::Presented;
 
 /// Lets a request through to its handler, with [`Identity`] in its extensions, or says why not.
 pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
@@ -36,7 +37,8 @@ pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) 
     if let Some((Need::Nothing, _)) = needed {
         return next.run(request).await;
     }
-    let identity = match app.gate().identify(request.headers()).await {
+    let presented = request.extensions().get::<Arc<Presented>>().cloned();
+    let identity = match app.gate().identify(request.headers(), presented.as_deref()).await {
         Ok(identity) => identity,
         Err(refused) => return unknown(&request, refused),
     };

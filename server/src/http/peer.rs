@@ -10,10 +10,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
-use tracing::debug;
 
 use crate::metrics::ConnectionMetrics;
 
@@ -62,8 +60,8 @@ impl Drop for Slot {
 }
 
 /// A socket whose beginning and whose writes must get on; otherwise reading or writing fails and the connection ends.
-pub(super) struct Peer {
-    stream: TcpStream,
+pub(super) struct Peer<S> {
+    stream: S,
     patience: Patience,
     /// What has come so far, until it is known which protocol is spoken.
     heard: usize,
@@ -72,12 +70,8 @@ pub(super) struct Peer {
     _slot: Slot,
 }
 
-impl Peer {
-    pub(super) fn new(stream: TcpStream, slot: Slot, patience: Patience) -> Self {
-        // Without this, an event waits for the acknowledgement of the one before.
-        if let Err(error) = stream.set_nodelay(true) {
-            debug!(%error, "the socket could not be set up");
-        }
+impl<S> Peer<S> {
+    pub(super) fn new(stream: S, slot: Slot, patience: Patience) -> Self {
         Self {
             stream,
             patience,
@@ -113,7 +107,7 @@ fn late(why: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, why)
 }
 
-impl AsyncRead for Peer {
+impl<S: AsyncRead + Unpin> AsyncRead for Peer<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -138,7 +132,7 @@ impl AsyncRead for Peer {
     }
 }
 
-impl AsyncWrite for Peer {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Peer<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let poll = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.guard(cx, poll)

@@ -13,8 +13,9 @@ use http::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +27,7 @@ use super::caller::Caller;
 use super::peer::{Patience, Peer, Slot};
 use crate::metrics::ConnectionMetrics;
 use crate::seldom::Seldom;
+use crate::tls::{Presented, Tls};
 
 /// Largest request head, in bytes.
 const HEAD_BYTES_MAX: usize = 64 << 10;
@@ -40,6 +42,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long who was one too many should wait, in seconds.
 const COME_BACK_SECONDS: u32 = 5;
 
+/// The type of the first record of a handshake (RFC 8446, 5.1).
+const HANDSHAKE: u8 = 22;
+
 /// What is served, to how many at once, and how long it may take to end.
 pub(crate) struct Serving {
     pub router: Router,
@@ -50,6 +55,8 @@ pub(crate) struct Serving {
     pub patience: Patience,
     pub drain_deadline: Duration,
     pub metrics: ConnectionMetrics,
+    /// Certificates; without them, in clear text.
+    pub tls: Option<Arc<Tls>>,
 }
 
 /// Serves on `listener` until `draining` is cancelled; then lets open requests and sockets finish.
@@ -69,8 +76,12 @@ pub(crate) async fn serve(listener: TcpListener, serving: Serving, draining: Can
             Ok((stream, peer)) => {
                 if let Ok(permit) = slots.clone().try_acquire_owned() {
                     let slot = Slot::new(permit, &serving.metrics);
-                    let connection = Peer::new(stream, slot, serving.patience);
-                    open((connection, Caller(peer.ip())), &serving.router, &graceful);
+                    welcome(
+                        (stream, slot, Caller(peer.ip())),
+                        &serving,
+                        graceful.watcher(),
+                        &draining,
+                    );
                 } else {
                     serving.metrics.refused();
                     if refusals.is_due() {
@@ -78,7 +89,10 @@ pub(crate) async fn serve(listener: TcpListener, serving: Serving, draining: Can
                                     `headwater_connections_refused_total` counts them";
                         warn!(%peer, connections_max, hint, "too many connections; one was turned away, and maybe others");
                     }
-                    if let Err(error) = turn_away(stream) {
+                    // Who waits for a handshake understands no answer in clear text; the end of the connection is one.
+                    if serving.tls.is_none()
+                        && let Err(error) = turn_away(stream)
+                    {
                         debug!(%peer, %error, "one that was turned away was not told");
                     }
                 }
@@ -104,7 +118,63 @@ pub(crate) async fn serve(listener: TcpListener, serving: Serving, draining: Can
     }
 }
 
-fn open((peer, caller): (Peer, Caller), router: &Router, graceful: &GracefulShutdown) {
+/// Serves one connection, after a handshake if there is to be one; whoever takes long for it keeps nobody else.
+fn welcome(
+    (stream, slot, caller): (TcpStream, Slot, Caller),
+    serving: &Serving,
+    watcher: Watcher,
+    draining: &CancellationToken,
+) {
+    // Without this, an event waits for the acknowledgement of the one before.
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(%error, "the socket could not be set up");
+    }
+    let (router, patience) = (serving.router.clone(), serving.patience);
+    let Some(tls) = serving.tls.clone() else {
+        open((Peer::new(stream, slot, patience), caller, None), router, watcher);
+        return;
+    };
+    let draining = draining.clone();
+    tokio::spawn(async move {
+        let shaken = tokio::time::timeout(patience.head, shake_hands(&tls, stream));
+        let Some(shaken) = draining.run_until_cancelled(shaken).await else {
+            return;
+        };
+        match shaken.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            Ok((stream, presented)) => {
+                let peer = Peer::new(stream, slot, patience);
+                open((peer, caller, presented), router, watcher);
+            }
+            Err(error) => {
+                tls.metrics().failed();
+                debug!(%error, caller = %caller.0, "a handshake failed: {error}");
+            }
+        }
+    });
+}
+
+type Shaken = (tokio_rustls::server::TlsStream<TcpStream>, Option<Presented>);
+
+/// The handshake, and what it tells of a client. Who speaks HTTP in clear text is told so.
+async fn shake_hands(tls: &Tls, stream: TcpStream) -> io::Result<Shaken> {
+    let mut first = [0];
+    if stream.peek(&mut first).await? == 1 && first != [HANDSHAKE] {
+        refuse_clear_text(stream)?;
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "it began in clear text",
+        ));
+    }
+    let stream = tls.acceptor().accept(stream).await?;
+    let certificates = stream.get_ref().1.peer_certificates();
+    let presented = certificates.and_then(<[_]>::first).map(Presented::of);
+    Ok((stream, presented))
+}
+
+fn open<S>((peer, caller, presented): (Peer<S>, Caller, Option<Presented>), router: Router, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -118,14 +188,18 @@ fn open((peer, caller): (Peer, Caller), router: &Router, graceful: &GracefulShut
         .max_concurrent_streams(STREAMS_MAX)
         .keep_alive_interval(Some(PING_INTERVAL))
         .keep_alive_timeout(PING_INTERVAL);
-    let router = router.clone().map_request(move |mut request: Request<Incoming>| {
+    let presented = presented.map(Arc::new);
+    let router = router.map_request(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(caller);
+        if let Some(presented) = &presented {
+            request.extensions_mut().insert(presented.clone());
+        }
         request
     });
     let connection = builder
         .serve_connection_with_upgrades(TokioIo::new(peer), TowerToHyperService::new(router))
         .into_owned();
-    let watched = graceful.watch(connection);
+    let watched = watcher.watch(connection);
     tokio::spawn(async move {
         if let Err(error) = watched.await {
             debug!(%error, "a connection ended: {error}");
@@ -137,10 +211,26 @@ fn open((peer, caller): (Peer, Caller), router: &Router, graceful: &GracefulShut
 fn turn_away(stream: TcpStream) -> io::Result<()> {
     let problem = Problem::new(ProblemCode::Overloaded, "too many connections are open")
         .hint("come back after a pause, and keep one connection for many requests");
-    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    let status = format!("503 Service Unavailable\r\nretry-after: {COME_BACK_SECONDS}");
+    tell(stream, &status, &problem)
+}
+
+/// Says that TLS is spoken here, as far as that goes without waiting for anybody.
+fn refuse_clear_text(stream: TcpStream) -> io::Result<()> {
+    let problem = Problem::new(
+        ProblemCode::BadRequest,
+        "this port speaks HTTPS, and the request came in clear text",
+    )
+    .hint("ask with an address that begins with `https://`");
+    tell(stream, "400 Bad Request", &problem)
+}
+
+/// Answers a connection that no request is read from, and closes it.
+fn tell(stream: TcpStream, status: &str, problem: &Problem) -> io::Result<()> {
+    let body = serde_json::to_vec(problem).unwrap_or_default();
     let head = format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\ncache-control: no-store\r\n\
-         retry-after: {COME_BACK_SECONDS}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        "HTTP/1.1 {status}\r\ncontent-type: application/problem+json\r\ncache-control: no-store\r\n\
+         connection: close\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     let mut stream = stream.into_std()?;
@@ -193,6 +283,7 @@ mod tests {
             },
             drain_deadline: SHORT,
             metrics: metrics.clone(),
+            tls: None,
         };
         tokio::spawn(serve(listener, serving, draining.clone()));
         (addr, metrics, draining)

@@ -1,5 +1,6 @@
 //! Connections, whatever is spoken over them.
 
+use headwater_wire::Timestamp;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -53,6 +54,39 @@ impl ConnectionMetrics {
             "connections_refused",
             "Connections that were turned away because too many were open",
             self.refused.clone(),
+        );
+    }
+}
+
+/// What is counted of encrypted connections; all copies count together.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TlsMetrics {
+    /// Unix time in seconds; 0 where nothing is encrypted.
+    expires: Gauge,
+    failed: Counter,
+}
+
+impl TlsMetrics {
+    /// The certificate that is shown ends then.
+    pub(crate) fn expires(&self, at: Timestamp) {
+        self.expires.set(at.0.div_euclid(1_000));
+    }
+
+    /// A handshake came to nothing.
+    pub(crate) fn failed(&self) {
+        self.failed.inc();
+    }
+
+    pub(super) fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "tls_certificate_expires_seconds",
+            "When the certificate of the service ends, as Unix time; 0 without TLS",
+            self.expires.clone(),
+        );
+        registry.register(
+            "tls_handshakes_failed",
+            "Handshakes that came to nothing: no TLS, no certificate that counts, too slow",
+            self.failed.clone(),
         );
     }
 }

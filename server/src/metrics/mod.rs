@@ -23,7 +23,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-pub(crate) use connections::ConnectionMetrics;
+pub(crate) use connections::{ConnectionMetrics, TlsMetrics};
 pub(crate) use pages::PageMetrics;
 pub(crate) use repo::RepoMetrics;
 
@@ -70,6 +70,7 @@ pub(crate) struct Metrics {
     requests: Family<OfRequest, Counter>,
     deliveries: Family<OfHook, Counter>,
     connections: ConnectionMetrics,
+    tls: TlsMetrics,
     repos: repo::Families,
     pages: PageMetrics,
 }
@@ -83,6 +84,11 @@ impl Metrics {
     /// What is counted of connections.
     pub(crate) fn connections(&self) -> &ConnectionMetrics {
         &self.connections
+    }
+
+    /// What is counted of encrypted connections.
+    pub(crate) fn tls(&self) -> &TlsMetrics {
+        &self.tls
     }
 
     /// What pages count that are followed.
@@ -164,6 +170,7 @@ fn registry(app: &App) -> Registry {
         counted.deliveries.clone(),
     );
     counted.connections.register(own);
+    counted.tls.register(own);
     counted.repos.register(own);
     spans(own, &app.traces().tally());
     counted.pages.register(own);

@@ -23,6 +23,7 @@ use super::signals::{self, SignalDraft};
 use super::source::{Flags, Mistake, Place};
 use super::table::{apply, members, set, set_only, table_lacks};
 use super::telemetry::TelemetryDraft;
+use super::tls::{TLS_KEYS, TlsDraft};
 use super::webhooks::{self, WebhookDraft};
 use super::{
     CANARY_EVERY, CanarySettings, Confinement, HOOK_GRACE, RepoSettings, Settings, VERDICT_DEADLINE,
@@ -138,6 +139,7 @@ struct Loading {
     grants: Vec<GrantDraft>,
     fleet: FleetDraft,
     telemetry: TelemetryDraft,
+    tls: TlsDraft,
     mistakes: Vec<Mistake>,
 }
 
@@ -181,6 +183,7 @@ impl Loading {
                 "hook" => self.read_hooks(member, place),
                 "fleet" => self.fleet.read(member, place, mistakes),
                 "telemetry" => self.telemetry.read(member, place, mistakes),
+                "tls" => self.tls.read(member, place, mistakes),
                 ForgeDraft::TABLE => named::read(&mut self.forges, member, place, mistakes),
                 WebhookDraft::TABLE => named::read(&mut self.webhooks, member, place, mistakes),
                 SignalDraft::TABLE => named::read(&mut self.signals, member, place, mistakes),
@@ -288,6 +291,7 @@ impl Loading {
             }
         }
         self.telemetry.read_variables(find, &mut self.mistakes);
+        self.tls.read_variables(find, &mut self.mistakes);
         named::read_variables(&mut self.forges, &find, &mut self.mistakes);
         named::read_variables(&mut self.webhooks, &find, &mut self.mistakes);
         named::read_variables(&mut self.signals, &find, &mut self.mistakes);
@@ -303,6 +307,8 @@ impl Loading {
                 set(key, &mut self.server, text, place, &mut self.mistakes);
             } else if let Some(key) = REPO_KEYS.iter().find(|key| key.name == *name) {
                 self.set_only_repo(key, text, place);
+            } else if let Some(key) = TLS_KEYS.iter().find(|key| key.name == *name) {
+                set(key, &mut self.tls, text, place, &mut self.mistakes);
             }
         }
     }
@@ -344,6 +350,7 @@ impl Loading {
         let alerts = alerts::finish(&self.alerts, &repos, environment, &mut self.mistakes);
         let issuers = issuers::finish(&self.issuers, &self.grants, &mut self.mistakes);
         let fleet = self.fleet.finish(&mut self.mistakes);
+        let tls = self.tls.finish(&mut self.mistakes);
         if !self.mistakes.is_empty() {
             self.mistakes.sort();
             return Err(self.mistakes);
@@ -357,6 +364,7 @@ impl Loading {
         };
         Ok(Settings {
             listen: server.listen,
+            tls,
             data_dir: server.data_dir,
             tokens_file: server.tokens_file,
             issuers,

@@ -14,6 +14,7 @@ use super::issuers::{GrantDraft, IssuerDraft};
 use super::named::Named;
 use super::signals::SignalDraft;
 use super::telemetry::{TELEMETRY_KEYS, telemetry_variable};
+use super::tls::{TLS_KEYS, tls_variable};
 use super::values::{
     boolean, duration, duration_ms, host_name, log_filter, number, percent, poll_interval, rollout,
 };
@@ -90,6 +91,8 @@ pub enum Table {
     Fleet,
     /// `[telemetry]`.
     Telemetry,
+    /// `[tls]`.
+    Tls,
 }
 
 /// All keys, in the order they are documented.
@@ -105,6 +108,7 @@ pub fn key_help() -> Vec<KeyHelp> {
     all.extend(named_help::<GrantDraft>(Table::Grant));
     all.extend(help(FLEET_KEYS, Table::Fleet, fleet_variable));
     all.extend(help(TELEMETRY_KEYS, Table::Telemetry, telemetry_variable));
+    all.extend(help(TLS_KEYS, Table::Tls, tls_variable));
     all
 }
 

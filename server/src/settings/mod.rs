@@ -16,6 +16,7 @@ mod signals;
 mod source;
 mod table;
 mod telemetry;
+mod tls;
 mod values;
 mod webhooks;
 mod write;
@@ -45,6 +46,7 @@ pub(crate) use forges::is_clear_text;
 pub use keys::{KeyHelp, Table, key_help};
 pub use source::{Flags, Mistake};
 pub use telemetry::TraceSettings;
+pub use tls::{ClientCertificates, TlsSettings};
 pub(crate) use values::duration;
 pub use write::{NotesSettings, WriteSettings};
 
@@ -64,6 +66,8 @@ pub const RELIST: Duration = Duration::from_mins(15);
 pub struct Settings {
     /// Address to listen on.
     pub listen: SocketAddr,
+    /// Certificates of the listener; without them, it speaks in clear text.
+    pub tls: Option<TlsSettings>,
     /// Directory for mirrors and decisions; owned by one process.
     pub data_dir: PathBuf,
     /// File of the tokens that let somebody in; without one, nobody is asked.
@@ -167,6 +171,36 @@ pub struct GrantSettings {
     pub configs: Vec<String>,
     /// Instances it may speak for.
     pub instances: Vec<String>,
+}
+
+impl Settings {
+    /// What is allowed, and should be known: of good settings, in a sentence each with what to do.
+    pub(crate) fn warnings(&self) -> Vec<(String, &'static str)> {
+        let mut warnings = Vec::new();
+        let is_behind_proxy = self
+            .public_url
+            .as_ref()
+            .is_some_and(|url| url.starts_with("https://"));
+        if self.tls.is_none() && !self.listen.ip().is_loopback() && !is_behind_proxy {
+            let message = format!(
+                "connections to `{}` are not encrypted: who is on the way reads configs and tokens",
+                self.listen
+            );
+            let hint = "set `cert_file` and `key_file` in `[tls]`; where a proxy in front encrypts, set `public_url` to its https address";
+            warnings.push((message, hint));
+        }
+        let certificate = self
+            .tls
+            .as_ref()
+            .and_then(|tls| crate::tls::warning(tls, crate::clock::now()));
+        if let Some(message) = certificate {
+            warnings.push((
+                message,
+                "put a newer certificate into its place; no restart is needed",
+            ));
+        }
+        warnings
+    }
 }
 
 /// One forge to speak to about one repository.

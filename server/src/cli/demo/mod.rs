@@ -195,6 +195,7 @@ fn settings(site: &Site, listen: SocketAddr) -> Result<Settings, Failure> {
             ..FleetSettings::default()
         },
         listen,
+        tls: None,
         data_dir: site.data(),
         tokens_file: None,
         issuers: Vec::new(),

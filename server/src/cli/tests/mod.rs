@@ -42,6 +42,7 @@ fn environment() -> Environment {
     Environment {
         server: Some("http://from-the-environment.invalid".into()),
         token: None,
+        trust: super::Trust::default(),
         variables: Vec::new(),
         git_index_file: None,
         git_objects: crate::git::quarantine::ObjectDirs::default(),
