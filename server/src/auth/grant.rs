@@ -71,6 +71,7 @@ impl Grant {
             configs: self.settings.configs.clone(),
             instances: self.settings.instances.clone(),
             labels: std::collections::BTreeMap::new(),
+            san: Vec::new(),
         };
         Identity::new(entry, self.scope.clone(), voucher)
     }

@@ -74,7 +74,14 @@ fn the_program_explains_itself() {
               File that holds the token, instead of HEADWATER_TOKEN
 
           --ca-file <FILE>
-              PEM file of the authorities to trust, instead of those of the system
+              PEM file of the authorities to trust, instead of those of the system [env:
+              HEADWATER_CA_FILE]
+
+          --client-cert <FILE>
+              PEM file of a certificate to show to the server [env: HEADWATER_CLIENT_CERT]
+
+          --client-key <FILE>
+              PEM file of its key, if it is another [env: HEADWATER_CLIENT_KEY]
 
           --output <FORMAT>
               How to print the answer [default: text]
@@ -122,7 +129,14 @@ fn status_explains_itself() {
               File that holds the token, instead of HEADWATER_TOKEN
 
           --ca-file <FILE>
-              PEM file of the authorities to trust, instead of those of the system
+              PEM file of the authorities to trust, instead of those of the system [env:
+              HEADWATER_CA_FILE]
+
+          --client-cert <FILE>
+              PEM file of a certificate to show to the server [env: HEADWATER_CLIENT_CERT]
+
+          --client-key <FILE>
+              PEM file of its key, if it is another [env: HEADWATER_CLIENT_KEY]
 
           --output <FORMAT>
               How to print the answer [default: text]
@@ -160,7 +174,14 @@ fn configs_explains_itself() {
               File that holds the token, instead of HEADWATER_TOKEN
 
           --ca-file <FILE>
-              PEM file of the authorities to trust, instead of those of the system
+              PEM file of the authorities to trust, instead of those of the system [env:
+              HEADWATER_CA_FILE]
+
+          --client-cert <FILE>
+              PEM file of a certificate to show to the server [env: HEADWATER_CLIENT_CERT]
+
+          --client-key <FILE>
+              PEM file of its key, if it is another [env: HEADWATER_CLIENT_KEY]
 
           --output <FORMAT>
               How to print the answer [default: text]
@@ -228,7 +249,14 @@ fn get_explains_itself() {
               File that holds the token, instead of HEADWATER_TOKEN
 
           --ca-file <FILE>
-              PEM file of the authorities to trust, instead of those of the system
+              PEM file of the authorities to trust, instead of those of the system [env:
+              HEADWATER_CA_FILE]
+
+          --client-cert <FILE>
+              PEM file of a certificate to show to the server [env: HEADWATER_CLIENT_CERT]
+
+          --client-key <FILE>
+              PEM file of its key, if it is another [env: HEADWATER_CLIENT_KEY]
 
           --output <FORMAT>
               How to print the answer [default: text]
@@ -286,7 +314,14 @@ fn watch_explains_itself() {
               File that holds the token, instead of HEADWATER_TOKEN
 
           --ca-file <FILE>
-              PEM file of the authorities to trust, instead of those of the system
+              PEM file of the authorities to trust, instead of those of the system [env:
+              HEADWATER_CA_FILE]
+
+          --client-cert <FILE>
+              PEM file of a certificate to show to the server [env: HEADWATER_CLIENT_CERT]
+
+          --client-key <FILE>
+              PEM file of its key, if it is another [env: HEADWATER_CLIENT_KEY]
 
           --output <FORMAT>
               How to print the answer [default: text]
@@ -339,7 +374,14 @@ fn log_explains_itself() {
               File that holds the token, instead of HEADWATER_TOKEN
 
           --ca-file <FILE>
-              PEM file of the authorities to trust, instead of those of the system
+              PEM file of the authorities to trust, instead of those of the system [env:
+              HEADWATER_CA_FILE]
+
+          --client-cert <FILE>
+              PEM file of a certificate to show to the server [env: HEADWATER_CLIENT_CERT]
+
+          --client-key <FILE>
+              PEM file of its key, if it is another [env: HEADWATER_CLIENT_KEY]
 
           --output <FORMAT>
               How to print the answer [default: text]
@@ -391,7 +433,14 @@ fn diff_explains_itself() {
               File that holds the token, instead of HEADWATER_TOKEN
 
           --ca-file <FILE>
-              PEM file of the authorities to trust, instead of those of the system
+              PEM file of the authorities to trust, instead of those of the system [env:
+              HEADWATER_CA_FILE]
+
+          --client-cert <FILE>
+              PEM file of a certificate to show to the server [env: HEADWATER_CLIENT_CERT]
+
+          --client-key <FILE>
+              PEM file of its key, if it is another [env: HEADWATER_CLIENT_KEY]
 
           --output <FORMAT>
               How to print the answer [default: text]
@@ -441,7 +490,14 @@ fn explain_explains_itself() {
               File that holds the token, instead of HEADWATER_TOKEN
 
           --ca-file <FILE>
-              PEM file of the authorities to trust, instead of those of the system
+              PEM file of the authorities to trust, instead of those of the system [env:
+              HEADWATER_CA_FILE]
+
+          --client-cert <FILE>
+              PEM file of a certificate to show to the server [env: HEADWATER_CLIENT_CERT]
+
+          --client-key <FILE>
+              PEM file of its key, if it is another [env: HEADWATER_CLIENT_KEY]
 
           --output <FORMAT>
               How to print the answer [default: text]
@@ -489,7 +545,14 @@ fn accept_explains_itself() {
               File that holds the token, instead of HEADWATER_TOKEN
 
           --ca-file <FILE>
-              PEM file of the authorities to trust, instead of those of the system
+              PEM file of the authorities to trust, instead of those of the system [env:
+              HEADWATER_CA_FILE]
+
+          --client-cert <FILE>
+              PEM file of a certificate to show to the server [env: HEADWATER_CLIENT_CERT]
+
+          --client-key <FILE>
+              PEM file of its key, if it is another [env: HEADWATER_CLIENT_KEY]
 
           --output <FORMAT>
               How to print the answer [default: text]
@@ -557,7 +620,14 @@ fn instances_explains_itself() {
               File that holds the token, instead of HEADWATER_TOKEN
 
           --ca-file <FILE>
-              PEM file of the authorities to trust, instead of those of the system
+              PEM file of the authorities to trust, instead of those of the system [env:
+              HEADWATER_CA_FILE]
+
+          --client-cert <FILE>
+              PEM file of a certificate to show to the server [env: HEADWATER_CLIENT_CERT]
+
+          --client-key <FILE>
+              PEM file of its key, if it is another [env: HEADWATER_CLIENT_KEY]
 
           --output <FORMAT>
               How to print the answer [default: text]
@@ -782,7 +852,14 @@ fn rollback_explains_itself() {
               File that holds the token, instead of HEADWATER_TOKEN
 
           --ca-file <FILE>
-              PEM file of the authorities to trust, instead of those of the system
+              PEM file of the authorities to trust, instead of those of the system [env:
+              HEADWATER_CA_FILE]
+
+          --client-cert <FILE>
+              PEM file of a certificate to show to the server [env: HEADWATER_CLIENT_CERT]
+
+          --client-key <FILE>
+              PEM file of its key, if it is another [env: HEADWATER_CLIENT_KEY]
 
           --output <FORMAT>
               How to print the answer [default: text]
@@ -881,7 +958,14 @@ fn rollouts_explains_itself() {
               File that holds the token, instead of HEADWATER_TOKEN
 
           --ca-file <FILE>
-              PEM file of the authorities to trust, instead of those of the system
+              PEM file of the authorities to trust, instead of those of the system [env:
+              HEADWATER_CA_FILE]
+
+          --client-cert <FILE>
+              PEM file of a certificate to show to the server [env: HEADWATER_CLIENT_CERT]
+
+          --client-key <FILE>
+              PEM file of its key, if it is another [env: HEADWATER_CLIENT_KEY]
 
           --output <FORMAT>
               How to print the answer [default: text]
@@ -930,7 +1014,14 @@ fn promote_explains_itself() {
               File that holds the token, instead of HEADWATER_TOKEN
 
           --ca-file <FILE>
-              PEM file of the authorities to trust, instead of those of the system
+              PEM file of the authorities to trust, instead of those of the system [env:
+              HEADWATER_CA_FILE]
+
+          --client-cert <FILE>
+              PEM file of a certificate to show to the server [env: HEADWATER_CLIENT_CERT]
+
+          --client-key <FILE>
+              PEM file of its key, if it is another [env: HEADWATER_CLIENT_KEY]
 
           --output <FORMAT>
               How to print the answer [default: text]
@@ -975,7 +1066,14 @@ fn plan_explains_itself() {
               File that holds the token, instead of HEADWATER_TOKEN
 
           --ca-file <FILE>
-              PEM file of the authorities to trust, instead of those of the system
+              PEM file of the authorities to trust, instead of those of the system [env:
+              HEADWATER_CA_FILE]
+
+          --client-cert <FILE>
+              PEM file of a certificate to show to the server [env: HEADWATER_CLIENT_CERT]
+
+          --client-key <FILE>
+              PEM file of its key, if it is another [env: HEADWATER_CLIENT_KEY]
 
           --output <FORMAT>
               How to print the answer [default: text]
