@@ -22,6 +22,8 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::server::TlsStream;
 
+use crate::authority::Authority;
+
 /// What goes wrong with an answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Fault {
@@ -403,27 +405,17 @@ impl axum::serve::Listener for TlsListener {
 
 /// A server configuration for `localhost` and the PEM of the authority that vouches for it.
 pub fn certificate() -> (ServerConfig, String) {
-    let mut authority = rcgen::CertificateParams::new(Vec::new()).expect("parameters of an authority");
-    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    authority
-        .distinguished_name
-        .push(rcgen::DnType::CommonName, "test authority");
-    let authority_key = rcgen::KeyPair::generate().expect("a key");
-    let authority_cert = authority.self_signed(&authority_key).expect("an authority");
-    let issuer = rcgen::Issuer::new(authority, authority_key);
-    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let server = rcgen::CertificateParams::new(names).expect("parameters of a server");
-    let key = rcgen::KeyPair::generate().expect("a key");
-    let cert = server.signed_by(&key, &issuer).expect("a certificate");
+    let authority = Authority::new();
+    let server = authority.signs_host(&["localhost", "127.0.0.1"]);
     let provider = tokio_rustls::rustls::crypto::ring::default_provider();
     let config = ServerConfig::builder_with_provider(Arc::new(provider))
         .with_safe_default_protocol_versions()
         .expect("protocol versions")
         .with_no_client_auth()
         .with_single_cert(
-            vec![cert.der().clone()],
-            PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+            vec![server.der.into()],
+            PrivateKeyDer::Pkcs8(server.key_der.into()),
         )
         .expect("a server configuration");
-    (config, authority_cert.pem())
+    (config, authority.pem().to_owned())
 }

@@ -68,6 +68,7 @@ mod signals;
 mod silence;
 mod socket;
 mod tidy;
+mod tls;
 mod traces;
 mod watch;
 mod webhooks;

@@ -572,9 +572,15 @@ mod tests {
             Refused::Certificate
         );
         let old = Presented::with(&["URI:spiffe://prod/payments/7"], Timestamp(1));
-        assert_eq!(gate.identify(&nobody, Some(&old)).await.unwrap_err(), Refused::Expired);
+        assert_eq!(
+            gate.identify(&nobody, Some(&old)).await.unwrap_err(),
+            Refused::Expired
+        );
         let bearing_one = bearing(token.expose());
-        assert_eq!(gate.identify(&bearing_one, Some(&own)).await.unwrap().name(), "person");
+        assert_eq!(
+            gate.identify(&bearing_one, Some(&own)).await.unwrap().name(),
+            "person"
+        );
         // A wrong token is not made good by a certificate.
         assert!(gate.identify(&bearing("hw_x"), Some(&own)).await.is_err());
         entry::revoke(&file, "payments").unwrap();
