@@ -65,6 +65,7 @@ mod sandbox_hostile;
 mod serve;
 mod serve_by_commit;
 mod signals;
+mod signatures;
 mod silence;
 mod socket;
 mod tidy;

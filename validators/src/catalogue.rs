@@ -19,6 +19,7 @@ mod rule;
 mod schema;
 mod secret;
 mod signal;
+mod signature;
 mod tree;
 mod webhook;
 
@@ -43,6 +44,7 @@ const FAMILIES: &[Family] = &[
     schema::FAMILY,
     secret::FAMILY,
     signal::FAMILY,
+    signature::FAMILY,
     tree::FAMILY,
     webhook::FAMILY,
 ];

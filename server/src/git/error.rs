@@ -128,6 +128,8 @@ pub enum Phase {
     Push,
     /// Signing a commit.
     Sign,
+    /// Checking the signature of a commit.
+    Verify,
 }
 
 impl fmt::Display for Phase {
@@ -138,6 +140,7 @@ impl fmt::Display for Phase {
             Self::Maintain => "maintaining",
             Self::Push => "pushing",
             Self::Sign => "signing",
+            Self::Verify => "checking a signature",
         })
     }
 }

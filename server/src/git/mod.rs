@@ -36,6 +36,7 @@ pub mod revert;
 mod scratch;
 mod session;
 mod sign;
+pub(crate) mod signature;
 pub mod stop;
 pub mod store;
 mod tags;

@@ -56,7 +56,7 @@ impl Session {
             Phase::List => settings.limits.list,
             Phase::Fetch => settings.limits.fetch,
             Phase::Push => settings.limits.push,
-            Phase::Maintain | Phase::Sign => settings.limits.maintain,
+            Phase::Maintain | Phase::Sign | Phase::Verify => settings.limits.maintain,
         };
         let operation = Operation::start(phase, limit, stop);
         let authorization = settings.upstream.authorization()?;
@@ -224,7 +224,7 @@ pub(crate) fn with_connection<T>(
 fn service(phase: Phase) -> &'static str {
     match phase {
         Phase::Push => "receive-pack",
-        Phase::List | Phase::Fetch | Phase::Maintain | Phase::Sign => "upload-pack",
+        Phase::List | Phase::Fetch | Phase::Maintain | Phase::Sign | Phase::Verify => "upload-pack",
     }
 }
 

@@ -16,7 +16,8 @@ use super::stop::{Operation, Stop};
 const SIGN_DEADLINE: Duration = Duration::from_secs(10);
 /// Longest signature in armour, in bytes; one of RSA with 16,384 bits has about 6,000.
 const SIGNATURE_BYTES_MAX: u64 = 16 << 10;
-const ARMOUR: &str = "-----BEGIN SSH SIGNATURE-----";
+/// How an SSH signature begins.
+pub(super) const ARMOUR: &str = "-----BEGIN SSH SIGNATURE-----";
 
 /// The armoured signature of a commit's `payload`, without the last newline.
 pub(super) fn ssh_signature(

@@ -20,6 +20,7 @@ use tracing::{Instrument, info, info_span, warn};
 
 use super::lane::LaneError;
 use super::rollback::branch::stock_of;
+use super::signed::is_by_a_signature;
 use super::{Pipeline, RoundError, versions};
 use crate::clock;
 use crate::git::error::GitError;
@@ -30,17 +31,8 @@ use crate::measure::{Against, Measure, new_commits};
 use crate::publish::{Published, Snapshot};
 use crate::trace;
 
-/// How far back a first start looks for a good commit when the head is rejected.
-const LOOK_BACK_MAX: usize = 100;
-
 /// Findings named in the one log line of a rejected commit.
 const LOGGED_FINDINGS_MAX: usize = 3;
-
-/// The newest good commit of a walk, and the verdict on the head.
-struct Walk {
-    good: Option<Arc<Judged>>,
-    head: Arc<Judged>,
-}
 
 impl Pipeline {
     /// Decides about a head that is in the mirror.
@@ -75,7 +67,7 @@ impl Pipeline {
             }
         }
         self.adopt(branch, &candidate.commit).await?;
-        let walk = self.walk(reader, &candidate, state.tip.as_ref()).await?;
+        let walk = self.walk(reader, &candidate, &state).await?;
         if let Some(good) = walk.good {
             trace::trying(|| trace::span("publish"), self.expose(reader, good)).await?;
         }
@@ -85,78 +77,6 @@ impl Pipeline {
         }
         self.repo.outward.notes.settle();
         Ok(())
-    }
-
-    /// Whether anything is served now. After a lost mirror or a start that could not read the tip, nothing is.
-    fn serves(&self) -> bool {
-        self.repo.board.read().snapshot.is_some()
-    }
-
-    /// Judges what is new, oldest first; at a first start, newest first until one is good.
-    async fn walk(
-        &self,
-        reader: &Reader,
-        candidate: &Candidate,
-        tip: Option<&CommitId>,
-    ) -> Result<Walk, RoundError> {
-        let head = &candidate.commit;
-        let old = self.repo.board.read().state.old_contents();
-        let mut good: Option<Arc<Judged>> = None;
-        if candidate.descent == Descent::FastForward {
-            let served = self.exposed_configs();
-            let mut exposed = served.clone();
-            let new = new_commits(reader, tip, head)?;
-            for (index, commit) in new.iter().enumerate().rev() {
-                // Each is measured against all that instances hold now, not against the one before it: of two steps
-                // that are pushed together, each allowed, the second is one that is not.
-                let against = Against {
-                    exposed: exposed.clone(),
-                    before: tip.cloned(),
-                    old: old.clone(),
-                    new: new.get(index..).unwrap_or_default().to_vec(),
-                };
-                let judged = self
-                    .unless_urgent(self.verdict(reader, commit, against))
-                    .await??;
-                if let Some(valid) = &judged.valid {
-                    exposed = valid.configs().keys().cloned().collect();
-                    // What a rejected head may have meant to bring under another name is not taken from instances.
-                    if commit == head || served.is_subset(&exposed) {
-                        good = Some(judged.clone());
-                    }
-                }
-                if commit == head && (good.is_some() || self.serves()) {
-                    return Ok(Walk { good, head: judged });
-                }
-            }
-            // The head is the tip itself: it is exposed again, for example after a restart.
-        }
-        // Instances still hold what was exposed before the history was replaced.
-        let replaced = tip.filter(|tip| candidate.descent == Descent::Rewritten && reader.contains(tip));
-        let against = Against {
-            before: replaced.cloned(),
-            old,
-            ..Against::default()
-        };
-        let judged = self.unless_urgent(self.verdict(reader, head, against)).await??;
-        if judged.valid.is_some() {
-            return Ok(Walk {
-                good: Some(judged.clone()),
-                head: judged,
-            });
-        }
-        if !self.serves() {
-            for commit in reader.first_parents(head, None, LOOK_BACK_MAX)?.iter().skip(1) {
-                let older = self
-                    .unless_urgent(self.verdict(reader, commit, Against::default()))
-                    .await??;
-                if older.valid.is_some() {
-                    good = Some(older);
-                    break;
-                }
-            }
-        }
-        Ok(Walk { good, head: judged })
     }
 
     /// The verdict on one commit: kept from before if it was a rejection that still holds, else worked out and kept.
@@ -172,6 +92,8 @@ impl Pipeline {
         let kept = self.repo.kept_verdict(commit).await;
         // What a rollback has decided about is not measured again when it comes to the branch.
         let kept = kept.filter(|kept| state.is_decided(commit) || !against.outlives(kept));
+        // What nobody was allowed to sign was not read. Whether that still holds was looked at before.
+        let kept = kept.filter(|kept| !is_by_a_signature(&kept.findings));
         let rejected = kept.as_ref().filter(|kept| kept.state == VerdictState::Rejected);
         if let Some(kept) = rejected.filter(|_| !insisted) {
             return Ok(Arc::new(Judged::rejected(commit, kept)));
@@ -218,16 +140,6 @@ impl Pipeline {
         }
         self.repo.remember(&judged);
         Ok(judged)
-    }
-
-    /// Names of the configs that instances may hold now.
-    fn exposed_configs(&self) -> BTreeSet<ConfigName> {
-        let published = self.repo.board.read();
-        published
-            .snapshot
-            .iter()
-            .flat_map(|snapshot| snapshot.configs.keys().cloned())
-            .collect()
     }
 
     /// Exposes a good commit: works out its versions, keeps the decision, then shows it.
@@ -390,6 +302,8 @@ impl Pipeline {
             Some(head) => self.repo.kept_verdict(head).await,
             None => None,
         };
+        // Who may sign is looked at again: the settings or the file may say otherwise now.
+        self.judge_again |= head.iter().any(|kept| is_by_a_signature(&kept.findings));
         let errors: Arc<[Finding]> = head
             .iter()
             .flat_map(|kept| kept.findings.iter().filter(|f| f.is_error()).cloned())

@@ -13,11 +13,13 @@ mod pusher;
 mod raise;
 mod request;
 pub(crate) mod rollback;
+mod signed;
 pub(crate) mod source;
 mod traced;
 pub(crate) mod trigger;
 pub(crate) mod urgent;
 pub(crate) mod versions;
+mod walk;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -83,6 +85,8 @@ pub(crate) struct Pipeline {
     brought_back: BTreeMap<String, Option<CommitId>>,
     /// Why this round lists, for the trace of what it finds.
     cause: traced::Cause,
+    /// What the head was refused by, if by who signed it: to be looked at again when that says otherwise.
+    refused_by: Option<signed::Basis>,
 }
 
 impl Pipeline {
@@ -108,6 +112,7 @@ impl Pipeline {
             put_off: false,
             brought_back: BTreeMap::new(),
             cause: traced::Cause::default(),
+            refused_by: None,
         }
     }
 
@@ -232,7 +237,7 @@ impl Pipeline {
             && (published.snapshot.is_some() || published.state.tip.is_none())
             // A damaged mirror is looked at by the fetch, which fills it again, although the upstream has not moved.
             && self.repo.reader().is_ok_and(|reader| !reader.is_damaged());
-        if !decided || self.judge_again {
+        if !decided || self.judge_again || self.signers_changed() {
             self.take_traced(branch, head).await?;
             self.judge_again = false;
         }

@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use super::draft::RepoDraft;
+use super::signatures;
 use super::source::{Mistake, Place};
 use super::write;
 use crate::git::upstream::{Credentials, TokenStyle};
@@ -75,7 +76,10 @@ pub(super) fn mistakes(repo: &RepoDraft) -> Vec<Mistake> {
         .as_ref()
         .map(|name| format!(" of repository `{name}`"))
         .unwrap_or_default();
-    let rules = rules.into_iter().chain(write::rules(repo, url));
+    let rules = rules
+        .into_iter()
+        .chain(write::rules(repo, url))
+        .chain(signatures::rules(repo));
     let broken = rules.filter(|(applies, ..)| *applies);
     broken
         .map(|(_, what, hint)| Mistake::new(Place::Whole, format!("{what}{named}")).hint(hint))

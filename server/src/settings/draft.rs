@@ -20,6 +20,7 @@ use super::issuers::{self, GrantDraft, IssuerDraft};
 use super::keys::{Key, REPO_KEYS, SERVER_KEYS, hook_variable, repo_variable, variable};
 use super::named::{self, Named as _};
 use super::signals::{self, SignalDraft};
+use super::signatures::{self, RequireSignatures};
 use super::source::{Flags, Mistake, Place};
 use super::table::{apply, members, set, set_only, table_lacks};
 use super::telemetry::TelemetryDraft;
@@ -91,6 +92,8 @@ pub(super) struct RepoDraft {
     pub(super) branch: Option<BranchName>,
     pub(super) poll_interval: Option<Duration>,
     pub(super) rewritten_history: RewrittenHistory,
+    pub(super) require_signatures: RequireSignatures,
+    pub(super) allowed_signers_file: Option<PathBuf>,
     pub(super) username: Option<String>,
     pub(super) password_file: Option<PathBuf>,
     pub(super) token_file: Option<PathBuf>,
@@ -468,6 +471,7 @@ fn finish_repo(draft: &RepoDraft, server: &ServerDraft) -> Option<RepoSettings> 
             .map_or(BranchWanted::Default, BranchWanted::Named),
         poll_interval: draft.poll_interval.unwrap_or(server.poll_interval),
         rewritten_history: draft.rewritten_history,
+        signatures: signatures::finish(draft),
         mirror_limits: MirrorLimits::default(),
         forge_repo: draft.forge_repo.clone(),
         hook_grace: HOOK_GRACE,

@@ -327,6 +327,18 @@ pub(super) const REPO_KEYS: &[Key<RepoDraft>] = &[
         },
     },
     Key {
+        name: "require_signatures",
+        help: "commits that must have an SSH signature of an allowed signer: `off`, `head` the exposed one, `all` that come",
+        default: "off",
+        set: |draft, text| put(&mut draft.require_signatures, text.parse()),
+    },
+    Key {
+        name: "allowed_signers_file",
+        help: "who may sign, in the format of `ssh-keygen`; read again when it changes",
+        default: "",
+        set: |draft, text| put(&mut draft.allowed_signers_file, path(text).map(Some)),
+    },
+    Key {
         name: "username",
         help: "user for a password or token over http(s)",
         default: "",

@@ -13,6 +13,7 @@ mod issuers;
 mod keys;
 mod named;
 mod signals;
+mod signatures;
 mod source;
 mod table;
 mod telemetry;
@@ -357,6 +358,8 @@ pub struct RepoSettings {
     pub poll_interval: Duration,
     /// What to do when the branch was reset or replaced.
     pub rewritten_history: RewrittenHistory,
+    /// Whose commits are exposed.
+    pub signatures: SignaturePolicy,
     /// Deadlines and sizes of the mirror.
     pub mirror_limits: MirrorLimits,
     /// Id or full name at its forge, where the address does not tell it.
@@ -369,6 +372,28 @@ pub struct RepoSettings {
     pub notes: Option<NotesSettings>,
     /// The config that shows whether the way from a commit to programs is whole.
     pub canary: Option<CanarySettings>,
+}
+
+/// Which commits must be signed before anything of them is exposed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum SignaturePolicy {
+    /// None.
+    #[default]
+    Off,
+    /// The one that is exposed.
+    Head(PathBuf),
+    /// That one, and all that come to the branch with it.
+    All(PathBuf),
+}
+
+impl SignaturePolicy {
+    /// The file of allowed signers, where anybody must sign.
+    pub fn signers(&self) -> Option<&PathBuf> {
+        match self {
+            Self::Off => None,
+            Self::Head(file) | Self::All(file) => Some(file),
+        }
+    }
 }
 
 /// A config that somebody touches on a schedule.

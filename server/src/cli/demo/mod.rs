@@ -32,7 +32,9 @@ use crate::git::list::BranchWanted;
 use crate::git::upstream::Upstream;
 use crate::process::ProcessError;
 use crate::sandbox::Confinement;
-use crate::settings::{FleetSettings, HOOK_GRACE, RepoSettings, Settings, VERDICT_DEADLINE, WriteSettings};
+use crate::settings::{
+    FleetSettings, HOOK_GRACE, RepoSettings, Settings, SignaturePolicy, VERDICT_DEADLINE, WriteSettings,
+};
 use crate::telemetry::{self, LogFormat};
 use instances::Instances;
 use invite::invite;
@@ -183,6 +185,7 @@ fn settings(site: &Site, listen: SocketAddr) -> Result<Settings, Failure> {
         branch: BranchWanted::Default,
         poll_interval: POLL_INTERVAL,
         rewritten_history: RewrittenHistory::default(),
+        signatures: SignaturePolicy::Off,
         mirror_limits: MirrorLimits::default(),
         forge_repo: None,
         hook_grace: HOOK_GRACE,
