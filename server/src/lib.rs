@@ -41,6 +41,7 @@ mod seldom;
 pub mod settings;
 mod signals;
 mod soft_sink;
+mod start_error;
 pub mod store;
 mod supervisor;
 mod task;
@@ -51,4 +52,5 @@ mod trace;
 mod tree;
 mod webhooks;
 
-pub use supervisor::{StartError, run, run_with_reloads};
+pub use start_error::StartError;
+pub use supervisor::{run, run_with_reloads};

@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 use tracing::warn;
 
 use crate::settings::Settings;
-use crate::supervisor::{self, StartError};
+use crate::start_error::StartError;
+use crate::supervisor;
 use crate::telemetry::{self, Logs};
 
 /// Stack of the service's threads, in bytes: more than the threads of verdicts have (`sandbox`).

@@ -1,6 +1,6 @@
 //! The service over encrypted connections: who is let in, what is told, and how certificates are renewed.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -152,7 +152,7 @@ fn a_program_follows_over_an_encrypted_socket() {
     house.until(&["get", "app"]);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
-        let client = headwater_client::Client::builder(format!("https://localhost:{}", house.addr().port()))
+        let client = headwater_client::Client::builder(&format!("https://localhost:{}", house.addr().port()))
             .repo("default")
             .instance("web-1")
             .ca_pem(Some(house.authority.pem().as_bytes().to_vec()))

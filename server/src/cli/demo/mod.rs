@@ -146,7 +146,7 @@ impl Demo {
 }
 
 fn finished(
-    ended: Result<Result<(), crate::supervisor::StartError>, tokio::task::JoinError>,
+    ended: Result<Result<(), crate::start_error::StartError>, tokio::task::JoinError>,
 ) -> Result<Exit, Failure> {
     match ended {
         Ok(Ok(())) => Ok(Exit::Fine),
