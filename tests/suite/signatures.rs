@@ -32,7 +32,7 @@ impl Team {
             assert!(status.expect("ssh-keygen runs").success());
         }
         let team = Self { origin, dir };
-        team.run(&[
+        run(&[
             "clone",
             "-q",
             &team.origin.path_url(),
@@ -56,19 +56,12 @@ impl Team {
         std::fs::write(self.signers(), format!("ann@example.test {options} {key}")).unwrap();
     }
 
-    fn run(&self, args: &[&str]) -> String {
-        let output = git().args(args).output().expect("git runs");
-        let error = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{args:?}: {error}");
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
-    }
-
     fn work(&self, key: &str, args: &[&str]) -> String {
         let clone = self.clone_dir();
         let key = format!("user.signingkey={}", self.dir.path().join(key).display());
         let mut all = vec!["-C", clone.to_str().unwrap(), "-c", "gpg.format=ssh", "-c", &key];
         all.extend(args);
-        self.run(&all)
+        run(&all)
     }
 
     /// Commits a value, signed with the key of that name, or not at all.
@@ -106,6 +99,14 @@ impl Team {
         let signers = self.signers();
         Stopped::of(&self.origin.path_url()).each(|repo| repo.signatures = policy(signers.clone()))
     }
+}
+
+/// What `git` prints.
+fn run(args: &[&str]) -> String {
+    let output = git().args(args).output().expect("git runs");
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{args:?}: {error}");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
 fn codes(repo: &Value) -> Vec<&str> {

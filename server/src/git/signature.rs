@@ -3,7 +3,7 @@
 //!
 //! Invariant: only bytes of the commit itself and the file that the settings name decide; no setting of a user, of the
 //! machine or of the repository is read. What cannot be checked is an error, and never a good signature. What is
-//! deliberately absent: OpenPGP and X.509, and whether the signer is the author that the commit names.
+//! deliberately absent: signatures of other kinds, and whether the signer is the author that the commit names.
 
 use std::io::{Read, Write};
 use std::path::Path;
