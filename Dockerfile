@@ -21,9 +21,10 @@ VOLUME /var/lib/headwater
 ENV HEADWATER_DATA_DIR=/var/lib/headwater/data \
     HEADWATER_LOG_FORMAT=json
 EXPOSE 7171
-# Inside a container the listener must be reachable from outside it. Publish the port on loopback only
-# (`-p 127.0.0.1:7171:7171`), or put a proxy that authenticates in front. Names other than `localhost` by which it is
-# reached belong into HEADWATER_ALLOWED_HOSTS.
+# Inside a container the listener must be reachable from outside it, so it asks who asks: put a file of tokens there
+# (`headwater token create --file tokens.toml`) and name it by HEADWATER_TOKENS_FILE, or start it with `--insecure-no-auth` where nobody else can reach it, as
+# behind `-p 127.0.0.1:7171:7171`. Names other than `localhost` by which it is reached belong into HEADWATER_ALLOWED_HOSTS.
+# It needs no shell, no capability, and nothing to write to but the volume: `--read-only --cap-drop ALL` is well.
 ENTRYPOINT ["headwater"]
-CMD ["serve", "--listen", "0.0.0.0:7171", "--insecure-no-auth"]
+CMD ["serve", "--listen", "0.0.0.0:7171"]
 STOPSIGNAL SIGTERM

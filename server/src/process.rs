@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::net::SocketAddr;
 
+use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -58,6 +59,7 @@ pub fn serve(
     listening: impl FnOnce(SocketAddr),
 ) -> Result<(), ProcessError> {
     let logs = telemetry::start(settings.log_format, &settings.log_filter);
+    leave_no_core();
     for (message, hint) in settings.warnings() {
         warn!(hint, "{message}");
     }
@@ -83,6 +85,20 @@ pub fn serve(
     // A Git call that is stuck must not keep the process; the mirror is swept at the next start.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     result
+}
+
+/// Tokens, keys and values are in the memory of a process that dies, and are not to be in a file for it.
+fn leave_no_core() {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    if let Err(error) = setrlimit(Resource::Core, none) {
+        warn!(
+            hint = "set `LimitCORE=0` for the service, or `ulimit -c 0`",
+            "a core of this process may be written, with the secrets in it: {error}"
+        );
+    }
 }
 
 /// Completes at the first SIGTERM or SIGINT. Handlers are in place when this returns.

@@ -572,3 +572,15 @@ fn a_commit_that_was_too_large_is_judged_again_once_there_is_more_room() {
         second.as_str()
     );
 }
+
+#[test]
+fn a_process_that_dies_leaves_no_core_with_its_secrets() {
+    let origin = TestOrigin::new();
+    set(&origin, 1);
+    let data = tempfile::tempdir().expect("a temporary directory");
+    let served = Served::start(PROGRAM, &origin.path_url(), data.path());
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", served.id())).expect("its limits");
+    let core = limits.lines().find(|line| line.starts_with("Max core file size"));
+    let words: Vec<&str> = core.unwrap_or_default().split_whitespace().collect();
+    assert_eq!(words.get(4..6), Some(&["0", "0"][..]), "{limits}");
+}

@@ -415,7 +415,7 @@ mod tests {
         insta::assert_debug_snapshot!(mistakes, @r#"
         [
             "unknown variant `owner`, expected one of `instance`, `reader`, `operator`, `admin`, at line 4",
-            "unknown field `config`, expected one of `name`, `role`, `digest`, `created`, `expires`, `repos`, `configs`, `instances`, `labels`, at line 5",
+            "unknown field `config`, expected one of `name`, `role`, `digest`, `san`, `created`, `expires`, `repos`, `configs`, `instances`, `labels`, at line 5",
             "`a` is no instance, so `instances` and `labels` mean nothing",
             "of `a`: error parsing glob '[': unclosed character class; missing ']'",
             "it has two tokens `a`",

@@ -255,6 +255,13 @@ fn the_help_teaches() {
           --ca-file <FILE>
               PEM file of the authorities to trust, instead of those of the system
 
+          --client-cert <FILE>
+              PEM file of a certificate to show to the server, and of its key if `--client-key` names no
+              other
+
+          --client-key <FILE>
+              PEM file of the key of `--client-cert`
+
           --transport <KIND>
               How changes are heard of: `auto` or `socket` (one WebSocket for everything)
               

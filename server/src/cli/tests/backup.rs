@@ -100,11 +100,32 @@ fn what_cannot_be_copied_or_put_back_is_told_with_what_to_do() {
 fn a_running_service_is_asked_for_its_backup() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("copy");
-    let server = serve(Router::new().route("/v1/admin/backup", get(|| async { (Status::OK, "a copy\n") })));
+    let store = Store::open(dir.path()).unwrap();
+    let copy = store.backup(headwater_wire::Timestamp(0)).unwrap();
+    let sent = copy.clone();
+    let server = serve(Router::new().route(
+        "/v1/admin/backup",
+        get(move || async move { (Status::OK, sent) }),
+    ));
     let told = headwater(&server, &["backup", &file.display().to_string()]);
     assert_eq!(
         told.replace(&dir.path().display().to_string(), "DIR"),
-        "exit 0\n7 bytes written to `DIR/copy`\n"
+        format!("exit 0\n{} bytes written to `DIR/copy`\n", copy.len())
     );
-    assert_eq!(std::fs::read_to_string(file).unwrap(), "a copy\n");
+    assert_eq!(std::fs::read(&file).unwrap(), copy);
+}
+
+#[test]
+fn what_somebody_else_answers_in_its_place_is_no_backup() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("copy");
+    std::fs::write(&file, "the good one").unwrap();
+    let server = serve(Router::new().route("/v1/admin/backup", get(|| async { (Status::OK, "busy\n") })));
+    insta::assert_snapshot!(headwater(&server, &["backup", &file.display().to_string()]), @"
+    exit 1
+    --- standard error
+    error: this is no whole backup: it is empty
+    hint: take another copy; `headwater backup` writes one that can be checked
+    ");
+    assert_eq!(std::fs::read_to_string(file).unwrap(), "the good one");
 }
