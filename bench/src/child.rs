@@ -1,0 +1,159 @@
+//! What is measured, as processes of their own: floors, twins and the service.
+//!
+//! Invariant: a child ends with its handle. Nothing of the settings of who runs this reaches one: it has `PATH` and no
+//! other variable. A child is on the first processor, if there are two, so that who asks does not slow who answers.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write as _};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use crate::Options;
+use crate::failure::{Failure, while_doing};
+
+/// What a child of this program serves.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Serving {
+    /// The same bytes to every request, from a bare event loop.
+    Canned,
+    /// The same bytes to every watcher when told so, from a bare event loop.
+    Push,
+    /// The same bytes through the HTTP library of the service, and nothing round it.
+    Twin,
+}
+
+/// A process that serves.
+pub(crate) struct Served {
+    child: Child,
+    orders: Option<ChildStdin>,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+}
+
+impl Served {
+    /// Starts a floor or twin with answers of that many bytes.
+    pub(crate) fn floor(what: Serving, bytes: usize) -> Result<Self, Failure> {
+        let name = match what {
+            Serving::Canned => "canned",
+            Serving::Push => "push",
+            Serving::Twin => "twin",
+        };
+        let own = std::env::current_exe().map_err(while_doing("this program cannot be found"))?;
+        Self::start(&own, &["serving", name, &bytes.to_string()])
+    }
+
+    /// Starts the service on a repository, with its data below `dir`.
+    pub(crate) fn service(options: &Options, repository: &str, dir: &Path) -> Result<Self, Failure> {
+        let program = match &options.server {
+            Some(program) => program.clone(),
+            None => std::env::current_exe().map_err(while_doing("this program cannot be found"))?,
+        };
+        let data = dir.join("data");
+        let args = [
+            "serve",
+            "--repo",
+            repository,
+            "--listen",
+            "127.0.0.1:0",
+            "--log",
+            "warn",
+        ];
+        let data = data.to_string_lossy();
+        Self::start(&program, &[&args[..], &["--data-dir", &data]].concat())
+    }
+
+    fn start(program: &Path, args: &[&str]) -> Result<Self, Failure> {
+        let mut command = pinned(program);
+        command.args(args).env_clear();
+        if let Some(path) = std::env::var_os("PATH") {
+            command.env("PATH", path);
+        }
+        let starting = format!("{} cannot be started", program.display());
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(while_doing(&starting))?;
+        let (orders, said) = (child.stdin.take(), child.stdout.take());
+        let mut served = Self {
+            child,
+            orders,
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        };
+        let said = said.ok_or_else(|| Failure::new("a child has no output"))?;
+        for line in BufReader::new(said).lines() {
+            let line = line?;
+            let address = line
+                .split("http://")
+                .nth(1)
+                .and_then(|rest| rest.trim().parse().ok());
+            if let Some(address) = address {
+                served.address = address;
+                return Ok(served);
+            }
+        }
+        Err(Failure::new(format!(
+            "{} ended before it listened",
+            program.display()
+        )))
+    }
+
+    /// Tells a floor to push once.
+    pub(crate) fn push(&mut self) -> Result<(), Failure> {
+        let orders = self
+            .orders
+            .as_mut()
+            .ok_or_else(|| Failure::new("a child takes no orders"))?;
+        orders.write_all(b"\n")?;
+        Ok(orders.flush()?)
+    }
+
+    /// Memory of the process that is resident now, in KiB.
+    pub(crate) fn resident_kib(&self) -> Result<f64, Failure> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok())
+            .ok_or_else(|| Failure::new("the kernel does not say how much memory a process has"))
+    }
+
+    /// Processor time of all its threads so far.
+    pub(crate) fn processor_time(&self) -> Result<Duration, Failure> {
+        let mut nanoseconds = 0;
+        for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            // A thread may end between the listing and the reading.
+            let stat = fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
+            nanoseconds += stat
+                .split(' ')
+                .next()
+                .and_then(|time| time.parse::<u64>().ok())
+                .unwrap_or(0);
+        }
+        Ok(Duration::from_nanos(nanoseconds))
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It may have ended already; then there is nothing to kill.
+        if self.child.kill().is_ok() {
+            drop(self.child.wait());
+        }
+    }
+}
+
+/// The program on the first processor, where that can be had.
+fn pinned(program: &Path) -> Command {
+    let several = std::thread::available_parallelism().is_ok_and(|count| count.get() > 1);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).any(|dir| dir.join("taskset").is_file());
+    if !several || !found {
+        return Command::new(program);
+    }
+    let mut command = Command::new("taskset");
+    command.args(["-c", "0"]).arg(program);
+    command
+}

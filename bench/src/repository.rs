@@ -1,0 +1,70 @@
+//! The repository that the service under test follows: one config, made and changed by the `git` program.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::failure::{Failure, while_doing};
+
+/// Name of the only config.
+pub(crate) const CONFIG: &str = "app";
+
+/// A repository in a directory of its own.
+pub(crate) struct Repository {
+    dir: PathBuf,
+    bytes: usize,
+    changes: u64,
+}
+
+impl Repository {
+    /// A new one below `dir`, whose config has about that many bytes.
+    pub(crate) fn create(dir: &Path, bytes: usize) -> Result<Self, Failure> {
+        let dir = dir.join("upstream");
+        fs::create_dir(&dir)?;
+        let repository = Self {
+            dir,
+            bytes,
+            changes: 0,
+        };
+        repository.git(&["init", "--quiet", "--initial-branch=main"])?;
+        Ok(repository)
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> String {
+        self.dir.to_string_lossy().into_owned()
+    }
+
+    /// Changes the config and commits that. The full id of the commit.
+    pub(crate) fn change(&mut self) -> Result<String, Failure> {
+        self.changes += 1;
+        let filler = "x".repeat(self.bytes);
+        let text = format!("{{\"change\": {}, \"filler\": \"{filler}\"}}\n", self.changes);
+        fs::write(self.dir.join(format!("{CONFIG}.json")), text)?;
+        self.git(&["add", "--all"])?;
+        self.git(&["commit", "--quiet", "--message", "Change the config"])?;
+        self.git(&["rev-parse", "HEAD"])
+    }
+
+    fn git(&self, args: &[&str]) -> Result<String, Failure> {
+        let output = Command::new("git")
+            .args(["-c", "user.name=Bench", "-c", "user.email=bench@localhost"])
+            .args(["-c", "commit.gpgsign=false", "-c", "core.hooksPath=/dev/null"])
+            .args(args)
+            .current_dir(&self.dir)
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .stdin(Stdio::null())
+            .output()
+            .map_err(while_doing("`git` cannot be started; install it"))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(Failure::new(format!(
+                "`git {}` failed: {}",
+                args.join(" "),
+                said.trim()
+            )));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+}

@@ -1,0 +1,67 @@
+//! Every mode of the benchmark works; what it measures is not looked at.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+/// The rows of a mode in its quick profile.
+fn rows(args: &[&str]) -> Vec<Value> {
+    let output = Command::new(env!("CARGO_BIN_EXE_headwater-bench"))
+        .args(args)
+        .args(["--quick", "--json"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{args:?}: {said}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+fn names(rows: &[Value]) -> Vec<&str> {
+    rows.iter().filter_map(|row| row["what"].as_str()).collect()
+}
+
+#[test]
+fn reads_are_measured_beside_their_floor() {
+    let rows = rows(&["read", "--connections", "4"]);
+    let expected = [
+        "floor: canned",
+        "bare HTTP library",
+        "by commit",
+        "current",
+        "not modified",
+    ];
+    assert_eq!(names(&rows), expected);
+    assert!(
+        rows.iter().all(|row| row["per_s"].as_f64() > Some(0.0)),
+        "{rows:?}"
+    );
+}
+
+#[test]
+fn watchers_by_event_stream_are_measured_beside_their_floor() {
+    let rows = rows(&["watch", "--rounds", "2"]);
+    assert_eq!(names(&rows), ["floor: bare loop", "event stream"]);
+    assert!(
+        rows.iter().all(|row| row["last_ms"].as_f64() > Some(0.0)),
+        "{rows:?}"
+    );
+}
+
+#[test]
+fn watchers_by_long_poll_are_measured_beside_their_floor() {
+    let rows = rows(&["watch", "--long-poll", "--rounds", "2"]);
+    assert_eq!(names(&rows), ["floor: bare loop", "long poll"]);
+}
+
+#[test]
+fn more_watchers_than_open_files_are_refused_with_what_to_do() {
+    let output = Command::new(env!("CARGO_BIN_EXE_headwater-bench"))
+        .args(["watch", "--quick", "--watchers", "4000000000"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("ulimit -n"), "{said}");
+}
