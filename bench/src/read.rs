@@ -15,7 +15,7 @@ use crate::report::{self, Row, median, milliseconds, quantile};
 use crate::repository::{CONFIG, Repository};
 
 /// Longest wait for one answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Reads of one config, beside a canned answer
 ///
@@ -80,7 +80,7 @@ impl Read {
             .first()
             .map_or(0.0, |(_, floor)| median(&floor.per_second));
         let rows: Vec<Row> = targets.iter().map(|(_, target)| target.row(floor)).collect();
-        report::print("read", &rows, self.options.json);
+        report::print("read", &rows, &self.options);
         Ok(())
     }
 

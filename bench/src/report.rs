@@ -2,9 +2,12 @@
 //!
 //! Invariant: a ratio is of two medians of the same run.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+
+use crate::Options;
 
 /// One measured thing: its name, and its figures with their units in their names.
 #[derive(Debug)]
@@ -35,8 +38,12 @@ pub(crate) fn milliseconds(times: &[Duration]) -> Vec<f64> {
 
 /// Prints the rows of a mode: a table, or one object per line.
 #[expect(clippy::print_stdout, reason = "a program that prints figures")]
-pub(crate) fn print(mode: &str, rows: &[Row], json: bool) {
-    let text = if json { lines(mode, rows) } else { table(rows) };
+pub(crate) fn print(mode: &str, rows: &[Row], options: &Options) {
+    let text = if options.json {
+        lines(mode, rows)
+    } else {
+        table(rows)
+    };
     print!("{text}");
 }
 
@@ -72,10 +79,12 @@ fn table(rows: &[Row]) -> String {
     let line = |row: &Vec<String>| {
         let mut line = String::new();
         for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            line += &match column {
-                0 => format!("{cell:width$}"),
-                _ => format!("  {cell:>width$}"),
-            };
+            // A `String` takes everything.
+            match column {
+                0 => write!(line, "{cell:width$}"),
+                _ => write!(line, "  {cell:>width$}"),
+            }
+            .ok();
         }
         format!("{}\n", line.trim_end())
     };

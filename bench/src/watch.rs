@@ -19,7 +19,7 @@ use crate::report::{self, Row, median, milliseconds, quantile};
 use crate::repository::{CONFIG, Repository};
 
 /// Longest wait for the last watcher of a round.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// Bytes of an event of the floor: about what the service tells of one commit.
 const EVENT_BYTES: usize = 400;
 
@@ -100,7 +100,7 @@ impl Watch {
             "event stream"
         };
         let rows = [bare.row("floor: bare loop", floor), ours.row(name, floor)];
-        report::print("watch", &rows, self.options.json);
+        report::print("watch", &rows, &self.options);
         Ok(())
     }
 
@@ -130,7 +130,7 @@ impl Course {
     }
 
     /// Connects watchers that are told nothing before something changes. Their weight is that of those whose requests
-    /// were taken by then, which is all of them once another request, sent last, was answered.
+    /// were taken when another request, sent last, was answered: nearly all of them.
     fn hold(&mut self, served: &Served, count: u32, asking: &[u8]) -> Result<Crowd, Failure> {
         let before = served.resident_kib()?;
         let mut crowd = Crowd::connect(served.address, usize::try_from(count).unwrap_or(usize::MAX))?;
@@ -183,8 +183,12 @@ fn told(crowd: &mut Crowd, marker: &str) -> Result<(Vec<Duration>, Option<String
             if finder.find(inbox).is_none() {
                 return Ok(());
             }
-            if inbox.starts_with(b"HTTP/1.1 200 OK\r\netag") || etag.is_none() {
-                etag = head_of(inbox)?.or(etag.take());
+            // The answer to a long poll is taken whole; of a stream only the head is an answer.
+            if inbox.starts_with(b"HTTP/") {
+                let Some(head) = answer(inbox)? else {
+                    return Ok(());
+                };
+                etag = head.etag.or(etag.take());
             }
             inbox.clear();
             let now = Instant::now();
@@ -202,12 +206,4 @@ fn told(crowd: &mut Crowd, marker: &str) -> Result<(Vec<Duration>, Option<String
         }
     }
     Ok((times, etag))
-}
-
-/// The entity tag, if this is an answer and no part of a stream.
-fn head_of(inbox: &[u8]) -> Result<Option<String>, Failure> {
-    if !inbox.starts_with(b"HTTP/") {
-        return Ok(None);
-    }
-    Ok(answer(inbox)?.and_then(|head| head.etag))
 }

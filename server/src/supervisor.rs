@@ -36,8 +36,8 @@ use crate::settings::{RepoSettings, Settings};
 use crate::signals::{Signals, poll};
 use crate::soft_sink::SoftSink;
 use crate::start_error::StartError;
-use crate::store::{Store, StoreError};
 use crate::store::soft::{self, Kept};
+use crate::store::{Store, StoreError};
 use crate::tls::Tls;
 use crate::trace::{self, Traces};
 use crate::webhooks::Webhooks;
@@ -75,19 +75,8 @@ pub async fn run_with_reloads(
     let soft_sink = SoftSink::new(&settings.data_dir, store.clone(), app.clone());
     let address = listener.local_addr().ok();
     let tls = tls(&settings, &app)?;
-    let server = serve::serve(
-        listener,
-        Serving {
-            router: router(app.clone()),
-            sockets: app.sockets().clone(),
-            connections_max: settings.connections_max,
-            patience: Patience::default(),
-            drain_deadline: settings.drain_deadline,
-            metrics: app.metrics().connections().clone(),
-            tls: tls.clone(),
-        },
-        draining.clone(),
-    );
+    let serving = serving(&settings, &app, tls.clone());
+    let server = serve::serve(listener, serving, draining.clone());
     let signals = Signals::new(&settings.signals);
     let mut house = House {
         settings,
@@ -149,6 +138,19 @@ fn gate(settings: &Settings) -> Result<Arc<Gate>, StartError> {
     let gate = Gate::new(settings.tokens_file.as_deref()).map_err(|error| StartError::tokens(&error))?;
     let gate = gate.with_issuers(&settings.issuers);
     gate.map(Arc::new).map_err(StartError::Issuer)
+}
+
+/// What is served, under which limits.
+fn serving(settings: &Settings, app: &App, tls: Option<Arc<Tls>>) -> Serving {
+    Serving {
+        router: router(app.clone()),
+        sockets: app.sockets().clone(),
+        connections_max: settings.connections_max,
+        patience: Patience::default(),
+        drain_deadline: settings.drain_deadline,
+        metrics: app.metrics().connections().clone(),
+        tls,
+    }
 }
 
 /// Certificates, if the settings name some.

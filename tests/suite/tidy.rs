@@ -39,7 +39,8 @@ fn rust_files(dirs: &[&str]) -> Vec<(PathBuf, String)> {
     found
 }
 
-const ROOMS: [&str; 6] = [
+const ROOMS: [&str; 7] = [
+    "bench",
     "wire",
     "validators",
     "server",

@@ -228,8 +228,17 @@ fn both_versions_of_http_are_spoken_and_no_old_version_of_tls() {
     assert_ne!(curl(&house, &old).0, Some(0));
 }
 
+/// Whether a client must have a certificate.
+#[derive(Clone, Copy, PartialEq)]
+enum Must {
+    /// It may.
+    Not,
+    /// It must.
+    Have,
+}
+
 /// A service that asks for certificates, with two programs that its file of tokens knows.
-fn asking(is_required: bool, taken_back: impl FnOnce(&Path, &Authority) -> Option<PathBuf>) -> House {
+fn asking(must: Must, taken_back: impl FnOnce(&Path, &Authority) -> Option<PathBuf>) -> House {
     House::with(&["localhost"], |dir, authority| {
         let entries = "[[certificate]]\nname = \"payments\"\nrole = \"reader\"\nsan = [\"URI:spiffe://prod/payments/*\"]\n\
                        [[certificate]]\nname = \"ops\"\nrole = \"operator\"\nsan = [\"URI:spiffe://prod/ops\"]\n";
@@ -237,7 +246,7 @@ fn asking(is_required: bool, taken_back: impl FnOnce(&Path, &Authority) -> Optio
         ClientCertificates::Asked {
             ca_file: dir.join("ca.pem"),
             crl_file: taken_back(dir, authority),
-            is_required,
+            is_required: must == Must::Have,
         }
     })
 }
@@ -254,7 +263,7 @@ fn as_client(house: &House, signed: &Signed, args: &[&str]) -> String {
 
 #[test]
 fn a_certificate_lets_in_whom_the_file_says_and_for_what_it_says() {
-    let house = asking(false, |_, _| None);
+    let house = asking(Must::Not, |_, _| None);
     let [payments, ops, stranger] = [
         "spiffe://prod/payments/7",
         "spiffe://prod/ops",
@@ -282,7 +291,7 @@ fn a_certificate_lets_in_whom_the_file_says_and_for_what_it_says() {
 #[test]
 fn a_certificate_that_was_taken_back_lets_nobody_in_and_without_one_nobody_is() {
     let taken_back = std::cell::RefCell::new(None);
-    let house = asking(true, |dir, authority| {
+    let house = asking(Must::Have, |dir, authority| {
         let gone = authority.signs_program("spiffe://prod/payments/1");
         let list = dir.join("taken-back.pem");
         std::fs::write(&list, authority.takes_back(&[&gone])).expect("a file");

@@ -187,7 +187,7 @@ impl Gate {
         let mut sent = headers.get_all(AUTHORIZATION).iter();
         match sent.next() {
             // Which of two counts is nobody's guess.
-            Some(_) if sent.next().is_some() => return Err(Refused::Form(NotAToken::Form)),
+            Some(_) if sent.next().is_some() => Err(Refused::Form(NotAToken::Form)),
             Some(value) => {
                 let text = value.to_str().unwrap_or_default();
                 let (scheme, token) = text.split_once(' ').unwrap_or_default();
@@ -365,12 +365,11 @@ impl Gate {
             };
             certificates.extend(entry.certificates().map(|names| (names, digest)));
             let same = before.holders.get(&digest).filter(|known| known.is_of(&entry));
-            let identity = match same {
-                Some(same) => same.clone(),
-                None => {
-                    let scope = entry.scope().unwrap_or_default();
-                    Identity::new(entry, scope, None)
-                }
+            let identity = if let Some(same) = same {
+                same.clone()
+            } else {
+                let scope = entry.scope().unwrap_or_default();
+                Identity::new(entry, scope, None)
             };
             holders.insert(digest, identity);
         }

@@ -63,7 +63,7 @@ struct Fetched {
     for_unknown: Option<Instant>,
 }
 
-/// Part of the document that says where an issuer's keys are (OpenID Connect Discovery 1.0).
+/// Part of the document that says where an issuer's keys are (`OpenID` Connect Discovery 1.0).
 #[derive(Deserialize)]
 struct Discovered {
     issuer: String,

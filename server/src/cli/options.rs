@@ -43,14 +43,23 @@ pub(crate) struct ServerOptions {
         help = "File that holds the token, instead of HEADWATER_TOKEN"
     )]
     token_file: Option<PathBuf>,
-    /// PEM file of the authorities to trust, instead of those of the system [env: HEADWATER_CA_FILE]
-    #[arg(long, value_name = "FILE")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "PEM file of the authorities to trust, instead of those of the system [env: HEADWATER_CA_FILE]"
+    )]
     ca_file: Option<PathBuf>,
-    /// PEM file of a certificate to show to the server [env: HEADWATER_CLIENT_CERT]
-    #[arg(long, value_name = "FILE")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "PEM file of a certificate to show to the server [env: HEADWATER_CLIENT_CERT]"
+    )]
     client_cert: Option<PathBuf>,
-    /// PEM file of its key, if it is another [env: HEADWATER_CLIENT_KEY]
-    #[arg(long, value_name = "FILE")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "PEM file of its key, if it is another [env: HEADWATER_CLIENT_KEY]"
+    )]
     client_key: Option<PathBuf>,
     /// How to print the answer [default: text]
     #[arg(long, value_name = "FORMAT", value_enum, hide_possible_values = true)]

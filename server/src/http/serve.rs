@@ -199,9 +199,9 @@ where
     let connection = builder
         .serve_connection_with_upgrades(TokioIo::new(peer), TowerToHyperService::new(router))
         .into_owned();
-    let watched = watcher.watch(connection);
+    let connection = watcher.watch(connection);
     tokio::spawn(async move {
-        if let Err(error) = watched.await {
+        if let Err(error) = connection.await {
             debug!(%error, "a connection ended: {error}");
         }
     });

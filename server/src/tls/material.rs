@@ -244,15 +244,16 @@ fn config(
         Some(verifier) => builder.with_client_cert_verifier(verifier),
         None => builder.with_no_client_auth(),
     };
-    let mut config = builder
-        .with_single_cert(certs, key)
-        .map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => TlsError::OtherKey {
+    let mut config = builder.with_single_cert(certs, key).map_err(|error| {
+        if matches!(error, rustls::Error::InconsistentKeys(_)) {
+            TlsError::OtherKey {
                 cert: settings.cert_file.clone(),
                 key: settings.key_file.clone(),
-            },
-            other => TlsError::Setup(other.to_string()),
-        })?;
+            }
+        } else {
+            TlsError::Setup(error.to_string())
+        }
+    })?;
     config.alpn_protocols = PROTOCOLS.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(config)
 }

@@ -103,10 +103,8 @@ fn a_running_service_is_asked_for_its_backup() {
     let store = Store::open(dir.path()).unwrap();
     let copy = store.backup(headwater_wire::Timestamp(0)).unwrap();
     let sent = copy.clone();
-    let server = serve(Router::new().route(
-        "/v1/admin/backup",
-        get(move || async move { (Status::OK, sent) }),
-    ));
+    let server =
+        serve(Router::new().route("/v1/admin/backup", get(move || async move { (Status::OK, sent) })));
     let told = headwater(&server, &["backup", &file.display().to_string()]);
     assert_eq!(
         told.replace(&dir.path().display().to_string(), "DIR"),
