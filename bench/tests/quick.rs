@@ -10,12 +10,12 @@ fn rows(args: &[&str]) -> Vec<Value> {
         .args(args)
         .args(["--quick", "--json"])
         .output()
-        .unwrap();
+        .expect("the program runs");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{args:?}: {said}");
-    let text = String::from_utf8(output.stdout).unwrap();
+    let text = String::from_utf8(output.stdout).expect("text");
     text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
+        .map(|line| serde_json::from_str(line).expect("an object"))
         .collect()
 }
 
@@ -61,7 +61,7 @@ fn more_watchers_than_open_files_are_refused_with_what_to_do() {
     let output = Command::new(env!("CARGO_BIN_EXE_headwater-bench"))
         .args(["watch", "--quick", "--watchers", "4000000000"])
         .output()
-        .unwrap();
+        .expect("the program runs");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("ulimit -n"), "{said}");
 }

@@ -101,7 +101,7 @@ fn a_running_service_is_asked_for_its_backup() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("copy");
     let store = Store::open(dir.path()).unwrap();
-    let copy = store.backup(headwater_wire::Timestamp(0)).unwrap();
+    let copy = store.backup(Timestamp(0)).unwrap();
     let sent = copy.clone();
     let server =
         serve(Router::new().route("/v1/admin/backup", get(move || async move { (Status::OK, sent) })));
