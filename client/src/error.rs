@@ -143,7 +143,7 @@ impl ApiError {
                 "is the server running? name another one with `--server` or `HEADWATER_SERVER`".to_owned()
             }
             Self::Untrusted { .. } => {
-                "check that the server speaks HTTPS, and give its authority's certificate with `--ca-file`"
+                "give its authority's certificate with `--ca-file`, and ask by a name that its certificate has"
                     .to_owned()
             }
             Self::TimedOut {

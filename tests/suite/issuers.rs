@@ -117,7 +117,7 @@ fn a_token_of_an_issuer_lets_its_holder_do_what_the_first_grant_says_that_fits()
     // Who it is of is told where it is recorded and where it is refused.
     let told = house.get(&keys[0].sign(&house.says("dev-7")), "/v1/repos").json();
     assert_eq!(
-        told["detail"], "`sso:ann@example.org` is a token for the role `instance`",
+        told["detail"], "`sso:ann@example.org` has the role `instance`",
         "{told}"
     );
 }

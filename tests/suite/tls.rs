@@ -11,7 +11,6 @@ use headwater_server::settings::{ClientCertificates, TlsSettings};
 use headwater_tests::authority::{Authority, Signed};
 use headwater_tests::http::{Ask, raw};
 use headwater_tests::origin::TestOrigin;
-use headwater_tests::scrub::scrub;
 use headwater_tests::server::{Stopped, TestServer};
 use headwater_tests::wait::{wait_for, wait_until};
 use headwater_wire::CommitId;
@@ -172,8 +171,9 @@ fn a_program_follows_over_an_encrypted_socket() {
         .expect("the second value");
         drop(second);
     });
-    let instances = house.until(&["instances"]);
-    assert!(instances.contains("web-1"), "{instances}");
+    wait_until("the instance is known", || {
+        house.run(&["instances"]).contains("web-1")
+    });
 }
 
 #[test]
@@ -186,7 +186,29 @@ fn who_cannot_trust_the_certificate_is_told_why_and_what_to_do() {
         "HEADWATER_SERVER",
         format!("http://localhost:{}", house.addr().port()),
     ));
-    insta::assert_snapshot!(scrub(&[unknown, other_name, clear].join("\n")), @"");
+    let said = [unknown, other_name, clear].join("\n");
+    let ports = [house.addr().port(), elsewhere.addr().port()];
+    let said = ports
+        .iter()
+        .fold(said, |said, port| said.replace(&port.to_string(), "PORT"));
+    insta::assert_snapshot!(said, @r#"
+    exit 3
+    --- standard error
+    error: cannot trust the server at `https://localhost:PORT`
+    cause: invalid peer certificate: UnknownIssuer
+    hint: give its authority's certificate with `--ca-file`, and ask by a name that its certificate has
+
+    exit 3
+    --- standard error
+    error: cannot trust the server at `https://localhost:PORT`
+    cause: invalid peer certificate: certificate not valid for name "localhost"; certificate is only valid for DnsName("elsewhere.example")
+    hint: give its authority's certificate with `--ca-file`, and ask by a name that its certificate has
+
+    exit 1
+    --- standard error
+    error: this port speaks HTTPS, and the request came in clear text
+    hint: ask with an address that begins with `https://`
+    "#);
 }
 
 #[test]
@@ -275,9 +297,9 @@ fn a_certificate_lets_in_whom_the_file_says_and_for_what_it_says() {
     });
     let order = ["rollback", "--to", "HEAD", "--reason", "no"];
     let refused = as_client(&house, &payments, &order);
-    assert!(refused.contains("may not do that"), "{refused}");
+    assert!(refused.contains("has the role `reader`"), "{refused}");
     let ordered = as_client(&house, &ops, &order);
-    assert!(!ordered.contains("may not do that"), "{ordered}");
+    assert!(!ordered.contains("has the role"), "{ordered}");
     let nobody = house.run(&["get", "app"]);
     assert!(nobody.starts_with("exit 1"), "{nobody}");
     let unknown = as_client(&house, &stranger, &["get", "app"]);

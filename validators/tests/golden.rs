@@ -162,6 +162,11 @@ const NOT_SHOWN: &[(&str, &str)] = &[
     ("limit/tree", "whoever reads the tree says it"),
     ("parse/format", "only files with an extension of config are read"),
     ("schema/$ref", "references are followed when a schema is compiled"),
+    ("signature/bad", "whoever reads the commit says it"),
+    ("signature/expired-key", "whoever reads the commit says it"),
+    ("signature/missing", "whoever reads the commit says it"),
+    ("signature/too-many", "whoever reads the commit says it"),
+    ("signature/unknown-key", "whoever reads the commit says it"),
     (
         "tree/absent",
         "a layer that is not there is `manifest/layer-missing`",

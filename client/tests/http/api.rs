@@ -339,7 +339,7 @@ async fn https_works_with_the_authority_that_was_named_and_not_without() {
     insta::assert_snapshot!(told(&error, &other), @r"
     cannot trust the server at `SERVER`
     cause: invalid peer certificate: BadSignature
-    hint: check that the server speaks HTTPS, and give its authority's certificate with `--ca-file`
+    hint: give its authority's certificate with `--ca-file`, and ask by a name that its certificate has
     ");
 }
 
@@ -368,7 +368,7 @@ async fn https_against_a_server_without_tls_says_so() {
     insta::assert_snapshot!(told(&error, &server), @r"
     cannot trust the server at `SERVER`
     cause: received corrupt message of type InvalidContentType
-    hint: check that the server speaks HTTPS, and give its authority's certificate with `--ca-file`
+    hint: give its authority's certificate with `--ca-file`, and ask by a name that its certificate has
     ");
 }
 

@@ -150,7 +150,7 @@ async fn allow(identity: &Identity, needed: Option<(Need, Bound)>, parts: &mut P
 fn too_little(identity: &Identity, need: Need) -> Answer {
     let (name, role) = (identity.name(), identity.role());
     forbidden(
-        format!("`{name}` is a token for the role `{role}`"),
+        format!("`{name}` has the role `{role}`"),
         format!("ask with a token for the role `{}`", need.least()),
     )
 }

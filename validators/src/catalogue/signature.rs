@@ -36,7 +36,7 @@ pub(super) const FAMILY: Family = Family {
             meaning: "A commit is not signed.",
             reason: "Whoever got hold of an account at the forge could push it; who holds an allowed key is somebody else.",
             example: Example::Words("A commit made by a forge's web page, where the settings ask for `all`."),
-            remedy: "Set `gpg.format = ssh`, `user.signingKey` and `commit.gpgSign = true`, and amend the commit.",
+            remedy: "Say `git config gpg.format ssh`, set `user.signingKey` and `commit.gpgSign`, and amend the commit.",
         },
         Explanation {
             code: "signature/too-many",
