@@ -158,3 +158,10 @@ fn findings(files: &[(&str, &str)]) -> Vec<Finding> {
     let context = Context::alone(&limits);
     validate(&tree, &context).findings().to_vec()
 }
+
+#[test]
+fn a_misspelt_code_is_told_the_one_that_is_meant_by_all_of_it_or_by_its_end() {
+    assert_eq!(catalogue::closest("merge/redundnat"), Some("merge/redundant"));
+    assert_eq!(catalogue::closest("redundant"), Some("merge/redundant"));
+    assert_eq!(catalogue::closest("nothing like any of them"), None);
+}

@@ -517,3 +517,28 @@ fn a_tree_in_which_a_config_may_have_another_name_is_tried_as_a_whole() {
     assert!(is_tried_in_part(&["a.toml"]));
     assert!(!is_tried_in_part(&["a.toml", "c.toml"]));
 }
+
+/// The same files mean something else where the manifest reads them otherwise.
+#[test]
+fn nothing_is_taken_over_from_a_tree_whose_manifest_reads_the_same_files_otherwise() {
+    let files = |nulls: &str| -> Files {
+        let manifest = format!(
+            "format = 1\n[defaults]\nnull = \"{nulls}\"\n[[config]]\nname = \"app\"\nlayers = [\"base.json\", \"over.json\"]\n"
+        );
+        [
+            (MANIFEST, manifest),
+            ("base.json", "{\"a\": 1, \"b\": 2}".to_owned()),
+            ("over.json", "{\"a\": null}".to_owned()),
+        ]
+        .into()
+    };
+    let limits = Limits::default();
+    let context = Context::alone(&limits);
+    let Verdict::Valid(earlier) = validate(&tree(&files("delete"), None), &context) else {
+        panic!("the tree is good");
+    };
+    let new = tree(&files("keep"), None);
+    let verdict = validate(&new, &context);
+    assert!(verdict.is_valid(), "{}", seen(&verdict));
+    assert_eq!(seen(&verdict), seen(&validate_after(&new, &context, &earlier)));
+}
