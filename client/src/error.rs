@@ -142,6 +142,11 @@ impl ApiError {
             Self::Unreachable { .. } => {
                 "is the server running? name another one with `--server` or `HEADWATER_SERVER`".to_owned()
             }
+            // `openssl req -x509` makes such a one if it is not told otherwise.
+            Self::Untrusted { source, .. } if source.to_string().contains("CaUsedAsEndEntity") => {
+                "its certificate says that it is an authority, not a server; make one with `basicConstraints=CA:FALSE`"
+                    .to_owned()
+            }
             Self::Untrusted { .. } => {
                 "give its authority's certificate with `--ca-file`, and ask by a name that its certificate has"
                     .to_owned()

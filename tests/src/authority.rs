@@ -67,6 +67,22 @@ impl Authority {
         self.signs(params)
     }
 
+    /// What `openssl req -x509` makes: a certificate of a host that vouches for itself, and says that it is an authority.
+    pub fn and_host_in_one(names: &[&str]) -> Signed {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).expect("names of a host");
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        let cert = params.self_signed(&key).expect("a certificate");
+        Signed {
+            pem: cert.pem(),
+            key_pem: key.serialize_pem(),
+            der: cert.der().to_vec(),
+            key_der: key.serialize_der(),
+            serial: Vec::new(),
+        }
+    }
+
     fn signs(&self, mut params: CertificateParams) -> Signed {
         let key = KeyPair::generate().expect("a key");
         // Random, as the key is; the first bit says that it is no negative number.

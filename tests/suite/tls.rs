@@ -207,6 +207,19 @@ fn who_cannot_trust_the_certificate_is_told_why_and_what_to_do() {
 }
 
 #[test]
+fn a_certificate_that_says_it_is_an_authority_is_told_how_to_be_made() {
+    let house = House::new();
+    let both = Authority::and_host_in_one(&["localhost"]);
+    std::fs::write(house.dir.path().join("ca.pem"), &both.pem).expect("a file");
+    both.put(house.dir.path(), "server");
+    wait_until("the new certificate is shown", || {
+        house
+            .run(&["get", "app"])
+            .contains("make one with `basicConstraints=CA:FALSE`")
+    });
+}
+
+#[test]
 fn a_request_in_clear_text_is_told_so_and_other_words_get_no_answer() {
     let house = House::new();
     let answer = raw(house.addr(), b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n");
