@@ -35,8 +35,8 @@ pub(crate) struct Replica {
     pub(crate) state: RepoState,
     /// What is on its disk.
     kept: Vec<u8>,
-    /// A copy of that, and how many decisions were kept since.
-    backup: Option<(Vec<u8>, u64)>,
+    /// A copy of that.
+    backup: Option<Vec<u8>>,
     pub(crate) fleet: Fleet,
     pub(crate) watchers: Vec<Watcher>,
     /// Counts the processes; what was planned by one that is gone comes to nothing.
@@ -138,9 +138,6 @@ impl Replica {
     /// What is decided is kept.
     pub(crate) fn keep(&mut self, state: &RepoState) {
         self.kept = serde_json::to_vec(state).unwrap();
-        if let Some((_, decisions)) = &mut self.backup {
-            *decisions += 1;
-        }
     }
 
     /// The state in which time has passed until now.
@@ -160,12 +157,12 @@ impl Replica {
     }
 
     pub(crate) fn back_up(&mut self) {
-        self.backup = Some((self.kept.clone(), 0));
+        self.backup = Some(self.kept.clone());
     }
 
     /// The copy is put back, as the store does it: what follows is kept before anybody is told.
     pub(crate) fn restore(&mut self, now: Duration, wrong: Wrong) -> bool {
-        let Some((copy, decisions)) = self.backup.take() else {
+        let Some(copy) = self.backup.take() else {
             return false;
         };
         self.kept = copy;
@@ -173,7 +170,8 @@ impl Replica {
         if wrong == Wrong::GoesOnFromACopy {
             return true;
         }
-        let missed = decisions * 2;
+        // As the store does it: more numbers than any service gives out, since a raise may skip many at once.
+        let missed = 1 << 32;
         let at = self.wall(now);
         self.state.apply(Command::Restored { missed, at }).unwrap();
         self.keep(&self.state.clone());

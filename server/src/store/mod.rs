@@ -137,7 +137,7 @@ impl Store {
         if let Some(witness) = soft::witness(data_dir) {
             disk.hear(witness);
         }
-        let put_back = disk.get(PUT_BACK)?.map(|_| u64::MAX);
+        let put_back = disk.get(PUT_BACK)?;
         let regression = disk.regression();
         if let Some(Regression { seen, found }) = regression {
             error!(
@@ -148,9 +148,8 @@ impl Store {
         } else if put_back.is_some() {
             warn!("the decisions are those of a backup; what moved when it was taken goes back");
         }
-        let missed = regression.map(|regression| regression.seen.0.saturating_sub(regression.found.0));
-        if let Some(missed) = put_back.or(missed) {
-            disk.refound(&restored(&disk, missed)?)?;
+        if put_back.is_some() || regression.is_some() {
+            disk.refound(&restored(&disk)?)?;
         }
         Ok(Self { disk })
     }
@@ -235,8 +234,9 @@ impl Store {
     }
 }
 
-/// What follows for the repositories of a copy that misses so many decisions: what moves in them goes back.
-fn restored(disk: &DiskStore, decisions: u64) -> Result<Vec<Effect>, StoreError> {
+/// What follows for the repositories of a copy: what moves in them goes back. How many numbers were given out since the
+/// copy cannot be told by how much was decided, since one decision may skip many.
+fn restored(disk: &DiskStore) -> Result<Vec<Effect>, StoreError> {
     let kept = disk.read(REPO_PREFIX)?;
     let mut effects = vec![Effect::Delete(PUT_BACK.to_owned())];
     for (key, record) in kept.records {
@@ -244,12 +244,13 @@ fn restored(disk: &DiskStore, decisions: u64) -> Result<Vec<Effect>, StoreError>
         let Ok(mut state) = serde_json::from_slice::<RepoState>(&record.value) else {
             continue;
         };
-        let configs = u64::try_from(state.targets.len()).unwrap_or(u64::MAX);
-        let missed = decisions
-            .saturating_mul(configs.saturating_add(1))
-            .min(MISSED_MAX);
         let at = clock::now();
-        state.apply(Command::Restored { missed, at }).ok();
+        state
+            .apply(Command::Restored {
+                missed: MISSED_MAX,
+                at,
+            })
+            .ok();
         let bytes = serde_json::to_vec(&state).map_err(StoreError::Record)?;
         effects.push(Effect::Put(key, bytes));
     }
