@@ -5,11 +5,11 @@
 use std::time::Duration;
 
 use headwater_core::Heartbeat;
-use headwater_validators::document::{Member, Range, Value};
+use headwater_validators::document::{Member, Range};
 
 use super::keys::{Key, put};
 use super::source::{Mistake, Place};
-use super::table::{apply, members};
+use super::table::{apply, only_table};
 use super::values::duration;
 
 /// Shortest and longest time between two reports: below, a large fleet does nothing else; above, nobody is known.
@@ -98,11 +98,7 @@ impl FleetDraft {
         place: &dyn Fn(Range) -> Place,
         mistakes: &mut Vec<Mistake>,
     ) {
-        if !matches!(table.value.value, Value::Obj(_)) {
-            let mistake = Mistake::new(place(table.key_range), "`fleet` is not a table");
-            mistakes.push(mistake.hint("write `[fleet]`"));
-        }
-        for member in members(&table.value) {
+        for member in only_table(table, place(table.key_range), mistakes) {
             let at = place(member.key_range);
             apply(FLEET_KEYS, self.at(at.clone()), member, at, mistakes);
         }

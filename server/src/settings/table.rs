@@ -66,6 +66,32 @@ pub(super) fn set_only<D>(
     }
 }
 
+/// The members of a table that there is once; another kind of value is a mistake.
+pub(super) fn only_table<'a>(table: &'a Member, place: Place, mistakes: &mut Vec<Mistake>) -> &'a [Member] {
+    if !matches!(table.value.value, Value::Obj(_)) {
+        let name = &table.key;
+        let mistake = Mistake::new(place, format!("`{name}` is not a table"));
+        mistakes.push(mistake.hint(format!("write `[{name}]`")));
+    }
+    members(&table.value)
+}
+
+/// Sets what the environment says of a table's keys, each in the variable that `variable` names.
+pub(super) fn set_variables<'a, D>(
+    keys: &[Key<D>],
+    draft: &mut D,
+    variable: fn(&str) -> String,
+    find: impl Fn(&str) -> Option<&'a str>,
+    mistakes: &mut Vec<Mistake>,
+) {
+    for key in keys {
+        let name = variable(key.name);
+        if let Some(text) = find(&name) {
+            set(key, draft, text, Place::Environment(name), mistakes);
+        }
+    }
+}
+
 pub(super) fn members(node: &Node) -> &[Member] {
     if let Value::Obj(members) = &node.value {
         members

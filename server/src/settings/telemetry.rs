@@ -3,12 +3,12 @@
 //! Invariant: without an address there are no traces. The variables of OpenTelemetry win over the file, as its
 //! specification says, and ours win over those; an empty one is none.
 
-use headwater_validators::document::{Member, Range, Value};
+use headwater_validators::document::{Member, Range};
 
 use super::forges::http_address;
 use super::keys::{Key, put};
 use super::source::{Mistake, Place};
-use super::table::{apply, members, set};
+use super::table::{apply, only_table, set_variables};
 
 /// What a collector knows this service as.
 const SERVICE_NAME: &str = "headwater";
@@ -103,11 +103,7 @@ impl TelemetryDraft {
         place: &dyn Fn(Range) -> Place,
         mistakes: &mut Vec<Mistake>,
     ) {
-        if !matches!(table.value.value, Value::Obj(_)) {
-            let mistake = Mistake::new(place(table.key_range), "`telemetry` is not a table");
-            mistakes.push(mistake.hint("write `[telemetry]`"));
-        }
-        for member in members(&table.value) {
+        for member in only_table(table, place(table.key_range), mistakes) {
             apply(TELEMETRY_KEYS, self, member, place(member.key_range), mistakes);
         }
     }
@@ -126,12 +122,7 @@ impl TelemetryDraft {
                 mistakes.push(Mistake::new(Place::Environment((*name).to_owned()), expected));
             }
         }
-        for key in TELEMETRY_KEYS {
-            let name = telemetry_variable(key.name);
-            if let Some(text) = find(&name) {
-                set(key, self, text, Place::Environment(name), mistakes);
-            }
-        }
+        set_variables(TELEMETRY_KEYS, self, telemetry_variable, find, mistakes);
     }
 
     /// The values, if traces are wanted.

@@ -7,11 +7,11 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use headwater_validators::document::{Member, Range, Value};
+use headwater_validators::document::{Member, Range};
 
 use super::keys::{Key, path, put};
 use super::source::{Mistake, Place};
-use super::table::{apply, members, set};
+use super::table::{apply, only_table, set_variables};
 use crate::tls::Material;
 
 /// Where certificates lie, and whether clients must have one.
@@ -119,11 +119,7 @@ impl TlsDraft {
         place: &dyn Fn(Range) -> Place,
         mistakes: &mut Vec<Mistake>,
     ) {
-        if !matches!(table.value.value, Value::Obj(_)) {
-            let mistake = Mistake::new(place(table.key_range), "`tls` is not a table");
-            mistakes.push(mistake.hint("write `[tls]`"));
-        }
-        for member in members(&table.value) {
+        for member in only_table(table, place(table.key_range), mistakes) {
             apply(TLS_KEYS, self, member, place(member.key_range), mistakes);
         }
     }
@@ -134,12 +130,7 @@ impl TlsDraft {
         find: impl Fn(&str) -> Option<&'a str>,
         mistakes: &mut Vec<Mistake>,
     ) {
-        for key in TLS_KEYS {
-            let name = tls_variable(key.name);
-            if let Some(text) = find(&name) {
-                set(key, self, text, Place::Environment(name), mistakes);
-            }
-        }
+        set_variables(TLS_KEYS, self, tls_variable, find, mistakes);
     }
 
     /// The values, if TLS is wanted; what does not fit together, and files that cannot be used, are mistakes.
