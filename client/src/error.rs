@@ -147,6 +147,10 @@ impl ApiError {
                 "its certificate says that it is an authority, not a server; make one with `basicConstraints=CA:FALSE`"
                     .to_owned()
             }
+            Self::Untrusted { source, .. } if source.to_string().contains("fatal alert") => {
+                "the server does not take this client's certificate (`--client-cert`), or asks for one"
+                    .to_owned()
+            }
             Self::Untrusted { .. } => {
                 "give its authority's certificate with `--ca-file`, and ask by a name that its certificate has"
                     .to_owned()

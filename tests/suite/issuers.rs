@@ -22,6 +22,11 @@ from = "sso"
 claims = ["groups=ops"]
 role = "operator"
 
+[grant.mail]
+from = "sso"
+claims = ["email=*@acme.test"]
+role = "reader"
+
 [grant.payments]
 from = "sso"
 claims = ["groups=dev-*", "team=payments"]
@@ -112,6 +117,15 @@ fn a_token_of_an_issuer_lets_its_holder_do_what_the_first_grant_says_that_fits()
             .get(&bound, "/v1/repos/default/configs/payments/x")
             .expect(404);
     }
+    // A mail address counts only where its issuer has verified it, and is asked for only where it counts.
+    let mail = |verified: bool| {
+        let mut claims = house.says("none");
+        claims["email"] = "mia@acme.test".into();
+        claims["email_verified"] = verified.into();
+        keys[0].sign(&claims)
+    };
+    house.get(&mail(true), "/v1/repos").expect(200);
+    house.get(&mail(false), "/v1/repos").expect(401);
     // Nobody else is let in, also not by a token of this service.
     house.server.get("/v1/repos").expect(401);
     // Who it is of is told where it is recorded and where it is refused.

@@ -144,6 +144,8 @@ pub(crate) struct Gate {
     issuers: Vec<Issuer>,
     /// Who was let in by the word of an issuer.
     issued: Issued,
+    /// Who was let in by a certificate that ends then: what is open for it ends with it.
+    shown: Mutex<HashMap<(TokenDigest, Timestamp), Identity>>,
     sessions: Mutex<HashMap<TokenDigest, Open>>,
 }
 
@@ -155,6 +157,7 @@ impl Gate {
             known: ArcSwap::default(),
             issuers: Vec::new(),
             issued: Issued::default(),
+            shown: Mutex::default(),
             sessions: Mutex::default(),
         };
         if let Some(file) = &gate.file {
@@ -198,12 +201,11 @@ impl Gate {
             }
             None => {
                 let now = clock::now();
-                let digest = match (self.in_session(headers, now), presented) {
-                    (Some(token), _) => token,
-                    (None, Some(presented)) => self.shown(presented, now)?,
-                    (None, None) => return Err(Refused::Nobody),
-                };
-                self.holder(&digest, now)
+                match (self.in_session(headers, now), presented) {
+                    (Some(token), _) => self.holder(&token, now),
+                    (None, Some(presented)) => self.shown(presented, now),
+                    (None, None) => Err(Refused::Nobody),
+                }
             }
         }
     }
@@ -251,7 +253,7 @@ impl Gate {
     }
 
     /// Whom a certificate stands for: the first entry that is about one of its names. A connection may outlive it.
-    fn shown(&self, presented: &Presented, now: Timestamp) -> Result<TokenDigest, Refused> {
+    fn shown(&self, presented: &Presented, now: Timestamp) -> Result<Identity, Refused> {
         if presented.expires() <= now {
             return Err(Refused::Expired);
         }
@@ -260,7 +262,18 @@ impl Gate {
         let (_, key) = certificates
             .find(|(names, _)| names.take(presented.names()))
             .ok_or(Refused::Certificate)?;
-        Ok(*key)
+        let (key, end) = (*key, presented.expires());
+        let whole = self.holder(&key, now)?;
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = shown
+            .get(&(key, end))
+            .filter(|known| !known.ended().is_cancelled());
+        if let Some(known) = known {
+            return Ok(known.clone());
+        }
+        let identity = whole.until(end);
+        shown.insert((key, end), identity.clone());
+        Ok(identity)
     }
 
     /// The token whose session the cookie is of.
@@ -339,7 +352,7 @@ impl Gate {
                     }
                 }
             }
-            self.end_expired();
+            self.end_expired(clock::now());
         }
     }
 
@@ -391,9 +404,16 @@ impl Gate {
         Ok(())
     }
 
-    fn end_expired(&self) {
-        let now = clock::now();
+    fn end_expired(&self, now: Timestamp) {
         self.issued.end_expired(now);
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.retain(|_, identity| {
+            if identity.has_expired(now) {
+                identity.ended().cancel();
+            }
+            identity.is_in_use() && !identity.ended().is_cancelled()
+        });
+        drop(shown);
         for identity in self.known.load().holders.values() {
             if identity.has_expired(now) && !identity.ended().is_cancelled() {
                 info!(
@@ -575,6 +595,14 @@ mod tests {
             gate.identify(&nobody, Some(&old)).await.unwrap_err(),
             Refused::Expired
         );
+        // What is open for a certificate ends with it, and with nothing that another of the same entry has.
+        let hour = Timestamp(clock::now().0 + 3_600_000);
+        let soon = Presented::with(&["URI:spiffe://prod/payments/8"], hour);
+        let ends = gate.identify(&nobody, Some(&soon)).await.unwrap();
+        gate.end_expired(Timestamp(hour.0 - 1));
+        assert!(!ends.ended().is_cancelled());
+        gate.end_expired(hour);
+        assert!(ends.ended().is_cancelled() && !open.ended().is_cancelled());
         let bearing_one = bearing(token.expose());
         assert_eq!(
             gate.identify(&bearing_one, Some(&own)).await.unwrap().name(),

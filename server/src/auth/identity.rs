@@ -45,6 +45,23 @@ impl Identity {
         }))
     }
 
+    /// The same until `end`, and no longer than this one.
+    pub(super) fn until(&self, end: Timestamp) -> Self {
+        let mut entry = self.0.entry.clone();
+        entry.expires = Some(entry.expires.map_or(end, |expires| expires.min(end)));
+        Self(Arc::new(Holder {
+            entry,
+            scope: self.0.scope.clone(),
+            voucher: self.0.voucher.clone(),
+            ended: self.0.ended.child_token(),
+        }))
+    }
+
+    /// Whether anybody but one holder has it.
+    pub(super) fn is_in_use(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     /// The name of the token.
     pub(crate) fn name(&self) -> &str {
         &self.0.entry.name

@@ -111,13 +111,16 @@ impl Issuer {
         let name = self.name(token)?;
         let mut grants = self.grants.iter();
         let grant = grants.find(|grant| grant.takes(&token.claims));
+        let grant = grant.ok_or(JwtRefused::Grant)?;
+        let reads_mail = self.settings.name_claim == "email" || grant.reads("email");
+        if reads_mail && token.claims.get("email_verified") != Some(&Value::Bool(true)) {
+            return Err(JwtRefused::Unverified);
+        }
         let voucher = Voucher {
             issuer: self.settings.name.clone(),
             key,
         };
-        let identity = grant
-            .ok_or(JwtRefused::Grant)?
-            .identity(name, sent, (Some(expires), Some(voucher)));
+        let identity = grant.identity(name, sent, (Some(expires), Some(voucher)));
         let identity = issued.insert(sent, identity);
         // The key may have been withdrawn while we looked.
         if self.keys.load().has(&key) {
@@ -167,10 +170,6 @@ impl Issuer {
             |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@' | ':' | '/' | '|' | '+');
         if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.chars().all(is_name) {
             return Err(JwtRefused::Name);
-        }
-        let reads_mail = claim == "email" || self.grants.iter().any(|grant| grant.reads("email"));
-        if reads_mail && token.claims.get("email_verified") != Some(&Value::Bool(true)) {
-            return Err(JwtRefused::Unverified);
         }
         Ok(format!("{}:{name}", self.settings.name))
     }

@@ -65,11 +65,20 @@ impl Accept {
         match session.output {
             Output::Json => out.json(&view)?,
             Output::Text => {
-                out.line(format!("accepted {}", head.short()))?;
+                let became = if view.head_state == HeadState::Rejected {
+                    ", and its content was rejected"
+                } else {
+                    ""
+                };
+                out.line(format!("accepted {}{became}", head.short()))?;
                 status::print_repo(&view, (session.now)(), out)?;
             }
         }
-        Ok(Exit::Fine)
+        Ok(if view.head_state == HeadState::Rejected {
+            Exit::Findings
+        } else {
+            Exit::Fine
+        })
     }
 
     /// The head that the prefix names. Only the head that is there now can be meant.

@@ -16,7 +16,7 @@ use super::signals::SignalDraft;
 use super::telemetry::{TELEMETRY_KEYS, telemetry_variable};
 use super::tls::{TLS_KEYS, tls_variable};
 use super::values::{
-    boolean, duration, duration_ms, host_name, log_filter, number, percent, poll_interval, rollout,
+    boolean, duration, duration_ms, host_name, log_filter, number, percent, poll_interval, rollout, told_file,
 };
 use super::webhooks::WebhookDraft;
 use super::write::{self, COMMITTER_EMAIL, COMMITTER_NAME};
@@ -336,7 +336,7 @@ pub(super) const REPO_KEYS: &[Key<RepoDraft>] = &[
         name: "allowed_signers_file",
         help: "who may sign, in the format of `ssh-keygen`; read again when it changes",
         default: "",
-        set: |draft, text| put(&mut draft.allowed_signers_file, path(text).map(Some)),
+        set: |draft, text| put(&mut draft.allowed_signers_file, told_file(text).map(Some)),
     },
     Key {
         name: "username",
@@ -372,13 +372,13 @@ pub(super) const REPO_KEYS: &[Key<RepoDraft>] = &[
         name: "ssh_key_file",
         help: "private key for ssh",
         default: "",
-        set: |draft, text| put(&mut draft.ssh_key_file, path(text).map(Some)),
+        set: |draft, text| put(&mut draft.ssh_key_file, told_file(text).map(Some)),
     },
     Key {
         name: "known_hosts_file",
         help: "pinned host keys for ssh; a host that is not in it is refused",
         default: "",
-        set: |draft, text| put(&mut draft.known_hosts_file, path(text).map(Some)),
+        set: |draft, text| put(&mut draft.known_hosts_file, told_file(text).map(Some)),
     },
     Key {
         name: "forge_repo",
@@ -408,7 +408,7 @@ pub(super) const REPO_KEYS: &[Key<RepoDraft>] = &[
         name: "push_ssh_key_file",
         help: "private key for ssh that may write",
         default: "",
-        set: |draft, text| put(&mut draft.push_ssh_key_file, path(text).map(Some)),
+        set: |draft, text| put(&mut draft.push_ssh_key_file, told_file(text).map(Some)),
     },
     Key {
         name: "push_method",
@@ -420,7 +420,7 @@ pub(super) const REPO_KEYS: &[Key<RepoDraft>] = &[
         name: "signing_key_file",
         help: "private SSH key without passphrase that signs the commits of rollbacks",
         default: "",
-        set: |draft, text| put(&mut draft.signing_key_file, path(text).map(Some)),
+        set: |draft, text| put(&mut draft.signing_key_file, told_file(text).map(Some)),
     },
     Key {
         name: "committer_name",

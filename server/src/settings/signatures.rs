@@ -82,6 +82,10 @@ mod tests {
         assert_eq!(policy(""), Ok(SignaturePolicy::Off));
         let all = policy("require_signatures = \"all\"\nallowed_signers_file = \"/etc/signers\"\n");
         assert_eq!(all, Ok(SignaturePolicy::All("/etc/signers".into())));
+        // `ssh-keygen` is not started where the service was.
+        let here = policy("require_signatures = \"all\"\nallowed_signers_file = \"signers\"\n");
+        let whole = std::path::absolute("signers").unwrap();
+        assert_eq!(here, Ok(SignaturePolicy::All(whole)));
         let alone = policy("require_signatures = \"head\"\n").unwrap_err();
         assert!(alone.contains("without `allowed_signers_file`"), "{alone}");
         let idle = policy("allowed_signers_file = \"/etc/signers\"\n").unwrap_err();

@@ -2,9 +2,17 @@
 //!
 //! Invariant: what cannot be read says what was expected, as the end of a sentence that names the key.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use headwater_validators::RolloutKind;
+
+use super::keys::path;
+
+/// A file of which a program is told that is started in another directory.
+pub(super) fn told_file(text: &str) -> Result<PathBuf, String> {
+    std::path::absolute(path(text)?).map_err(|error| error.to_string())
+}
 
 pub(super) fn boolean(text: &str) -> Result<bool, String> {
     match text {

@@ -145,15 +145,22 @@ impl Tls {
     }
 
     fn take(&self, material: Material) {
+        let now = clock::now();
+        if material.expires() <= now && self.material.load().expires() > now {
+            let text = material.warning(now).unwrap_or_default();
+            self.keep(text, "put a certificate there that has not ended");
+            return;
+        }
         *self.told.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        if self.material.load().is_same(&material) {
+        let before = self.material.load();
+        if before.is_same(&material) {
             return;
         }
         info!(
             expires = %material.expires(),
             "other certificates are used from now on; connections that stand go on"
         );
-        if let Some(warning) = material.warning(clock::now()) {
+        if let Some(warning) = material.warning(now) {
             warn!("{warning}");
         }
         self.metrics.expires(material.expires());

@@ -50,6 +50,22 @@ async fn other_files_are_taken_and_broken_ones_are_not() {
     assert!(tls.told.lock().unwrap().is_none());
 }
 
+#[tokio::test]
+async fn one_that_has_ended_takes_no_place_of_one_that_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = files(dir.path(), "one");
+    let tls = Arc::new(Tls::new(&settings, TlsMetrics::default()).unwrap());
+    let first = tls.material.load_full();
+    let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    std::fs::write(&settings.cert_file, params.self_signed(&key).unwrap().pem()).unwrap();
+    std::fs::write(&settings.key_file, key.serialize_pem()).unwrap();
+    tls.look().await;
+    assert!(Arc::ptr_eq(&first, &tls.material.load_full()));
+    assert!(tls.told.lock().unwrap().as_ref().unwrap().contains("expired on"));
+}
+
 #[test]
 fn a_certificate_that_ends_is_told_of_before_it_has() {
     let dir = tempfile::tempdir().unwrap();
