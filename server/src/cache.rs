@@ -66,6 +66,15 @@ impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
         true
     }
 
+    /// Drops one.
+    pub(crate) fn remove(&self, key: &K) {
+        self.entries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .by_key
+            .remove(key);
+    }
+
     /// Drops everything.
     pub(crate) fn clear(&self) {
         self.entries

@@ -1,24 +1,24 @@
 //! What readers of one repository see, and how watchers are woken.
 //!
 //! Invariant: readers always see one whole [`Published`] value. It is replaced first, and only then are watchers
-//! woken, so whoever is woken reads at least what woke him; a watcher marks its channel as seen before it reads, so
-//! no wake is lost. A wake carries no data but its time.
+//! woken, so whoever is woken reads at least what woke him; a watcher takes its seat before it reads, so no wake is lost.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Instant;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use headwater_core::rollout::Directive;
 use headwater_core::{RepoState, Target, Token};
 use headwater_validators::{Config, Effective};
 use headwater_wire::{
-    CommitId, ConfigName, Finding, Generation, HeadState, InstanceId, Phase, SourceState, StatusEvent,
-    Timestamp,
+    ChangeKind, CommitId, ConfigName, Digest, Finding, Generation, HeadState, InstanceId, Phase, SourceState,
+    StatusEvent, Timestamp,
 };
 use tokio::sync::watch;
 
+use crate::hub::{Hub, Seat};
 use crate::judge::Judged;
+use crate::line::{Line, Said};
 
 /// Findings of a rejected head shown in status answers and events; all of them are in the commit's own answer.
 pub(crate) const STATUS_FINDINGS_MAX: usize = 10;
@@ -27,8 +27,8 @@ pub(crate) const STATUS_FINDINGS_MAX: usize = 10;
 /// rollout are told under numbers that are close to each other.
 const GENERATIONS_KEPT: u64 = 64;
 
-/// Names in the map of channels below which nothing is swept.
-const WAKES_SWEPT_FROM: usize = 64;
+/// Events that are kept for one config: those of its variants, of how they came about, with and without the document.
+const SAID_MAX: usize = 64;
 
 /// Everything readers see of one repository, replaced as a whole.
 #[derive(Debug, Clone, Default)]
@@ -99,12 +99,53 @@ pub(crate) struct Exposed {
     pub config: Config,
     /// Rendered snapshot bodies of the current tip, by digest of the document: one buffer for all who read it.
     bodies: RwLock<Bodies>,
+    /// What was told of it last, likewise.
+    said: RwLock<Vec<Kept>>,
 }
 
 #[derive(Debug, Default)]
 struct Bodies {
     tip: Option<CommitId>,
     rendered: BTreeMap<(String, Generation, bool), Bytes>,
+}
+
+/// Everything that makes one event about a config another one than the next.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Saying<'a> {
+    /// Newest admitted commit.
+    pub tip: &'a CommitId,
+    /// Digest of the document.
+    pub digest: &'a Digest,
+    /// How it is told.
+    pub manner: Manner,
+}
+
+/// How one document is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Manner {
+    /// Fence number under which it is told.
+    pub generation: Generation,
+    /// Whether it is to be run, or only to be got ready for.
+    pub phase: Phase,
+    /// How it came about.
+    pub change: ChangeKind,
+    /// Whether the document is told, too.
+    pub inline: bool,
+}
+
+/// An event that was told.
+#[derive(Debug)]
+struct Kept {
+    tip: CommitId,
+    digest: Digest,
+    manner: Manner,
+    said: Arc<Said>,
+}
+
+impl Kept {
+    fn says(&self, saying: Saying<'_>) -> bool {
+        self.manner == saying.manner && self.digest == *saying.digest && self.tip == *saying.tip
+    }
 }
 
 impl Published {
@@ -238,7 +279,36 @@ impl Exposed {
             source,
             config,
             bodies: RwLock::default(),
+            said: RwLock::default(),
         }
+    }
+
+    /// The event that tells so of it, made at most once.
+    pub(crate) fn said(&self, saying: Saying<'_>, make: impl FnOnce() -> Said) -> Arc<Said> {
+        let find = |all: &[Kept]| {
+            let kept = all.iter().find(|kept| kept.says(saying));
+            kept.map(|kept| kept.said.clone())
+        };
+        if let Some(said) = find(&self.said.read().unwrap_or_else(PoisonError::into_inner)) {
+            return said;
+        }
+        let mut all = self.said.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(said) = find(&all) {
+            return said;
+        }
+        let said = Arc::new(make());
+        // Nobody is told any more of a tip that another one has followed.
+        all.retain(|kept| kept.tip == *saying.tip);
+        if all.len() >= SAID_MAX {
+            all.clear();
+        }
+        all.push(Kept {
+            tip: saying.tip.clone(),
+            digest: saying.digest.clone(),
+            manner: saying.manner,
+            said: said.clone(),
+        });
+        said
     }
 
     /// The rendered body of one of its documents at `tip`, as it is told under a generation and phase, rendered at most
@@ -290,57 +360,41 @@ impl Exposed {
     }
 }
 
-/// The value readers see, and the channels that wake watchers.
+/// The value readers see, and who waits for the next one.
 #[derive(Debug)]
 pub(crate) struct Board {
     published: watch::Sender<Arc<Published>>,
-    status: watch::Sender<Arc<StatusEvent>>,
-    /// One channel per watched config; an entry lives as long as somebody watches.
-    wakes: Mutex<Wakes>,
+    status: RwLock<Arc<Standing>>,
+    hub: Hub,
 }
 
-/// When what is told of a config changed; nothing before the first change that somebody waits for.
-pub(crate) type Wake = Option<Instant>;
-
-/// Who waits, by config. A name that nobody watches any more is swept before the map doubles, since names come from
-/// requests and need not be those of configs.
+/// The state of the repository as it is told.
 #[derive(Debug)]
-struct Wakes {
-    by_config: BTreeMap<ConfigName, watch::Sender<Wake>>,
-    sweep_at: usize,
+pub(crate) struct Standing {
+    /// What is told.
+    pub event: StatusEvent,
+    /// The same, for those who are told all of it.
+    pub line: Arc<Line>,
 }
 
-impl Default for Wakes {
-    fn default() -> Self {
+impl Standing {
+    fn of(published: &Published) -> Self {
+        let event = status_of(published);
         Self {
-            by_config: BTreeMap::new(),
-            sweep_at: WAKES_SWEPT_FROM,
+            line: Arc::new(Line::new("status", None, &event)),
+            event,
         }
-    }
-}
-
-impl Wakes {
-    fn subscribe(&mut self, config: &ConfigName) -> watch::Receiver<Wake> {
-        if self.by_config.len() >= self.sweep_at {
-            self.sweep();
-        }
-        self.by_config.entry(config.clone()).or_default().subscribe()
-    }
-
-    fn sweep(&mut self) {
-        self.by_config.retain(|_, wake| wake.receiver_count() > 0);
-        self.sweep_at = WAKES_SWEPT_FROM.max(self.by_config.len() * 2);
     }
 }
 
 impl Board {
     /// A board that shows `published`.
     pub(crate) fn new(published: Published) -> Self {
-        let status = status_of(&published);
+        let status = Standing::of(&published);
         Self {
             published: watch::Sender::new(Arc::new(published)),
-            status: watch::Sender::new(Arc::new(status)),
-            wakes: Mutex::default(),
+            status: RwLock::new(Arc::new(status)),
+            hub: Hub::default(),
         }
     }
 
@@ -354,53 +408,44 @@ impl Board {
         self.published.subscribe()
     }
 
-    /// Wakes when the head's fate or the upstream's staleness changes.
-    pub(crate) fn watch_status(&self) -> watch::Receiver<Arc<StatusEvent>> {
-        self.status.subscribe()
+    /// The head's fate and the upstream's staleness, as they are told.
+    pub(crate) fn standing(&self) -> Arc<Standing> {
+        self.status.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Wakes when what instances of `config` should hold changes. The channel counts as seen from here on, so read
-    /// the value after this call.
-    pub(crate) fn watch_config(&self, config: &ConfigName) -> watch::Receiver<Wake> {
-        self.wakes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .subscribe(config)
+    /// A seat for whoever waits for what instances of a config should hold. Read the value after this call.
+    pub(crate) fn wait_for(&self, config: &ConfigName) -> Seat {
+        self.hub.seat([config], None)
+    }
+
+    /// The same for several configs, and for the state of the repository.
+    pub(crate) fn wait_for_all<'a>(&self, configs: impl IntoIterator<Item = &'a ConfigName>) -> Seat {
+        self.hub.seat(configs, Some(()))
+    }
+
+    /// Wakes all who wait for the state of the repository: it is not answered for any more.
+    pub(crate) fn ring_out(&self) {
+        self.hub.ring_status();
     }
 
     /// Configs that somebody waits for, counted per watcher.
     pub(crate) fn watches(&self) -> usize {
-        let wakes = self.wakes.lock().unwrap_or_else(PoisonError::into_inner);
-        wakes.by_config.values().map(watch::Sender::receiver_count).sum()
+        self.hub.waiting()
     }
 
     /// Replaces the value, then wakes those whom the difference concerns.
     pub(crate) fn publish(&self, next: Published) {
         let next = Arc::new(next);
         let before = self.published.send_replace(next.clone());
-        let status = status_of(&next);
-        self.status.send_if_modified(|current| {
-            let changed = **current != status;
-            if changed {
-                *current = Arc::new(status);
-            }
-            changed
-        });
+        let standing = Standing::of(&next);
+        if self.standing().event != standing.event {
+            *self.status.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(standing);
+            self.hub.ring_status();
+        }
         if !same_snapshot(before.snapshot.as_ref(), next.snapshot.as_ref())
             || before.state.courses != next.state.courses
         {
-            self.wake(&before, &next);
-        }
-    }
-
-    fn wake(&self, before: &Published, after: &Published) {
-        let now = Instant::now();
-        let mut wakes = self.wakes.lock().unwrap_or_else(PoisonError::into_inner);
-        wakes.sweep();
-        for (config, wake) in &wakes.by_config {
-            if !after.tells_the_same(before, config) {
-                wake.send_replace(Some(now));
-            }
+            self.hub.ring(|config| !next.tells_the_same(&before, config));
         }
     }
 }
@@ -447,34 +492,5 @@ fn status_of(published: &Published) -> StatusEvent {
         reason,
         findings,
         removed: Vec::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn config(number: usize) -> ConfigName {
-        format!("c{number}").parse().unwrap()
-    }
-
-    #[test]
-    fn names_that_nobody_watches_any_more_take_no_memory() {
-        let board = Board::new(Published::default());
-        let watched = board.watch_config(&config(0));
-        for number in 1..10_000 {
-            drop(board.watch_config(&config(number)));
-        }
-        assert!(board.wakes.lock().unwrap().by_config.len() <= WAKES_SWEPT_FROM);
-        drop(watched);
-    }
-
-    #[test]
-    fn many_live_watchers_are_kept() {
-        let board = Board::new(Published::default());
-        let live: Vec<_> = (0..1_000)
-            .map(|number| board.watch_config(&config(number)))
-            .collect();
-        assert_eq!(board.wakes.lock().unwrap().by_config.len(), live.len());
     }
 }

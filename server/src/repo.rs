@@ -10,12 +10,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use headwater_core::{Answer, Comparison, Fleet, Freshness, Held, Moment, Relation, Token, Uptime, compare};
+use headwater_core::{Fleet, Moment, Relation, Uptime};
 use headwater_validators::Inputs;
 use headwater_wire::{
     BranchName, CommitId, ConfigName, Generation, InstanceId, RepoName, Timestamp, VerdictState,
 };
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OnceCell, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -34,7 +34,7 @@ use crate::outward::Outward;
 use crate::pipeline::bell::Bell;
 use crate::pipeline::urgent::Urgent;
 use crate::pipeline::{Force, Fresh, Posted, Request, versions};
-use crate::publish::{Board, Published, Told};
+use crate::publish::{Board, Published};
 use crate::rollouts::Rollouts;
 use crate::sandbox::{SandboxError, Turn};
 use crate::seldom::Seldom;
@@ -85,6 +85,9 @@ pub(crate) enum RepoError {
     Ended,
 }
 
+/// A commit, and another one that it stands to in some way.
+type Pair = (CommitId, CommitId);
+
 type Declared = Option<Arc<BTreeMap<ConfigName, Inputs>>>;
 
 /// One followed repository.
@@ -121,7 +124,7 @@ pub(crate) struct Repo {
     versions: Cache<CommitId, Arc<BTreeMap<ConfigName, CommitId>>>,
     reachable: Cache<CommitId, ()>,
     judging: Semaphore,
-    relations: Cache<(CommitId, CommitId), Relation>,
+    relations: Cache<Pair, Arc<OnceCell<Relation>>>,
     /// What is said of it to the outside.
     pub outward: Outward,
     /// What was seen of its canary.
@@ -299,49 +302,6 @@ impl Repo {
             Ok(Err(_)) => Err(RepoError::Ended),
             Err(_) => Ok(Fresh::Failed),
         }
-    }
-
-    /// What to answer a client that holds `held` while it should hold `token`.
-    pub(crate) async fn compare(
-        &self,
-        held: Option<&Token>,
-        (config, told): (&ConfigName, &Told),
-        token: &Token,
-        freshness: Freshness,
-    ) -> Result<Answer, RepoError> {
-        let published = self.board.read();
-        let stood_for = held.and_then(|held| published.state.stand_ins.of(config, &held.version));
-        let translated = stood_for.zip(held).map(|(came, held)| Token {
-            version: came.clone(),
-            ..held.clone()
-        });
-        let held = translated.as_ref().or(held);
-        let mut comparison = Comparison {
-            held,
-            target: token,
-            relation: Relation::Unknown,
-            restores: false,
-            held_is_on_branch: false,
-            freshness,
-        };
-        if let Some(held) = held.filter(|held| held.version != token.version) {
-            // What was decided after a commit of ours that has not come to the branch replaces it.
-            let relation = if published.state.is_unborn(&held.version) {
-                Relation::Ancestor
-            } else {
-                self.relation(&held.version, &token.version).await?
-            };
-            let version = &held.version;
-            let held = Held {
-                version,
-                relation,
-                is_in_tip: relation == Relation::Descendant && self.tip_contains(version).await?,
-            };
-            let target = &told.exposed.target;
-            (comparison.relation, comparison.restores) = published.state.relate(config, held, target);
-            comparison.held_is_on_branch = self.head_contains(version).await?;
-        }
-        Ok(compare(&comparison))
     }
 
     /// The verdict and documents of a commit: those of the tip, a cached one, or worked out now. A commit that the

@@ -402,6 +402,11 @@ impl House {
             (metrics, draining),
             (self.app.traces().clone(), requests),
         ));
+        let (ending, ended) = (repo.clone(), repo.draining().clone());
+        tokio::spawn(async move {
+            ended.cancelled_owned().await;
+            ending.board.ring_out();
+        });
         let running = Running {
             repo: repo.clone(),
             stop: CancellationToken::new(),

@@ -190,7 +190,9 @@ fn speaks_for(identity: &Identity, repo: &Repo, instance: &InstanceId) -> Result
 /// What is told of the repository: to the holder of a token that is bound to configs, nothing of others.
 pub(super) fn told(identity: Option<&Identity>, status: &StatusEvent) -> StatusEvent {
     let mut told = status.clone();
-    if let Some(scope) = identity.map(Identity::scope).filter(|scope| scope.has_configs()) {
+    if let Some(scope) = identity.map(Identity::scope)
+        && !is_told_all(identity)
+    {
         let is_own = |finding: &Finding| {
             finding
                 .config
@@ -201,6 +203,11 @@ pub(super) fn told(identity: Option<&Identity>, status: &StatusEvent) -> StatusE
         told.reason = told.reason.filter(|_| status.stale);
     }
     told
+}
+
+/// Whether somebody is told everything of the repository.
+pub(super) fn is_told_all(identity: Option<&Identity>) -> bool {
+    !identity.is_some_and(|identity| identity.scope().has_configs())
 }
 
 /// Whether an identity may say what a report says.

@@ -6,20 +6,21 @@
 
 use std::collections::VecDeque;
 use std::iter;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant as Moment};
 
-use futures_util::future::{self, FutureExt};
-use futures_util::stream::{self, Stream};
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::Stream;
 use headwater_core::{Answer as Compared, Freshness, Token};
 use headwater_validators::Effective;
 use headwater_wire::{
     BookmarkEvent, ChangeKind, ConfigName, Generation, GoawayEvent, HeadState, StatusEvent, VersionEventWith,
 };
 use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
-use tokio::sync::watch;
-use tokio::time::Instant;
+use serde_json::value::RawValue;
+use tokio::time::{Instant, Sleep};
 
 use super::auth;
 use super::extract::{self, Asker, Pairs};
@@ -27,8 +28,10 @@ use super::problem::{Result, bad_request};
 use super::state::App;
 use super::watch::{FRESH_DEADLINE, replica_behind, told};
 use crate::auth::Identity;
+use crate::hub::{Rung, Seat};
+use crate::line::{Line, Said};
 use crate::pipeline::Fresh;
-use crate::publish::{Published, Told, Wake};
+use crate::publish::{Manner, Published, Saying, Told};
 use crate::repo::Repo;
 
 /// Documents up to this many bytes are told with the event.
@@ -49,15 +52,8 @@ const GOAWAY_SPREAD_MS: u64 = 3_000;
 /// One thing to tell.
 #[derive(Debug)]
 pub(super) enum Item {
-    /// An event; its data is one line, since JSON holds no line break.
-    Event {
-        /// Its name.
-        name: &'static str,
-        /// Its id, where it has one.
-        id: Option<String>,
-        /// What is told.
-        data: Box<RawValue>,
-    },
+    /// An event.
+    Event(Arc<Line>),
     /// Nothing changed for a while.
     Beat,
     /// How long to wait before the next connect, in ms.
@@ -124,30 +120,39 @@ impl Wanted {
 /// One watched config.
 struct Watched {
     config: ConfigName,
-    wake: watch::Receiver<Wake>,
-    /// When what wakes it now changed, until it is told.
-    woken: Wake,
     /// What the client was told last, or said it holds.
-    held: Option<Token>,
+    held: Option<Arc<Token>>,
     /// Generation under which it holds it: a higher one is told, although the content is the same.
     generation: Option<Generation>,
     /// It was told that the config is gone.
     told_removed: bool,
 }
 
-/// Everything one watcher is told, in order.
+/// Everything one watcher is told, in order. It ends by itself, and never fails.
 pub(super) struct Feed {
     repo: Arc<Repo>,
     asker: Asker,
     inline_bytes_max: usize,
-    watched: Vec<Watched>,
-    status: watch::Receiver<Arc<StatusEvent>>,
+    watched: Box<[Watched]>,
+    seat: Seat,
     identity: Option<Identity>,
     ready: VecDeque<Item>,
+    /// What rang and is not looked at yet: configs from this place on.
+    rung: Option<(Rung, usize)>,
+    /// A look that the mirror or the upstream is asked for, which is rare, so it takes room only then.
+    looking: Option<BoxFuture<'static, (usize, Result<Seen>)>>,
+    timer: Pin<Box<Sleep>>,
     heartbeat_at: Instant,
     bookmark_at: Instant,
     ends_at: Instant,
     ended: bool,
+}
+
+/// What a look at one config found: what the asker should hold, if there is such a config, and how that stands to what
+/// he holds.
+struct Seen {
+    published: Arc<Published>,
+    told: Option<(Told, Compared)>,
 }
 
 impl Feed {
@@ -159,14 +164,6 @@ impl Feed {
         Ok(feed)
     }
 
-    /// The items as a stream. Waiting for the next one is cancel-safe, since the stream keeps what it began.
-    pub(super) fn items(self) -> impl Stream<Item = Item> {
-        stream::unfold(self, |mut feed| async move {
-            let item = feed.next().await?;
-            Some((item, feed))
-        })
-    }
-
     fn new(wanted: Wanted) -> Self {
         let Wanted {
             repo,
@@ -176,25 +173,26 @@ impl Feed {
             identity,
             ..
         } = wanted;
+        let seat = repo.board.wait_for_all(&configs);
         let watch = |config: ConfigName| Watched {
-            wake: repo.board.watch_config(&config),
-            woken: None,
             config,
             held: None,
             generation: None,
             told_removed: false,
         };
-        let watched = configs.into_iter().map(watch).collect();
-        let status = repo.board.watch_status();
         let now = Instant::now();
+        let heartbeat_at = now + spread(HEARTBEAT, 0.2);
         Self {
             asker,
             inline_bytes_max,
-            watched,
-            status,
+            watched: configs.into_iter().map(watch).collect(),
+            seat,
             identity,
             ready: VecDeque::new(),
-            heartbeat_at: now + spread(HEARTBEAT, 0.2),
+            rung: None,
+            looking: None,
+            timer: Box::pin(tokio::time::sleep_until(heartbeat_at)),
+            heartbeat_at,
             bookmark_at: now + spread(BOOKMARK, 0.2),
             ends_at: now + spread(AGE, 0.1),
             ended: false,
@@ -216,78 +214,187 @@ impl Feed {
             return Err(problem);
         }
         let token = held.and_then(Token::read);
-        let unreadable = held.is_some() && token.is_none();
+        let without_token = if held.is_some() && token.is_none() {
+            ChangeKind::UnknownBase
+        } else {
+            ChangeKind::Initial
+        };
         self.ready
             .push_back(Item::Retry(1_000 + rand::random_range(0..1_000_u64)));
-        for index in 0..self.watched.len() {
-            self.resume(index, token.as_ref());
-            self.look(
-                index,
-                if unreadable {
-                    ChangeKind::UnknownBase
-                } else {
-                    ChangeKind::Initial
-                },
-            )
-            .await?;
+        for place in 0..self.watched.len() {
+            self.resume(place, token.as_ref());
+            let seen = match self.look_now(place) {
+                Some(seen) => seen,
+                None => self.look_longer(place).await.1?,
+            };
+            self.note((place, without_token), seen, None);
         }
-        let status = auth::told(self.identity.as_ref(), &self.status.borrow_and_update());
-        if status.head_state != HeadState::Published || status.stale {
-            self.tell("status", None, &status);
+        let standing = self.repo.board.standing();
+        if standing.event.head_state != HeadState::Published || standing.event.stale {
+            self.tell_standing();
         }
         Ok(())
     }
 
     /// What the client says it holds counts for the config it belongs to: the only one, or the one whose target it is.
-    fn resume(&mut self, index: usize, token: Option<&Token>) {
+    fn resume(&mut self, place: usize, token: Option<&Token>) {
         let single = self.watched.len() == 1;
         let Some(token) = token else { return };
         let published = self.repo.board.read();
-        let Some(watched) = self.watched.get_mut(index) else {
+        let Some(watched) = self.watched.get_mut(place) else {
             return;
         };
         let target = told(&self.repo, &published, &watched.config, self.asker.who())
             .ok()
             .map(|told| told.token(told.exposed.config.select(&self.asker.labels)));
         if single || target.as_ref() == Some(token) {
-            watched.held = Some(token.clone());
+            watched.held = Some(Arc::new(token.clone()));
         }
     }
 
-    /// The next item; `None` ends the feed.
-    async fn next(&mut self) -> Option<Item> {
+    /// The next item; nothing ends the feed.
+    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Item>> {
+        self.seat.listen(cx);
         loop {
             if let Some(item) = self.ready.pop_front() {
-                return Some(item);
+                if self.ready.is_empty() {
+                    // An idle watcher keeps no room for what it was told.
+                    self.ready = VecDeque::new();
+                }
+                return Poll::Ready(Some(item));
             }
             if self.ended {
-                return None;
+                return Poll::Ready(None);
             }
-            self.wait().await;
+            if self.repo.draining().is_cancelled() {
+                self.leave("shutdown");
+            } else if let Some(looking) = &mut self.looking {
+                let (place, seen) = ready!(looking.as_mut().poll(cx));
+                self.looking = None;
+                self.look_back(place, seen);
+            } else if self.rung.is_some() {
+                self.look_on();
+            } else if let Some(rung) = self.seat.take() {
+                self.rung = Some((rung, 0));
+                if rung.is_about_status() {
+                    self.tell_standing();
+                }
+            } else {
+                ready!(self.timer.as_mut().poll(cx));
+                self.tick();
+                let next = self.heartbeat_at.min(self.bookmark_at).min(self.ends_at);
+                self.timer.as_mut().reset(next);
+            }
         }
     }
 
-    /// Waits for the next thing to tell, and puts it into `ready`.
-    async fn wait(&mut self) {
-        let timer = self.heartbeat_at.min(self.bookmark_at).min(self.ends_at);
-        // Cancel-safe: all arms only wait; what they announce is read afterwards.
-        tokio::select! {
-            () = self.repo.draining().clone().cancelled_owned() => self.leave("shutdown"),
-            index = any_changed(&mut self.watched) => {
-                if let Some(watched) = self.watched.get_mut(index) {
-                    watched.woken = *watched.wake.borrow();
-                }
-                if self.look(index, ChangeKind::Initial).await.is_err() {
-                    // The upstream cannot be asked: nothing is told on a guess, and the client keeps what it holds.
-                    self.leave("replica_behind");
-                }
-            }
-            _ = self.status.changed() => {
-                let status = auth::told(self.identity.as_ref(), &self.status.borrow_and_update());
-                self.tell("status", None, &status);
-            }
-            () = tokio::time::sleep_until(timer) => self.tick(),
+    /// Looks at the next config that rang.
+    fn look_on(&mut self) {
+        let Some((rung, from)) = self.rung else { return };
+        let next = (from..self.watched.len()).find(|place| rung.is_about(*place));
+        let Some(place) = next else {
+            self.rung = None;
+            return;
+        };
+        self.rung = Some((rung, place + 1));
+        match self.look_now(place) {
+            Some(seen) => self.note((place, ChangeKind::Initial), seen, rung.changed),
+            None => self.looking = Some(self.look_longer(place).boxed()),
         }
+    }
+
+    fn look_back(&mut self, place: usize, seen: Result<Seen>) {
+        let changed = self.rung.and_then(|(rung, _)| rung.changed);
+        match seen {
+            Ok(seen) => self.note((place, ChangeKind::Initial), seen, changed),
+            // The upstream cannot be asked: nothing is told on a guess, and the client keeps what it holds.
+            Err(_) => self.leave("replica_behind"),
+        }
+    }
+
+    /// Compares one config with what the client was told, if all that it takes for that is known.
+    fn look_now(&self, place: usize) -> Option<Seen> {
+        let watched = self.watched.get(place)?;
+        let published = self.repo.board.read();
+        let Ok(told) = told(&self.repo, &published, &watched.config, self.asker.who()) else {
+            return Some(Seen {
+                published,
+                told: None,
+            });
+        };
+        let token = told.token(told.exposed.config.select(&self.asker.labels));
+        let compared = self
+            .repo
+            .compare_now(watched.held.as_deref(), (&watched.config, &told), &token)?;
+        match compared {
+            Compared::AskUpstream => None,
+            Compared::UpToDate | Compared::Hold | Compared::Target(_) | Compared::ReplicaBehind => {
+                Some(Seen {
+                    published,
+                    told: Some((told, compared)),
+                })
+            }
+        }
+    }
+
+    /// The same, and asks the mirror and the upstream for what is not known.
+    fn look_longer(&self, place: usize) -> impl Future<Output = (usize, Result<Seen>)> + Send + use<> {
+        let (repo, asker) = (self.repo.clone(), self.asker.clone());
+        let watched = self.watched.get(place);
+        let watched = watched.map(|watched| (watched.config.clone(), watched.held.clone()));
+        async move {
+            let seen = match watched {
+                Some((config, held)) => look_until_known(&repo, &asker, &config, held.as_deref()).await,
+                None => Ok(Seen {
+                    published: repo.board.read(),
+                    told: None,
+                }),
+            };
+            (place, seen)
+        }
+    }
+
+    /// Tells the difference that a look found.
+    fn note(&mut self, (place, without_token): (usize, ChangeKind), seen: Seen, changed: Option<Moment>) {
+        let Some((told, compared)) = seen.told else {
+            self.tell_removed(place);
+            return;
+        };
+        let Some(watched) = self.watched.get_mut(place) else {
+            return;
+        };
+        watched.told_removed = false;
+        match compared {
+            Compared::UpToDate => {
+                let before = *watched.generation.get_or_insert(told.generation);
+                if before < told.generation {
+                    self.tell_version(place, &seen.published, &told, ChangeKind::Rerender);
+                }
+            }
+            Compared::Target(change) => {
+                let change = if watched.held.is_none() {
+                    without_token
+                } else {
+                    change
+                };
+                self.tell_version(place, &seen.published, &told, change);
+                self.count(place, &told, changed);
+            }
+            // What can only be said after asking was asked for.
+            Compared::Hold | Compared::AskUpstream | Compared::ReplicaBehind => {}
+        }
+    }
+
+    /// Counts that a change was told, and how long after it came.
+    fn count(&self, place: usize, told: &Told, changed: Option<Moment>) {
+        let (Some(changed), Some(watched)) = (changed, self.watched.get(place)) else {
+            return;
+        };
+        self.repo.metrics.woke(changed);
+        let version = (&watched.config, &told.exposed.target.version);
+        self.repo
+            .flights
+            .woke(version, self.asker.instance.as_ref(), changed);
     }
 
     fn tick(&mut self) {
@@ -334,89 +441,43 @@ impl Feed {
         self.ended = true;
     }
 
-    /// Compares one config with what the client was told, and tells the difference.
-    async fn look(&mut self, index: usize, without_token: ChangeKind) -> Result<()> {
-        let mut freshness = Freshness::NotAsked;
-        loop {
-            let Some(watched) = self.watched.get_mut(index) else {
-                return Ok(());
-            };
-            watched.wake.borrow_and_update();
-            let published = self.repo.board.read();
-            let Ok(told) = told(&self.repo, &published, &watched.config, self.asker.who()) else {
-                self.tell_removed(index);
-                return Ok(());
-            };
-            watched.told_removed = false;
-            let effective = told.exposed.config.select(&self.asker.labels);
-            let token = told.token(effective);
-            let (held, config) = (watched.held.clone(), watched.config.clone());
-            match self
-                .repo
-                .compare(held.as_ref(), (&config, &told), &token, freshness)
-                .await?
-            {
-                Compared::UpToDate => {
-                    let before = watched_generation(self.watched.get_mut(index), told.generation);
-                    if before < told.generation {
-                        self.tell_version(index, &published, (&told, effective), ChangeKind::Rerender);
-                    }
-                    return Ok(());
-                }
-                Compared::Hold => return Ok(()),
-                Compared::Target(change) => {
-                    let change = if held.is_none() { without_token } else { change };
-                    self.tell_version(index, &published, (&told, effective), change);
-                    if let Some(changed) = self
-                        .watched
-                        .get_mut(index)
-                        .and_then(|watched| watched.woken.take())
-                    {
-                        let version = (&config, &told.exposed.target.version);
-                        self.repo.metrics.woke(changed);
-                        self.repo
-                            .flights
-                            .woke(version, self.asker.instance.as_ref(), changed);
-                    }
-                    return Ok(());
-                }
-                Compared::AskUpstream => {
-                    freshness = match self.repo.fresh_listing(FRESH_DEADLINE).await? {
-                        Fresh::Listed => Freshness::Fresh,
-                        Fresh::Failed => Freshness::Failed,
-                    };
-                }
-                Compared::ReplicaBehind => return Err(replica_behind(&published)),
-            }
-        }
-    }
-
-    fn tell_version(
-        &mut self,
-        index: usize,
-        published: &Published,
-        (told, effective): (&Told, &Effective),
-        change: ChangeKind,
-    ) {
-        let Some(watched) = self.watched.get_mut(index) else {
+    fn tell_version(&mut self, place: usize, published: &Published, told: &Told, change: ChangeKind) {
+        let Some(watched) = self.watched.get_mut(place) else {
             return;
         };
-        let token = told.token(effective);
-        let inline = effective.canonical().len() <= self.inline_bytes_max;
-        let document = inline.then(|| raw(effective)).flatten();
-        let event = version_event(&watched.config, published, (told, effective), change, document);
-        watched.generation = Some(event.generation);
-        let id = token.to_string();
-        watched.held = Some(token);
+        let effective = told.exposed.config.select(&self.asker.labels);
+        let manner = Manner {
+            generation: told.generation,
+            phase: told.phase,
+            change,
+            inline: effective.canonical().len() <= self.inline_bytes_max,
+        };
+        let target = &told.exposed.target;
+        let saying = Saying {
+            tip: published.state.tip.as_ref().unwrap_or(&target.version),
+            digest: effective.digest(),
+            manner,
+        };
+        let said = told.exposed.said(saying, || {
+            let document = manner.inline.then(|| raw(effective)).flatten();
+            let event = version_event(&watched.config, published, (told, effective), change, document);
+            let token = told.token(effective);
+            Said {
+                line: Arc::new(Line::new("version", Some(token.to_string()), &event)),
+                token: Arc::new(token),
+            }
+        });
+        watched.generation = Some(told.generation);
+        watched.held = Some(said.token.clone());
         if let Some(instance) = &self.asker.instance {
             self.repo
-                .told(instance, iter::once((&event.config, event.generation)));
+                .told(instance, iter::once((&watched.config, told.generation)));
         }
-        self.tell("version", Some(id), &event);
+        self.ready.push_back(Item::Event(said.line.clone()));
     }
 
-    fn tell_removed(&mut self, index: usize) {
-        let Some(watched) = self.watched.get_mut(index) else {
+    fn tell_removed(&mut self, place: usize) {
+        let Some(watched) = self.watched.get_mut(place) else {
             return;
         };
         if std::mem::replace(&mut watched.told_removed, true) {
@@ -426,31 +487,72 @@ impl Feed {
         watched.generation = None;
         let event = StatusEvent {
             removed: vec![watched.config.clone()],
-            ..auth::told(self.identity.as_ref(), &self.status.borrow())
+            ..auth::told(self.identity.as_ref(), &self.repo.board.standing().event)
         };
         self.tell("status", None, &event);
     }
 
+    /// Tells how the repository stands, as far as it is the asker's.
+    fn tell_standing(&mut self) {
+        let standing = self.repo.board.standing();
+        if auth::is_told_all(self.identity.as_ref()) {
+            self.ready.push_back(Item::Event(standing.line.clone()));
+        } else {
+            self.tell(
+                "status",
+                None,
+                &auth::told(self.identity.as_ref(), &standing.event),
+            );
+        }
+    }
+
     fn tell<T: Serialize>(&mut self, name: &'static str, id: Option<String>, data: &T) {
-        let data = to_raw_value(data).unwrap_or_default();
-        self.ready.push_back(Item::Event { name, id, data });
+        self.ready
+            .push_back(Item::Event(Arc::new(Line::new(name, id, data))));
     }
 }
 
-/// Waits until the target of any watched config changed, and says which.
-async fn any_changed(watched: &mut [Watched]) -> usize {
-    let changes = watched.iter_mut().map(|watched| watched.wake.changed().boxed());
-    let (result, index, _) = future::select_all(changes).await;
-    if result.is_err() {
-        // The board is gone: the process is stopping, and the drain ends the stream.
-        future::pending::<()>().await;
+impl Stream for Feed {
+    type Item = Item;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Item>> {
+        self.poll_item(cx)
     }
-    index
 }
 
-/// The generation under which a watched config is held; what was not known before is as of now.
-fn watched_generation(watched: Option<&mut Watched>, now: Generation) -> Generation {
-    watched.map_or(now, |watched| *watched.generation.get_or_insert(now))
+/// Compares one config with what the client was told, and asks the mirror and the upstream for what is not known.
+async fn look_until_known(
+    repo: &Repo,
+    asker: &Asker,
+    config: &ConfigName,
+    held: Option<&Token>,
+) -> Result<Seen> {
+    let mut freshness = Freshness::NotAsked;
+    loop {
+        let published = repo.board.read();
+        let Ok(told) = told(repo, &published, config, asker.who()) else {
+            return Ok(Seen {
+                published,
+                told: None,
+            });
+        };
+        let token = told.token(told.exposed.config.select(&asker.labels));
+        match repo.compare(held, (config, &told), &token, freshness).await? {
+            Compared::AskUpstream => {
+                freshness = match repo.fresh_listing(FRESH_DEADLINE).await? {
+                    Fresh::Listed => Freshness::Fresh,
+                    Fresh::Failed => Freshness::Failed,
+                };
+            }
+            Compared::ReplicaBehind => return Err(replica_behind(&published)),
+            compared @ (Compared::UpToDate | Compared::Hold | Compared::Target(_)) => {
+                return Ok(Seen {
+                    published,
+                    told: Some((told, compared)),
+                });
+            }
+        }
+    }
 }
 
 /// What is told of one config.

@@ -144,7 +144,7 @@ impl Line {
     }
 
     async fn exchange(&mut self, feed: Feed, door: &Door) -> Ending {
-        let mut items = pin!(feed.items());
+        let mut items = feed;
         let mut handling: Option<Handling> = None;
         let mut ended = pin!(door.ended());
         loop {
@@ -183,7 +183,7 @@ impl Line {
                     answer
                 }
                 item = items.next() => match item {
-                    Some(Item::Event { name, id, data }) => message(name, id, &data),
+                    Some(Item::Event(line)) => message(line.name, line.id.clone(), &line.data),
                     Some(Item::Beat | Item::Retry(_)) => continue,
                     None => return Ending::Away,
                 }

@@ -1,6 +1,6 @@
 //! The current config, at once or as a long poll: one `GET`, one comparison.
 //!
-//! Invariant: a watcher registers before it compares, so a change between the two wakes it; it is answered only with
+//! Invariant: a watcher takes its seat before it compares, so a change between the two wakes it; it is answered only with
 //! what the comparison allows, so a replica that lags never takes a client backwards.
 
 use std::iter;
@@ -72,9 +72,9 @@ impl Watch {
     async fn answer(&self, deadline: Option<Instant>) -> Result {
         let mut freshness = Freshness::NotAsked;
         let mut changed = None;
+        // A seat first, then read: what is published from here on wakes us.
+        let seat = self.repo.board.wait_for(&self.config);
         loop {
-            // Register first, then read: what is published from here on wakes us.
-            let mut wake = self.repo.board.watch_config(&self.config);
             let published = self.repo.board.read();
             let told = self.told(&published)?;
             let effective = told.exposed.config.select(&self.asker.labels);
@@ -107,7 +107,7 @@ impl Watch {
                     };
                     // Cancel-safe: all three only wait.
                     tokio::select! {
-                        _ = wake.changed() => changed = *wake.borrow(),
+                        rung = seat.rung() => changed = rung.changed,
                         () = tokio::time::sleep_until(until) => {}
                         () = self.repo.draining().cancelled() => {
                             let change = last_change(&told.exposed);

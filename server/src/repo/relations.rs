@@ -2,10 +2,14 @@
 //!
 //! Invariant: what is a fact for ever is asked of the mirror once; what the next fetch may change is asked again.
 
-use headwater_core::{Known, Relation};
-use headwater_wire::{CommitId, HeadState};
+use std::sync::Arc;
 
-use super::{Repo, RepoError};
+use headwater_core::{Answer, Comparison, Freshness, Held, Known, Relation, Token, compare};
+use headwater_wire::{CommitId, ConfigName, HeadState};
+use tokio::sync::OnceCell;
+
+use super::{Pair, Repo, RepoError};
+use crate::publish::Told;
 
 impl Repo {
     /// Whether the followed branch reaches `commit`.
@@ -46,6 +50,104 @@ impl Repo {
         Ok(found)
     }
 
+    /// What to answer a client that holds `held` while it should hold `token`.
+    pub(crate) async fn compare(
+        &self,
+        held: Option<&Token>,
+        about: (&ConfigName, &Told),
+        token: &Token,
+        freshness: Freshness,
+    ) -> Result<Answer, RepoError> {
+        // Each turn adds one; at most three are asked for.
+        let mut facts = Vec::new();
+        loop {
+            match self.compare_by(held, about, token, (freshness, &facts)) {
+                Ok(answer) => return Ok(answer),
+                Err(pair) => {
+                    let relation = self.relation(&pair.0, &pair.1).await?;
+                    facts.push((pair, relation));
+                }
+            }
+        }
+    }
+
+    /// The same at once, if nothing has to be read from the mirror for it.
+    pub(crate) fn compare_now(
+        &self,
+        held: Option<&Token>,
+        about: (&ConfigName, &Told),
+        token: &Token,
+    ) -> Option<Answer> {
+        let nothing = (Freshness::NotAsked, [].as_slice());
+        self.compare_by(held, about, token, nothing).ok()
+    }
+
+    /// The same from what is known and `facts`; or the pair of commits whose relation it wants.
+    fn compare_by(
+        &self,
+        held: Option<&Token>,
+        (config, told): (&ConfigName, &Told),
+        token: &Token,
+        (freshness, facts): (Freshness, &[(Pair, Relation)]),
+    ) -> Result<Answer, Pair> {
+        let mut comparison = Comparison {
+            held,
+            target: token,
+            relation: Relation::Unknown,
+            restores: false,
+            held_is_on_branch: false,
+            freshness,
+        };
+        if held.is_none_or(|held| held == token) {
+            return Ok(compare(&comparison));
+        }
+        let published = self.board.read();
+        let stood_for = held.and_then(|held| published.state.stand_ins.of(config, &held.version));
+        let translated = stood_for.zip(held).map(|(came, held)| Token {
+            version: came.clone(),
+            ..held.clone()
+        });
+        comparison.held = translated.as_ref().or(held);
+        if let Some(held) = comparison.held.filter(|held| held.version != token.version) {
+            let version = &held.version;
+            // What was decided after a commit of ours that has not come to the branch replaces it.
+            let relation = if published.state.is_unborn(version) {
+                Relation::Ancestor
+            } else {
+                self.known_relation((version, &token.version), facts)?
+            };
+            let is_part_of = |end: Option<&CommitId>| -> Result<bool, Pair> {
+                match end {
+                    None => Ok(false),
+                    Some(end) if end == version => Ok(true),
+                    Some(end) => Ok(self.known_relation((version, end), facts)? == Relation::Ancestor),
+                }
+            };
+            let held = Held {
+                version,
+                relation,
+                is_in_tip: relation == Relation::Descendant && is_part_of(published.state.tip.as_ref())?,
+            };
+            let target = &told.exposed.target;
+            (comparison.relation, comparison.restores) = published.state.relate(config, held, target);
+            // The newest commit known of the branch, held back or not.
+            comparison.held_is_on_branch = is_part_of(published.state.head.as_ref())?;
+        }
+        Ok(compare(&comparison))
+    }
+
+    fn known_relation(
+        &self,
+        (held, target): (&CommitId, &CommitId),
+        facts: &[(Pair, Relation)],
+    ) -> Result<Relation, Pair> {
+        let pair = (held.clone(), target.clone());
+        let fact = facts.iter().find(|(of, _)| *of == pair);
+        let known = fact.map(|(_, relation)| *relation);
+        let known = known.or_else(|| self.relations.get(&pair)?.get().copied());
+        known.ok_or(pair)
+    }
+
     /// Whether the tip is `commit` or descends from it.
     pub(crate) async fn tip_contains(&self, commit: &CommitId) -> Result<bool, RepoError> {
         match self.board.read().state.tip.clone() {
@@ -55,24 +157,18 @@ impl Repo {
         }
     }
 
-    /// Whether the newest commit known of the branch, held back or not, contains `commit`.
-    pub(super) async fn head_contains(&self, commit: &CommitId) -> Result<bool, RepoError> {
-        match self.board.read().state.head.clone() {
-            None => Ok(false),
-            Some(head) if head == *commit => Ok(true),
-            Some(head) => Ok(self.relation(commit, &head).await? == Relation::Ancestor),
-        }
-    }
-
-    /// How two different commits relate in the mirror.
-    pub(super) async fn relation(&self, held: &CommitId, target: &CommitId) -> Result<Relation, RepoError> {
+    /// How two different commits relate in the mirror. After a change, everybody asks for the same at once, and it is
+    /// read once for all of them.
+    async fn relation(&self, held: &CommitId, target: &CommitId) -> Result<Relation, RepoError> {
         let key = (held.clone(), target.clone());
-        if let Some(relation) = self.relations.get(&key) {
-            return Ok(relation);
-        }
+        let cell = self.relations.get(&key).unwrap_or_else(|| {
+            let cell = Arc::new(OnceCell::new());
+            self.relations.put(key.clone(), cell.clone());
+            cell
+        });
         let (held, target) = key.clone();
-        let relation = self
-            .read(move |reader| {
+        let read = || {
+            self.read(move |reader| {
                 Ok(if !reader.contains(&held) {
                     Relation::Unknown
                 } else if reader.is_ancestor(&held, &target)? {
@@ -83,10 +179,11 @@ impl Repo {
                     Relation::Unrelated
                 })
             })
-            .await?;
+        };
+        let relation = *cell.get_or_try_init(read).await?;
         // What is not here yet may come with the next fetch; the rest is a fact for ever.
-        if relation != Relation::Unknown {
-            self.relations.put(key, relation);
+        if relation == Relation::Unknown {
+            self.relations.remove(&key);
         }
         Ok(relation)
     }
