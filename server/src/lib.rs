@@ -22,6 +22,7 @@ mod http;
 mod hub;
 mod judge;
 mod line;
+mod limits;
 mod measure;
 mod metrics;
 mod notes;

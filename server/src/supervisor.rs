@@ -24,6 +24,7 @@ use crate::forge::outbound::Outbound;
 use crate::http::serve::{self, Serving};
 use crate::http::{App, Hosts, Patience, router};
 use crate::judge::{Purpose, Questions, Rules};
+use crate::limits::Limits;
 use crate::notes;
 use crate::outward::Outward;
 use crate::pipeline::Pipeline;
@@ -70,7 +71,13 @@ pub async fn run_with_reloads(
     let draining = CancellationToken::new();
     let traces = Traces::start(settings.telemetry.as_ref());
     let gate = gate(&settings)?;
-    let app = App::new(store.clone(), (gate.clone(), traces.clone()), draining.clone());
+    let connections_max = settings.connections_max.unwrap_or_else(serve::descriptors);
+    let limits = Limits::new(settings.caller_limits, connections_max);
+    let app = App::new(
+        store.clone(),
+        (gate.clone(), traces.clone(), limits),
+        draining.clone(),
+    );
     let kept = soft::load(&settings.data_dir);
     let soft_sink = SoftSink::new(&settings.data_dir, store.clone(), app.clone());
     let address = listener.local_addr().ok();
@@ -145,7 +152,8 @@ fn serving(settings: &Settings, app: &App, tls: Option<Arc<Tls>>) -> Serving {
     Serving {
         router: router(app.clone()),
         sockets: app.sockets().clone(),
-        connections_max: settings.connections_max,
+        connections_max: settings.connections_max.unwrap_or_else(serve::descriptors),
+        limits: app.limits().clone(),
         patience: Patience::default(),
         drain_deadline: settings.drain_deadline,
         metrics: app.metrics().connections().clone(),
@@ -324,6 +332,7 @@ impl House {
             ("[issuer.NAME] or [grant.NAME]", old.issuers != settings.issuers),
             ("drain_deadline", old.drain_deadline != settings.drain_deadline),
             ("connections_max", old.connections_max != settings.connections_max),
+            ("[limits]", old.caller_limits != settings.caller_limits),
             ("log_format", old.log_format != settings.log_format),
             ("[telemetry]", old.telemetry != settings.telemetry),
             ("file_bytes_max or files_max", old.limits != settings.limits),

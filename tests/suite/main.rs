@@ -45,6 +45,7 @@ mod instances;
 mod invariants;
 mod issuers;
 mod languages;
+mod limits;
 mod logs;
 mod metrics;
 mod notes;

@@ -1,6 +1,7 @@
 //! An error as the API answers it (`application/problem+json`, RFC 9457), with a code that never changes.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -114,6 +115,8 @@ problem_codes! {
     RolloutNotFound = "rollout_not_found", 404, "no such rollout";
     /// The order does not fit where the rollout is.
     RolloutRefused = "rollout_refused", 409, "the rollout does not take that order now";
+    /// A token, a certificate, an address or an instance has as much as one may have; others go on.
+    TooManyRequests = "too_many_requests", 429, "one caller takes too much";
     /// `min_version` was not published within the wait.
     NotPublished = "not_published", 504, "the version is not published yet";
     /// The repository has no published commit yet.
@@ -163,6 +166,9 @@ pub struct Problem {
     /// Paths or configs that stand in the way.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paths: Vec<String>,
+    /// After how many ms to come back, where somebody asked too much; the header `retry-after` says it in whole seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
 }
 
 impl Problem {
@@ -178,6 +184,7 @@ impl Problem {
             actual: None,
             findings: Vec::new(),
             paths: Vec::new(),
+            retry_after_ms: None,
         }
     }
 
@@ -199,6 +206,14 @@ impl Problem {
     #[must_use]
     pub fn actual(mut self, actual: CommitId) -> Self {
         self.actual = Some(actual);
+        self
+    }
+
+    /// The same problem, which may be gone after `wait`.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        // A part of a ms that is left would have the client come too early.
+        self.retry_after_ms = u64::try_from(wait.as_micros().div_ceil(1_000)).ok();
         self
     }
 

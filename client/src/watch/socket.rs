@@ -1,5 +1,7 @@
 //! A turn on a WebSocket, which carries reports as well.
 
+use std::time::Duration;
+
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -66,7 +68,8 @@ impl Watcher {
                         }
                     }
                     Told::Problem(problem) => {
-                        let retry_after = None;
+                        // A message has no headers.
+                        let retry_after = problem.retry_after_ms.map(Duration::from_millis);
                         if let Some(pending) = pending.take() {
                             drop(pending.answer.send(Err(ApiError::Problem { problem, retry_after })));
                         }

@@ -104,6 +104,8 @@ fn long_help() -> String {
     keys(&mut text, Table::Telemetry);
     text.push_str("\nIn the [tls] table of the file:\n");
     keys(&mut text, Table::Tls);
+    text.push_str("\nIn the [limits] table of the file:\n");
+    keys(&mut text, Table::Limits);
     text.push('\n');
     text.push_str(EXAMPLES);
     text

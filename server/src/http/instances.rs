@@ -24,6 +24,7 @@ use super::problem::{Answer, Result, bad_request};
 use super::state::App;
 use super::{answer, auth, history, reports};
 use crate::auth::Identity;
+use crate::limits::Holder;
 use crate::publish::Published;
 use crate::repo::{Repo, RepoError};
 use crate::task;
@@ -39,15 +40,17 @@ const COUNT_DEADLINE: Duration = Duration::from_secs(20);
 pub(super) async fn report(
     State(app): State<App>,
     Path((repo, instance)): Path<(String, String)>,
-    identity: Option<Extension<Identity>>,
+    (identity, holder): (Option<Extension<Identity>>, Option<Extension<Holder>>),
     headers: HeaderMap,
     body: std::result::Result<JsonBody, NotJson>,
 ) -> Result {
     let repo = extract::repo(&app, &repo)?;
     let instance: InstanceId = extract::id(&instance, INSTANCE_HINT)?;
+    reports::refuse_flood(app.limits(), holder.as_deref())?;
     let body = body.map_err(unread)?;
     let report = reports::read(&body)?;
     auth::may_report(identity.as_deref(), &repo, (&instance, &report))?;
+    app.limits().report_of(repo.name(), &instance)?;
     let taking = reports::take(&repo, &instance, report);
     let caller = app.traces().caller(&headers);
     Ok(answer::view(&repo.traces.under(caller, taking).await?))

@@ -1,5 +1,5 @@
 //! What happens around every request, outermost first: a request id, a caught panic, a deadline for everything that
-//! is no watch, one log line, no answer under a name that nobody set, who asks, and no effect for pages of other sites.
+//! is no watch, one log line, no answer under a name that nobody set, who asks, whether he has too much, and no effect for pages of other sites.
 //!
 //! Why this order: the id must be on every answer, a panic's included; the deadline must not cut a watch, which has
 //! its own.
@@ -37,21 +37,28 @@ pub(super) const TOO_LONG: &str =
 pub(super) fn wrap(routes: Router<App>, app: App) -> Router<App> {
     let guarded = routes
         .layer(from_fn(super::origin::guard))
+        .layer(from_fn_with_state(app.clone(), super::limits::guard))
         .layer(from_fn_with_state(app.clone(), super::auth::guard))
         .layer(from_fn_with_state(app.clone(), super::host::guard));
     guarded.layer(from_fn_with_state(app, around))
+}
+
+/// Whether a request may wait for news.
+pub(super) fn waits(request: &Request) -> bool {
+    let query = request.uri().query();
+    query.is_some_and(|query| query.contains("wait=") || query.contains("min_version="))
+        || request.headers().contains_key("prefer")
 }
 
 async fn around(State(app): State<App>, request: Request, next: Next) -> Response {
     let id = app.next_request_id();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let waits = request
-        .uri()
-        .query()
-        .is_some_and(|query| query.contains("wait=") || query.contains("min_version="))
-        || request.headers().contains_key("prefer");
-    let deadline = if waits { WATCH_DEADLINE } else { REQUEST_DEADLINE };
+    let deadline = if waits(&request) {
+        WATCH_DEADLINE
+    } else {
+        REQUEST_DEADLINE
+    };
     let started = Instant::now();
     let span = debug_span!("request", request.id = %id);
     let trace = traced::of_order(&app, &request, route.as_ref());

@@ -21,6 +21,7 @@ mod hooks;
 mod host;
 mod instances;
 mod layers;
+mod limits;
 mod metrics;
 mod openapi;
 mod origin;

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 
+use crate::limits::{Holder, Share};
 use crate::metrics::ConnectionMetrics;
 
 /// Bytes after which it is known which protocol is spoken: those of the preface of HTTP/2 (RFC 9113, 3.4).
@@ -40,14 +41,20 @@ impl Default for Patience {
 #[derive(Debug)]
 pub(super) struct Slot {
     _permit: OwnedSemaphorePermit,
+    /// Of what its address may have.
+    _share: Option<Share<Holder>>,
     metrics: ConnectionMetrics,
 }
 
 impl Slot {
-    pub(super) fn new(permit: OwnedSemaphorePermit, metrics: &ConnectionMetrics) -> Self {
+    pub(super) fn new(
+        (permit, share): (OwnedSemaphorePermit, Option<Share<Holder>>),
+        metrics: &ConnectionMetrics,
+    ) -> Self {
         metrics.opened();
         Self {
             _permit: permit,
+            _share: share,
             metrics: metrics.clone(),
         }
     }

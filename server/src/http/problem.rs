@@ -54,6 +54,9 @@ impl IntoResponse for Answer {
         ) {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
         }
+        if let Some(wait_ms) = self.0.retry_after_ms {
+            headers.insert(RETRY_AFTER, HeaderValue::from(wait_ms.div_ceil(1_000)));
+        }
         response.extensions_mut().insert(Told(self.0));
         response
     }

@@ -21,6 +21,7 @@ use super::extract::{LABELS_MAX, is_label};
 use super::feed::{INLINE_BYTES_DEFAULT, raw, version_event};
 use super::problem::{Answer, Result, bad_request};
 use super::watch::{FRESH_DEADLINE, last_change};
+use crate::limits::{Holder, Limits};
 use crate::pipeline::Fresh;
 use crate::publish::{Published, Told};
 use crate::repo::Repo;
@@ -32,6 +33,14 @@ pub(super) const REPORT_BYTES_MAX: usize = 256 << 10;
 const RAISE_DEADLINE: Duration = Duration::from_secs(3);
 /// Largest number of a report: beyond it, programs that read numbers as doubles would take two for one.
 const NUMBER_MAX: u64 = (1 << 53) - 1;
+
+/// Refuses who reports more often than he may. Asked before a report is read, which costs more.
+pub(super) fn refuse_flood(limits: &Limits, holder: Option<&Holder>) -> Result<()> {
+    match holder {
+        Some(holder) => Ok(limits.report(holder)?),
+        None => Ok(()),
+    }
+}
 
 /// Reads a report.
 pub(super) fn read(body: &JsonBody) -> Result<InstanceReport> {

@@ -24,7 +24,9 @@ use tower::ServiceExt;
 use tracing::{debug, warn};
 
 use super::caller::Caller;
+use super::limits;
 use super::peer::{Patience, Peer, Slot};
+use crate::limits::{Limits, Reached};
 use crate::metrics::ConnectionMetrics;
 use crate::seldom::Seldom;
 use crate::tls::{Presented, Tls};
@@ -50,8 +52,10 @@ pub(crate) struct Serving {
     pub router: Router,
     /// Open sockets, which a stop waits for.
     pub sockets: TaskTracker,
-    /// Most connections at once; without it, as many as there are descriptors for.
-    pub connections_max: Option<usize>,
+    /// Most connections at once.
+    pub connections_max: usize,
+    /// What one address may have of them.
+    pub limits: Limits,
     pub patience: Patience,
     pub drain_deadline: Duration,
     pub metrics: ConnectionMetrics,
@@ -62,7 +66,7 @@ pub(crate) struct Serving {
 /// Serves on `listener` until `draining` is cancelled; then lets open requests and sockets finish.
 pub(crate) async fn serve(listener: TcpListener, serving: Serving, draining: CancellationToken) {
     let graceful = GracefulShutdown::new();
-    let connections_max = serving.connections_max.unwrap_or_else(descriptors);
+    let connections_max = serving.connections_max;
     serving.metrics.may_be(connections_max);
     let slots = Arc::new(Semaphore::new(connections_max));
     let refusals = Seldom::default();
@@ -73,30 +77,27 @@ pub(crate) async fn serve(listener: TcpListener, serving: Serving, draining: Can
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                if let Ok(permit) = slots.clone().try_acquire_owned() {
-                    let slot = Slot::new(permit, &serving.metrics);
-                    welcome(
-                        (stream, slot, Caller(peer.ip())),
-                        &serving,
-                        graceful.watcher(),
-                        &draining,
-                    );
-                } else {
-                    serving.metrics.refused();
-                    if refusals.is_due() {
+            Ok((stream, peer)) => match place(&serving, &slots, Caller(peer.ip())) {
+                Ok(slot) => welcome(
+                    (stream, slot, Caller(peer.ip())),
+                    &serving,
+                    graceful.watcher(),
+                    &draining,
+                ),
+                Err(full) => {
+                    if full == Full::ForAll && refusals.is_due() {
                         let hint = "raise the limit of descriptors of the process, or `connections_max`; \
                                     `headwater_connections_refused_total` counts them";
                         warn!(%peer, connections_max, hint, "too many connections; one was turned away, and maybe others");
                     }
                     // Who waits for a handshake understands no answer in clear text; the end of the connection is one.
                     if serving.tls.is_none()
-                        && let Err(error) = turn_away(stream)
+                        && let Err(error) = turn_away(stream, full)
                     {
                         debug!(%peer, %error, "one that was turned away was not told");
                     }
                 }
-            }
+            },
             Err(error) => {
                 warn!(%error, "a connection could not be accepted: {error}");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -116,6 +117,24 @@ pub(crate) async fn serve(listener: TcpListener, serving: Serving, draining: Can
     {
         warn!("some requests did not finish within the drain deadline and were cut");
     }
+}
+
+/// Why there is no place for a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Full {
+    ForAll,
+    ForOne(Reached),
+}
+
+/// The place of a connection: of its address first, so that who has too many takes none from others.
+fn place(serving: &Serving, slots: &Arc<Semaphore>, caller: Caller) -> Result<Slot, Full> {
+    let share = serving.limits.connection(caller.network());
+    let share = share.map_err(Full::ForOne)?;
+    let permit = slots.clone().try_acquire_owned().map_err(|_full| {
+        serving.metrics.refused();
+        Full::ForAll
+    })?;
+    Ok(Slot::new((permit, share), &serving.metrics))
 }
 
 /// Serves one connection, after a handshake if there is to be one; whoever takes long for it keeps nobody else.
@@ -208,10 +227,16 @@ where
 }
 
 /// Says that there is no room, as far as that goes without waiting for anybody.
-fn turn_away(stream: TcpStream) -> io::Result<()> {
-    let problem = Problem::new(ProblemCode::Overloaded, "too many connections are open")
-        .hint("come back after a pause, and keep one connection for many requests");
-    let status = format!("503 Service Unavailable\r\nretry-after: {COME_BACK_SECONDS}");
+fn turn_away(stream: TcpStream, full: Full) -> io::Result<()> {
+    let (status, problem) = match full {
+        Full::ForAll => (
+            "503 Service Unavailable",
+            Problem::new(ProblemCode::Overloaded, "too many connections are open")
+                .hint("come back after a pause, and keep one connection for many requests"),
+        ),
+        Full::ForOne(reached) => ("429 Too Many Requests", limits::problem(reached)),
+    };
+    let status = format!("{status}\r\nretry-after: {COME_BACK_SECONDS}");
     tell(stream, &status, &problem)
 }
 
@@ -245,7 +270,7 @@ fn tell(stream: TcpStream, status: &str, problem: &Problem) -> io::Result<()> {
 }
 
 /// How many connections fit into the descriptors this process may open.
-fn descriptors() -> usize {
+pub(crate) fn descriptors() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile)
         .current
         .unwrap_or(1_024);
@@ -261,6 +286,7 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
+    use crate::settings::LimitSettings;
 
     /// Long enough for a busy machine to answer whoever behaves, and short enough to be waited for.
     const SHORT: Duration = Duration::from_millis(500);
@@ -276,7 +302,8 @@ mod tests {
         let serving = Serving {
             router,
             sockets: TaskTracker::new(),
-            connections_max: Some(connections_max),
+            connections_max,
+            limits: Limits::new(LimitSettings::default(), connections_max),
             patience: Patience {
                 head: SHORT,
                 write: SHORT,

@@ -29,6 +29,7 @@ use super::reports::{self, REPORT_BYTES_MAX};
 use super::state::App;
 use super::{auth, origin};
 use crate::auth::Identity;
+use crate::limits::{Holder, Limits};
 use crate::repo::Repo;
 
 /// Buffer for what the peer sends, in bytes. It is there for the whole life of an idle socket, and the library's own
@@ -50,7 +51,7 @@ pub(super) async fn socket(
     State(app): State<App>,
     Path(repo): Path<String>,
     RawQuery(query): RawQuery,
-    (identity, headers): (Option<Extension<Identity>>, HeaderMap),
+    (identity, holder, headers): (Option<Extension<Identity>>, Option<Extension<Holder>>, HeaderMap),
     upgrade: std::result::Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> std::result::Result<Response, Response> {
     let wanted = Wanted::read(&app, &repo, query.as_deref(), None).map_err(IntoResponse::into_response)?;
@@ -60,6 +61,12 @@ pub(super) async fn socket(
     origin::refuse_other_sites(&headers).map_err(IntoResponse::into_response)?;
     let (repo, instance) = (wanted.repo.clone(), wanted.asker.instance.clone());
     let caller = app.traces().caller(&headers);
+    let holder = holder.map(|Extension(holder)| holder);
+    let share = holder
+        .as_ref()
+        .map(|holder| app.limits().watch(holder))
+        .transpose();
+    let share = share.map_err(|reached| Answer::from(reached).into_response())?;
     let feed = Feed::open(wanted).await.map_err(IntoResponse::into_response)?;
     // From here on a stop waits for this socket.
     let open = app.sockets().token();
@@ -78,8 +85,11 @@ pub(super) async fn socket(
             instance,
             caller,
             identity,
+            limits: app.limits().clone(),
+            holder,
         };
         line.talk(feed, &door).await;
+        drop(share);
         drop(open);
     }))
 }
@@ -252,6 +262,9 @@ struct Door {
     caller: Option<SpanContext>,
     /// Whoever opened the socket, where anybody is asked.
     identity: Option<Identity>,
+    limits: Limits,
+    /// Whose reports they are.
+    holder: Option<Holder>,
 }
 
 impl Door {
@@ -267,7 +280,9 @@ impl Door {
         let (repo, instance, text) = (self.repo.clone(), self.instance.clone(), text.to_owned());
         let caller = self.caller.clone();
         let identity = self.identity.clone();
+        let (limits, holder) = (self.limits.clone(), self.holder.clone());
         let work = async move {
+            reports::refuse_flood(&limits, holder.as_ref())?;
             let report = reading(&text)?;
             let instance = instance.ok_or_else(|| {
                 bad_request(
@@ -277,6 +292,7 @@ impl Door {
             })?;
             auth::refuse_role(identity.as_ref())?;
             auth::may_report(identity.as_ref(), &repo, (&instance, &report))?;
+            limits.report_of(repo.name(), &instance)?;
             let taking = repo.traces.under(caller, reports::take(&repo, &instance, report));
             match timeout(REPORT_DEADLINE, taking).await {
                 Ok(answer) => answer,

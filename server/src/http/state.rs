@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::host::Hosts;
 use crate::auth::Gate;
 use crate::hooks::Hooks;
+use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::repo::Repo;
 use crate::store::Store;
@@ -31,6 +32,7 @@ struct Inner {
     gate: Arc<Gate>,
     metrics: Metrics,
     traces: Traces,
+    limits: Limits,
     draining: CancellationToken,
     /// Memory for the bodies of checks, in MiB.
     checks: Semaphore,
@@ -45,7 +47,7 @@ impl App {
     /// No repositories yet; streams end when `draining` is cancelled.
     pub(crate) fn new(
         store: Arc<Store>,
-        (gate, traces): (Arc<Gate>, Traces),
+        (gate, traces, limits): (Arc<Gate>, Traces, Limits),
         draining: CancellationToken,
     ) -> Self {
         let id_prefix = format!("{:08x}", rand::random::<u32>());
@@ -57,6 +59,7 @@ impl App {
             gate,
             metrics: Metrics::default(),
             traces,
+            limits,
             draining,
             checks: Semaphore::new(super::checks::BODIES_MIB_MAX as usize),
             sockets: TaskTracker::new(),
@@ -108,6 +111,11 @@ impl App {
     /// What the process counts of itself.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.0.metrics
+    }
+
+    /// What one caller may have at once.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.0.limits
     }
 
     /// Where spans go.

@@ -6,6 +6,7 @@
 //! drift from what the API says; only what is over by then is counted as it happens (`repo`).
 
 mod connections;
+mod limits;
 mod pages;
 mod process;
 mod repo;
@@ -24,6 +25,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 pub(crate) use connections::{ConnectionMetrics, TlsMetrics};
+pub(crate) use limits::LimitMetrics;
 pub(crate) use pages::PageMetrics;
 pub(crate) use repo::RepoMetrics;
 
@@ -171,6 +173,7 @@ fn registry(app: &App) -> Registry {
     );
     counted.connections.register(own);
     counted.tls.register(own);
+    app.limits().metrics().register(own);
     counted.repos.register(own);
     spans(own, &app.traces().tally());
     counted.pages.register(own);

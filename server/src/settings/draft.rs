@@ -18,6 +18,7 @@ use super::forges::{self, ForgeDraft};
 use super::hooks::{self, HOOK_KEYS, HookDraft};
 use super::issuers::{self, GrantDraft, IssuerDraft};
 use super::keys::{Key, REPO_KEYS, SERVER_KEYS, hook_variable, repo_variable, variable};
+use super::limits::LimitSettings;
 use super::named::{self, Named as _};
 use super::signals::{self, SignalDraft};
 use super::signatures::{self, RequireSignatures};
@@ -143,6 +144,7 @@ struct Loading {
     fleet: FleetDraft,
     telemetry: TelemetryDraft,
     tls: TlsDraft,
+    limits: LimitSettings,
     mistakes: Vec<Mistake>,
 }
 
@@ -187,6 +189,7 @@ impl Loading {
                 "fleet" => self.fleet.read(member, place, mistakes),
                 "telemetry" => self.telemetry.read(member, place, mistakes),
                 "tls" => self.tls.read(member, place, mistakes),
+                "limits" => self.limits.read(member, place, mistakes),
                 ForgeDraft::TABLE => named::read(&mut self.forges, member, place, mistakes),
                 WebhookDraft::TABLE => named::read(&mut self.webhooks, member, place, mistakes),
                 SignalDraft::TABLE => named::read(&mut self.signals, member, place, mistakes),
@@ -295,6 +298,7 @@ impl Loading {
         }
         self.telemetry.read_variables(find, &mut self.mistakes);
         self.tls.read_variables(find, &mut self.mistakes);
+        self.limits.read_variables(find, &mut self.mistakes);
         named::read_variables(&mut self.forges, &find, &mut self.mistakes);
         named::read_variables(&mut self.webhooks, &find, &mut self.mistakes);
         named::read_variables(&mut self.signals, &find, &mut self.mistakes);
@@ -389,6 +393,7 @@ impl Loading {
             public_url: server.public_url,
             allowed_hosts: server.allowed_hosts,
             connections_max: server.connections_max,
+            caller_limits: self.limits,
             telemetry: self.telemetry.finish(),
             fleet,
         })

@@ -1,24 +1,15 @@
-//! The table of all keys: one row each for the file, the environment and the documentation.
+//! The tables of keys: one row each for the file, the environment and the documentation.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use headwater_core::RewrittenHistory;
 
-use super::alerts::AlertDraft;
 use super::draft::{RepoDraft, ServerDraft};
-use super::fleet::{FLEET_KEYS, fleet_variable};
-use super::forges::{ForgeDraft, http_address};
-use super::hooks::HOOK_KEYS;
-use super::issuers::{GrantDraft, IssuerDraft};
-use super::named::Named;
-use super::signals::SignalDraft;
-use super::telemetry::{TELEMETRY_KEYS, telemetry_variable};
-use super::tls::{TLS_KEYS, tls_variable};
+use super::forges::http_address;
 use super::values::{
     boolean, duration, duration_ms, host_name, log_filter, number, percent, poll_interval, rollout, told_file,
 };
-use super::webhooks::WebhookDraft;
 use super::write::{self, COMMITTER_EMAIL, COMMITTER_NAME};
 
 /// One key: how it is named, what it means, how its text becomes a value.
@@ -49,82 +40,6 @@ impl<D> Key<D> {
                 | "instances"
         )
     }
-}
-
-/// Name, default and meaning of one key, for `--help` and the documentation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyHelp {
-    /// Name in the file.
-    pub name: &'static str,
-    /// Environment variable.
-    pub variable: String,
-    /// Default; empty if there is none.
-    pub default: &'static str,
-    /// One line for people.
-    pub help: &'static str,
-    /// Where in the file it stands.
-    pub table: Table,
-}
-
-/// A part of the settings file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Table {
-    /// The top.
-    Server,
-    /// `[[repo]]`.
-    Repo,
-    /// `[[hook]]`.
-    Hook,
-    /// `[forge.NAME]`.
-    Forge,
-    /// `[webhook.NAME]`.
-    Webhook,
-    /// `[signal.NAME]`.
-    Signal,
-    /// `[alert.NAME]`.
-    Alert,
-    /// `[issuer.NAME]`.
-    Issuer,
-    /// `[grant.NAME]`.
-    Grant,
-    /// `[fleet]`.
-    Fleet,
-    /// `[telemetry]`.
-    Telemetry,
-    /// `[tls]`.
-    Tls,
-}
-
-/// All keys, in the order they are documented.
-pub fn key_help() -> Vec<KeyHelp> {
-    let mut all = help(SERVER_KEYS, Table::Server, variable);
-    all.extend(help(REPO_KEYS, Table::Repo, repo_variable));
-    all.extend(help(HOOK_KEYS, Table::Hook, hook_variable));
-    all.extend(named_help::<ForgeDraft>(Table::Forge));
-    all.extend(named_help::<WebhookDraft>(Table::Webhook));
-    all.extend(named_help::<SignalDraft>(Table::Signal));
-    all.extend(named_help::<AlertDraft>(Table::Alert));
-    all.extend(named_help::<IssuerDraft>(Table::Issuer));
-    all.extend(named_help::<GrantDraft>(Table::Grant));
-    all.extend(help(FLEET_KEYS, Table::Fleet, fleet_variable));
-    all.extend(help(TELEMETRY_KEYS, Table::Telemetry, telemetry_variable));
-    all.extend(help(TLS_KEYS, Table::Tls, tls_variable));
-    all
-}
-
-fn named_help<D: Named>(table: Table) -> Vec<KeyHelp> {
-    help(D::KEYS, table, D::variable)
-}
-
-fn help<D>(keys: &[Key<D>], table: Table, variable: fn(&str) -> String) -> Vec<KeyHelp> {
-    let row = |key: &Key<D>| KeyHelp {
-        name: key.name,
-        variable: variable(key.name),
-        default: key.default,
-        help: key.help,
-        table,
-    };
-    keys.iter().map(row).collect()
 }
 
 /// The variable of a server key.

@@ -8,9 +8,11 @@ mod alerts;
 mod draft;
 mod fleet;
 mod forges;
+mod help;
 mod hooks;
 mod issuers;
 mod keys;
+mod limits;
 mod named;
 mod signals;
 mod signatures;
@@ -44,7 +46,8 @@ use crate::telemetry::LogFormat;
 pub use draft::{ServerDraft, load};
 pub use fleet::FleetSettings;
 pub(crate) use forges::is_clear_text;
-pub use keys::{KeyHelp, Table, key_help};
+pub use help::{KeyHelp, Table, key_help};
+pub use limits::LimitSettings;
 pub use source::{Flags, Mistake};
 pub use telemetry::TraceSettings;
 pub use tls::{ClientCertificates, TlsSettings};
@@ -114,6 +117,8 @@ pub struct Settings {
     pub allowed_hosts: Vec<String>,
     /// Most connections at once; without it, as many as there are descriptors for.
     pub connections_max: Option<usize>,
+    /// What one caller may have at once.
+    pub caller_limits: LimitSettings,
     /// Where traces are sent; without it, there are none.
     pub telemetry: Option<TraceSettings>,
 }

@@ -33,7 +33,8 @@ use crate::git::upstream::Upstream;
 use crate::process::ProcessError;
 use crate::sandbox::Confinement;
 use crate::settings::{
-    FleetSettings, HOOK_GRACE, RepoSettings, Settings, SignaturePolicy, VERDICT_DEADLINE, WriteSettings,
+    FleetSettings, HOOK_GRACE, LimitSettings, RepoSettings, Settings, SignaturePolicy, VERDICT_DEADLINE,
+    WriteSettings,
 };
 use crate::telemetry::{self, LogFormat};
 use instances::Instances;
@@ -220,6 +221,7 @@ fn settings(site: &Site, listen: SocketAddr) -> Result<Settings, Failure> {
         public_url: None,
         allowed_hosts: Vec::new(),
         connections_max: None,
+        caller_limits: LimitSettings::default(),
         telemetry: None,
     })
 }

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -113,7 +113,7 @@ impl Crowd {
     where
         F: Future<Output = Option<String>> + Send + 'static,
     {
-        let network = network(caller);
+        let network = caller.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), Caller::network);
         let mut places = self.0.places();
         if let Err(full) = places.admit(&subject, network) {
             drop(places);
@@ -192,18 +192,6 @@ fn subscribe(part: &Part) -> watch::Receiver<Option<Bytes>> {
         parts.mark_changed();
     }
     parts
-}
-
-/// Who is one as far as places go: whoever has one address of a network by IPv6 has them all.
-fn network(caller: Option<Caller>) -> IpAddr {
-    match caller.map(|Caller(address)| address.to_canonical()) {
-        Some(IpAddr::V6(address)) => {
-            let network = address.to_bits() & (u128::MAX << 64);
-            IpAddr::V6(Ipv6Addr::from_bits(network))
-        }
-        Some(address @ IpAddr::V4(_)) => address,
-        None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-    }
 }
 
 /// One who follows a page; his place is free again when it is dropped.
