@@ -3,10 +3,10 @@
 //! Invariant: a child ends with its handle. Nothing of the settings of who runs this reaches one: it has `PATH` and no
 //! other variable. A child is on the first processor, if there are two, so that who asks does not slow who answers.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write as _};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
@@ -48,10 +48,6 @@ impl Served {
 
     /// Starts the service on a repository, with its data below `dir`.
     pub(crate) fn service(options: &Options, repository: &str, dir: &Path) -> Result<Self, Failure> {
-        let program = match &options.server {
-            Some(program) => program.clone(),
-            None => std::env::current_exe().map_err(while_doing("this program cannot be found"))?,
-        };
         let data = dir.join("data");
         let args = [
             "serve",
@@ -63,12 +59,26 @@ impl Served {
             "warn",
         ];
         let data = data.to_string_lossy();
-        Self::start(&program, &[&args[..], &["--data-dir", &data]].concat())
+        Self::start(&measured(options)?, &[&args[..], &["--data-dir", &data]].concat())
+    }
+
+    /// Starts the service by a file of settings; its log goes to `log`.
+    pub(crate) fn by_settings(options: &Options, settings: &Path, log: File) -> Result<Self, Failure> {
+        let program = measured(options)?;
+        let mut command = pinned(&program);
+        command.arg("serve").arg("--settings").arg(settings).stderr(log);
+        Self::listening(&program, command)
     }
 
     fn start(program: &Path, args: &[&str]) -> Result<Self, Failure> {
         let mut command = pinned(program);
-        command.args(args).env_clear();
+        command.args(args);
+        Self::listening(program, command)
+    }
+
+    /// Starts it, and reads where it listens.
+    fn listening(program: &Path, mut command: Command) -> Result<Self, Failure> {
+        command.env_clear();
         if let Some(path) = std::env::var_os("PATH") {
             command.env("PATH", path);
         }
@@ -114,8 +124,27 @@ impl Served {
 
     /// Memory of the process that is resident now, in KiB.
     pub(crate) fn resident_kib(&self) -> Result<f64, Failure> {
+        self.status_kib("VmRSS:")
+    }
+
+    /// The most memory that was resident since the start, or since the last [`forget_peak`](Self::forget_peak), in KiB.
+    pub(crate) fn peak_kib(&self) -> Result<f64, Failure> {
+        self.status_kib("VmHWM:")
+    }
+
+    /// Begins a new peak. Where the kernel cannot do that, the peak stays that since the start, which is no smaller.
+    pub(crate) fn forget_peak(&self) {
+        fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").ok();
+    }
+
+    /// Descriptors that it has open.
+    pub(crate) fn descriptors(&self) -> Result<usize, Failure> {
+        Ok(fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count())
+    }
+
+    fn status_kib(&self, name: &str) -> Result<f64, Failure> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
         line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok())
             .ok_or_else(|| Failure::new("the kernel does not say how much memory a process has"))
     }
@@ -142,6 +171,14 @@ impl Drop for Served {
         if self.child.kill().is_ok() {
             drop(self.child.wait());
         }
+    }
+}
+
+/// The build of `headwater` that is measured.
+pub(crate) fn measured(options: &Options) -> Result<PathBuf, Failure> {
+    match &options.server {
+        Some(program) => Ok(program.clone()),
+        None => std::env::current_exe().map_err(while_doing("this program cannot be found")),
     }
 }
 

@@ -36,6 +36,8 @@ pub(crate) struct Head {
     pub(crate) status: u16,
     /// Bytes of head and body.
     pub(crate) bytes: usize,
+    /// Bytes of the body alone.
+    pub(crate) body: usize,
     /// The entity tag, if there is one.
     pub(crate) etag: Option<String>,
 }
@@ -134,23 +136,28 @@ pub(crate) fn answer(inbox: &[u8]) -> Result<Option<Head>, Failure> {
     let found = Head {
         status: response.code.unwrap_or(0),
         bytes: head + body,
+        body,
         etag: value("etag").map(str::to_owned),
     };
     Ok((inbox.len() >= found.bytes).then_some(found))
 }
 
 /// Refuses more connections than there are descriptors for, here and in the other process, which has the same limit.
-fn fits(count: usize) -> Result<(), Failure> {
-    let limits = std::fs::read_to_string("/proc/self/limits")?;
-    let line = limits
-        .lines()
-        .find_map(|line| line.strip_prefix("Max open files"));
-    let soft = line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok());
-    match soft {
+pub(crate) fn fits(count: usize) -> Result<(), Failure> {
+    match open_files() {
         Some(soft) if count > soft.saturating_sub(DESCRIPTORS_KEPT) => Err(Failure::new(format!(
             "{count} connections need more than the {soft} open files that a process may have here; raise it with \
              `ulimit -n`, or ask for fewer"
         ))),
         _ => Ok(()),
     }
+}
+
+/// How many descriptors a process may have here, where the system says.
+pub(crate) fn open_files() -> Option<usize> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"));
+    line?.split_whitespace().next()?.parse().ok()
 }

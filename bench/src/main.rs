@@ -2,12 +2,14 @@
 //!
 //! Invariant: each figure stands beside its floor, measured in the same run and in turns with it, since machines are
 //! shared and only ratios within one run count. The service under test is the real one: this program started again as
-//! `headwater serve`, or another build by `--server`. What is deliberately absent: any threshold; a figure fails nothing.
+//! `headwater serve`, or another build by `--server`. What is deliberately absent: any threshold of time or of speed. Only
+//! the mode `hostile` has bounds, which are of what a peer can do to others, and its end says whether they held.
 
 mod child;
 mod crowd;
 mod failure;
 mod floor;
+mod hostile;
 mod read;
 mod report;
 mod repository;
@@ -30,6 +32,7 @@ Examples:
   headwater-bench read
   headwater-bench watch --watchers 10000
   headwater-bench watch --long-poll --json
+  headwater-bench hostile                            # beside those who mean harm; fails if a bound does not hold
   headwater-bench read --quick                       # only whether it works";
 
 /// Measure what the service costs
@@ -71,6 +74,7 @@ impl Options {
 enum Mode {
     Read(read::Read),
     Watch(watch::Watch),
+    Hostile(hostile::Hostile),
     /// A floor or a twin, as a process of its own.
     #[command(hide = true)]
     Serving {
@@ -78,13 +82,16 @@ enum Mode {
         /// Bytes of an answer.
         bytes: usize,
     },
+    /// Those who mean harm, as a process of its own.
+    #[command(hide = true)]
+    Attacking(hostile::Order),
 }
 
 #[expect(clippy::print_stderr, reason = "a program that says what went wrong")]
 fn main() -> ExitCode {
-    // The service, and the children that work out its verdicts, are this program too.
+    // The service, the children that work out its verdicts, and what makes tokens are this program too.
     let first = std::env::args().nth(1);
-    if first.is_some_and(|first| first == "serve" || first == sandbox::ARGUMENT) {
+    if first.is_some_and(|first| first == "serve" || first == "token" || first == sandbox::ARGUMENT) {
         return cli::main();
     }
     match run(Cli::parse().mode) {
@@ -100,6 +107,8 @@ fn run(mode: Mode) -> Result<(), Failure> {
     match mode {
         Mode::Read(read) => read.run(),
         Mode::Watch(watch) => watch.run(),
+        Mode::Hostile(hostile) => hostile.run(),
+        Mode::Attacking(order) => order.run(),
         Mode::Serving { what, bytes } => match what {
             child::Serving::Canned => floor::canned(bytes),
             child::Serving::Push => floor::push(bytes),

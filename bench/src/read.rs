@@ -54,7 +54,7 @@ impl Read {
         let twin = Served::floor(Serving::Twin, self.bytes)?;
         let service = Served::service(&self.options, &repository.path(), dir.path())?;
         let current = format!("/v1/repos/default/configs/{CONFIG}");
-        let etag = published(&service, &commit)?.etag.unwrap_or_default();
+        let etag = published(&service, &commit, "")?.etag.unwrap_or_default();
         let by_commit = format!("/v1/repos/default/commits/{commit}/configs/{CONFIG}");
         let has_it = format!("if-none-match: {etag}\r\n");
         let mut targets = vec![
@@ -181,11 +181,12 @@ fn expect(head: &Head, status: u16) -> Result<(), Failure> {
     )))
 }
 
-/// Waits until the service has published a commit. The head of what it answers then.
-pub(crate) fn published(service: &Served, commit: &str) -> Result<Head, Failure> {
+/// Waits until the service has published a commit. The head of what it answers then. `header` is empty, or lines that end
+/// with a line break each.
+pub(crate) fn published(service: &Served, commit: &str, header: &str) -> Result<Head, Failure> {
     let mut crowd = Crowd::connect(service.address, 1)?;
     let path = format!("/v1/repos/default/configs/{CONFIG}?min_version={commit}&wait=60");
-    crowd.send(0, &request(service, &path, ""))?;
+    crowd.send(0, &request(service, &path, header))?;
     let (started, mut found) = (Instant::now(), None);
     while found.is_none() {
         crowd.turn(PATIENCE, |_, inbox| {

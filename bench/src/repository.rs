@@ -1,6 +1,7 @@
 //! The repository that the service under test follows: one config, made and changed by the `git` program.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -46,17 +47,36 @@ impl Repository {
         self.git(&["rev-parse", "HEAD"])
     }
 
+    /// Everything of the newest commit, as Git sends it.
+    pub(crate) fn pack(&self) -> Result<Vec<u8>, Failure> {
+        let objects = self.git(&["rev-list", "--objects", "--no-object-names", "HEAD"])?;
+        self.run(&["pack-objects", "--quiet", "--stdout"], &objects)
+    }
+
     fn git(&self, args: &[&str]) -> Result<String, Failure> {
-        let output = Command::new("git")
+        let said = self.run(args, "")?;
+        Ok(String::from_utf8_lossy(&said).trim().to_owned())
+    }
+
+    /// What `git` prints when it reads `input`.
+    fn run(&self, args: &[&str], input: &str) -> Result<Vec<u8>, Failure> {
+        let mut child = Command::new("git")
             .args(["-c", "user.name=Bench", "-c", "user.email=bench@localhost"])
             .args(["-c", "commit.gpgsign=false", "-c", "core.hooksPath=/dev/null"])
             .args(args)
             .current_dir(&self.dir)
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .stdin(Stdio::null())
-            .output()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
             .map_err(while_doing("`git` cannot be started; install it"))?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // The few names that are ever written fit into a pipe.
+            stdin.write_all(input.as_bytes())?;
+        }
+        let output = child.wait_with_output()?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
             return Err(Failure::new(format!(
@@ -65,6 +85,6 @@ impl Repository {
                 said.trim()
             )));
         }
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        Ok(output.stdout)
     }
 }

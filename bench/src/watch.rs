@@ -59,7 +59,7 @@ impl Watch {
         let first = repository.change()?;
         let mut floor = Served::floor(Serving::Push, EVENT_BYTES)?;
         let service = Served::service(&self.options, &repository.path(), dir.path())?;
-        let etag = published(&service, &first)?.etag.unwrap_or_default();
+        let etag = published(&service, &first, "")?.etag.unwrap_or_default();
         let (mut bare, mut ours) = (Course::default(), Course::default());
         let asking = request(&floor, "/", "");
         let mut pushed = bare.gather(&floor, watchers, (&asking, "text/event-stream"))?;
@@ -81,7 +81,7 @@ impl Watch {
             let commit = repository.change()?;
             let before = service.processor_time()?;
             let (times, etag) = thread::scope(|scope| {
-                let wish = scope.spawn(|| published(&service, &commit));
+                let wish = scope.spawn(|| published(&service, &commit, ""));
                 let told = told(&mut watching, &commit);
                 wish.join()
                     .map_err(|_| Failure::new("the wish for a commit ended badly"))??;
