@@ -1,4 +1,4 @@
-//! Every mode of the benchmark works; what it measures is not looked at.
+//! Every mode of the benchmark works; what it measures is not looked at, but for the bounds of the mode `hostile`.
 
 use std::process::Command;
 
@@ -54,6 +54,60 @@ fn watchers_by_event_stream_are_measured_beside_their_floor() {
 fn watchers_by_long_poll_are_measured_beside_their_floor() {
     let rows = rows(&["watch", "--long-poll", "--rounds", "2"]);
     assert_eq!(names(&rows), ["floor: bare loop", "long poll"]);
+}
+
+/// The calm and the attacks, all of whose bounds hold.
+fn beside(attacks: &[&str]) -> Vec<Value> {
+    let only = attacks.iter().flat_map(|attack| ["--only", attack]);
+    let rows = rows(&std::iter::once("hostile").chain(only).collect::<Vec<_>>());
+    assert_eq!(rows.len(), 1 + attacks.len(), "{rows:?}");
+    assert!(rows.iter().all(|row| row["failed"] == 0.0), "{rows:?}");
+    rows
+}
+
+#[test]
+fn those_who_behave_are_served_beside_connections_that_say_nothing_or_too_little() {
+    let rows = beside(&["slowloris", "half-open", "unread"]);
+    assert_eq!(
+        names(&rows),
+        [
+            "calm",
+            "slowloris",
+            "half-open connections",
+            "watchers that never read"
+        ]
+    );
+    assert!(
+        rows.iter().skip(1).all(|row| row["made"].as_f64() > Some(0.0)),
+        "{rows:?}"
+    );
+}
+
+#[test]
+fn those_who_behave_are_served_beside_floods_of_reports_and_deliveries() {
+    let rows = beside(&["reports", "names", "webhooks"]);
+    assert_eq!(
+        names(&rows),
+        [
+            "calm",
+            "bogus reports",
+            "reports under new names",
+            "webhook flood"
+        ]
+    );
+    assert!(
+        rows.iter().skip(1).all(|row| row["made"].as_f64() >= Some(300.0)),
+        "{rows:?}"
+    );
+}
+
+#[test]
+fn those_who_behave_are_served_beside_deliveries_without_an_end_and_upstreams_that_lie() {
+    let rows = beside(&["unfinished", "upstream"]);
+    assert_eq!(
+        names(&rows),
+        ["calm", "webhooks without an end", "upstreams of 3 M refs"]
+    );
 }
 
 #[test]

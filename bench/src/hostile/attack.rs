@@ -112,7 +112,7 @@ impl Attack {
             requests: requests.div_ceil(processes),
         };
         match (self, wish.quick) {
-            (Self::Slowloris, true) => held(1, 40),
+            (Self::Slowloris | Self::Unfinished, true) => held(1, 40),
             (Self::Slowloris, false) => held(4, 500),
             (Self::HalfOpen, quick) => {
                 let all = wish.half_open.unwrap_or(if quick { 300 } else { 50_000 });
@@ -127,7 +127,6 @@ impl Attack {
             (Self::Names, false) => flood(2, 8, 200_000),
             (Self::Webhooks, true) => flood(1, 4, 300),
             (Self::Webhooks, false) => flood(2, 8, 100_000),
-            (Self::Unfinished, true) => held(1, 40),
             (Self::Unfinished, false) => held(2, 64),
             (Self::Upstream, _) => held(0, 0),
         }

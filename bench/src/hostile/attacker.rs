@@ -14,7 +14,7 @@ use clap::Args;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::task::JoinSet;
 
 use super::attack::Attack;
@@ -71,6 +71,8 @@ struct Attacker {
     source: Ipv4Addr,
     credentials: Vec<String>,
     connecting: Semaphore,
+    /// One for each connection that was tried.
+    tried: Semaphore,
     tally: Mutex<Tally>,
     enough: Notify,
 }
@@ -85,6 +87,7 @@ impl Order {
             source: Ipv4Addr::new(127, 0, 2, self.number.saturating_add(1)),
             credentials: line.split_whitespace().map(str::to_owned).collect(),
             connecting: Semaphore::new(CONNECTING_MAX),
+            tried: Semaphore::new(0),
             tally: Mutex::default(),
             enough: Notify::new(),
             order: self,
@@ -106,16 +109,13 @@ impl Order {
 
 impl Attacker {
     async fn go_on(self: &Arc<Self>, ended: oneshot::Receiver<()>) {
-        let (tried, mut all_tried) = mpsc::unbounded_channel();
         let mut connections = JoinSet::new();
         for number in 0..self.order.connections {
-            let (attacker, tried) = (self.clone(), tried.clone());
-            connections.spawn(async move { attacker.hold(number, tried).await });
+            let attacker = self.clone();
+            connections.spawn(async move { attacker.hold(number).await });
         }
         let saying = async {
-            for _ in 0..self.order.connections {
-                all_tried.recv().await;
-            }
+            drop(self.tried.acquire_many(self.order.connections).await);
             say(BEGUN);
             if self.order.requests > 0 {
                 self.enough.notified().await;
@@ -130,10 +130,10 @@ impl Attacker {
     }
 
     /// One place: a connection, and the next when that was closed.
-    async fn hold(&self, number: u32, tried: mpsc::UnboundedSender<()>) {
+    async fn hold(&self, number: u32) {
         loop {
             let connected = self.connect().await;
-            tried.send(()).ok();
+            self.tried.add_permits(1);
             match connected {
                 Ok(stream) => {
                     let end = self.abuse(number, stream).await;

@@ -24,7 +24,6 @@ use self::behaved::{Behaved, Numbers};
 use self::bounds::{Case, DESCRIPTORS_LEFT, Seen, as_f64};
 use self::phase::{Measured, Phase};
 use self::site::Site;
-use self::upstream::Mood;
 use crate::Options;
 use crate::failure::Failure;
 use crate::report::{self, Row, median};
@@ -120,7 +119,7 @@ impl Hostile {
         let address = phase.site.service.address;
         let mut attackers = Attackers::start(attack, strength, address, &phase.site.credentials())?;
         if attack == Attack::Upstream {
-            phase.site.upstream.turn(Mood::Hostile);
+            phase.site.upstream.lie();
         }
         let beside = phase.measure(window, |site| {
             // A push to those who lie, so that they are asked.
@@ -190,7 +189,7 @@ fn told(outcome: &Outcome, tally: &Tally) -> String {
         .map(|(answer, count)| format!("{answer}: {count}"))
         .collect();
     format!(
-        "{}: {processes} processes with {connections} connections each, for {:.0} s; made {}; answers {}",
+        "{}: processes {processes}, connections of each {connections}; for {:.0} s; made {}; answers {}",
         outcome.attack.name(),
         outcome.beside.length.as_secs_f64(),
         tally.made,

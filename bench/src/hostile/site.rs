@@ -186,21 +186,22 @@ fn write_settings(dir: &Path, repository: &Repository, upstream: &Upstream) -> R
          log_format = \"json\"\n\n[[repo]]\nname = \"default\"\nurl = \"{}\"\nbranch = \"main\"\npoll_interval = \"{POLL}\"\n",
         repository.path()
     );
-    for name in ["quiet", "fickle", "old"] {
-        text += &format!(
+    let repos = ["quiet", "fickle", "old"].map(|name| {
+        format!(
             "\n[[repo]]\nname = \"{name}\"\nurl = \"http://{address}/{name}.git\"\nbranch = \"main\"\npoll_interval = \"24h\"\n"
-        );
-    }
+        )
+    });
     let hooks = [
         ("push", "\"default\""),
         ("quiet", "\"quiet\""),
         ("lies", "[\"fickle\", \"old\"]"),
     ];
-    for (name, repos) in hooks {
-        text += &format!(
+    let hooks = hooks.map(|(name, repos)| {
+        format!(
             "\n[[hook]]\nname = \"{name}\"\nforge = \"generic\"\nrepo = {repos}\nsecret_file = \"{place}/secret\"\n"
-        );
-    }
+        )
+    });
+    text += &(repos.concat() + &hooks.concat());
     let settings = dir.join("headwater-server.toml");
     fs::write(&settings, text)?;
     Ok(settings)

@@ -72,11 +72,9 @@ impl Upstream {
         self.shared.listed.load(Ordering::Acquire)
     }
 
-    /// From now on two of the three lie, or no more.
-    pub(super) fn turn(&self, mood: Mood) {
-        self.shared
-            .hostile
-            .store(mood == Mood::Hostile, Ordering::Release);
+    /// From now on two of the three lie.
+    pub(super) fn lie(&self) {
+        self.shared.hostile.store(true, Ordering::Release);
     }
 
     /// How often one has lied, and the most bytes that a client took.
@@ -87,13 +85,6 @@ impl Upstream {
             shared.bytes_max.load(Ordering::Acquire),
         )
     }
-}
-
-/// Whether upstreams lie.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mood {
-    Hostile,
-    Honest,
 }
 
 impl Drop for Upstream {
