@@ -20,7 +20,9 @@ use crate::failure::{Failure, while_doing};
 
 /// Connections of one process: with room below the 20,000 descriptors that are usual.
 const EACH_MAX: u32 = 12_500;
-/// Longest time until attackers have begun, or have said what they did.
+/// Longest time until attackers have tried all of their connections; a development build takes its time to accept them.
+const BEGIN_DEADLINE: Duration = Duration::from_mins(5);
+/// Longest time until attackers have said what they did.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What is done to the service.
@@ -177,7 +179,7 @@ impl Attackers {
             .map(|number| Process::start((attack, number), strength, address, credentials));
         let mut attackers = Self(processes.collect::<Result<_, _>>()?);
         for process in &mut attackers.0 {
-            let first = process.said.recv_timeout(PATIENCE).ok();
+            let first = process.said.recv_timeout(BEGIN_DEADLINE).ok();
             if first.as_deref() != Some(BEGUN) {
                 return Err(Failure::new(format!("the {} did not begin", attack.name())));
             }
