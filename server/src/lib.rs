@@ -15,6 +15,8 @@ mod dashboard;
 mod earlier;
 mod fence;
 pub mod forge;
+#[doc(hidden)]
+pub mod fuzzed;
 pub mod git;
 mod history;
 mod hooks;

@@ -29,6 +29,7 @@ mod dashboard;
 mod demo;
 mod events;
 mod forge;
+mod fuzz;
 mod git_history;
 mod git_hostile;
 mod git_notes;

@@ -219,7 +219,8 @@ fn mistake(text: &str, error: &toml::de::Error) -> String {
     line.map_or_else(|| message.to_owned(), |line| format!("{message}, at line {line}"))
 }
 
-fn parse(text: &str) -> Result<Vec<Entry>, String> {
+/// Reads what stands in the file.
+pub(super) fn parse(text: &str) -> Result<Vec<Entry>, String> {
     let read: Entries = toml::from_str(text).map_err(|error| mistake(text, &error))?;
     if let Some(entry) = read.tokens.iter().find(|entry| !entry.san.is_empty()) {
         return Err(format!("`{}` is a token, so `san` means nothing", entry.name));
@@ -307,18 +308,14 @@ fn change(
     turn.lock().map_err(at)?;
     let mut entries = list(path)?;
     change(&mut entries)?;
-    let (tokens, certificates) = entries.into_iter().partition(|entry| entry.san.is_empty());
-    let entries = Entries { tokens, certificates };
-    let text = toml::to_string(&entries).map_err(|error| TokensError::Form {
+    let text = rewritten(entries).map_err(|message| TokensError::Form {
         path: path.to_owned(),
-        message: error.to_string(),
+        message,
     })?;
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
     // Only this user reads it, as long as nobody says otherwise: it names people.
     let mut fresh = tempfile::NamedTempFile::new_in(dir.unwrap_or(Path::new("."))).map_err(at)?;
-    fresh
-        .write_all(format!("{HEAD}\n{text}").as_bytes())
-        .map_err(at)?;
+    fresh.write_all(text.as_bytes()).map_err(at)?;
     fresh.as_file().sync_all().map_err(at)?;
     if let Ok(before) = std::fs::metadata(path) {
         fresh
@@ -327,6 +324,14 @@ fn change(
             .map_err(at)?;
     }
     fresh.persist(path).map(drop).map_err(|error| at(error.error))
+}
+
+/// The whole file with these entries.
+pub(super) fn rewritten(entries: Vec<Entry>) -> Result<String, String> {
+    let (tokens, certificates) = entries.into_iter().partition(|entry| entry.san.is_empty());
+    let entries = Entries { tokens, certificates };
+    let text = toml::to_string(&entries).map_err(|error| error.to_string())?;
+    Ok(format!("{HEAD}\n{text}"))
 }
 
 #[cfg(test)]

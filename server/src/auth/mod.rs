@@ -5,6 +5,7 @@
 //! deliberately absent: passwords, and a door to make tokens by HTTP: who may write the file may make them.
 
 mod entry;
+pub(crate) mod fuzzed;
 mod gate;
 mod grant;
 mod identity;

@@ -90,6 +90,11 @@ impl Pairs {
             .map(|(_, value)| value.as_str())
     }
 
+    /// All of them, as they were written.
+    pub(super) fn into_all(self) -> Vec<(String, String)> {
+        self.0
+    }
+
     /// All values of a key.
     pub(super) fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
         self.0

@@ -15,6 +15,7 @@ mod diff;
 mod extract;
 mod feed;
 mod files;
+pub(crate) mod fuzzed;
 mod health;
 mod history;
 mod hooks;

@@ -324,7 +324,7 @@ impl Door {
 }
 
 /// The report of a message.
-fn reading(text: &str) -> Result<headwater_wire::InstanceReport> {
+pub(super) fn reading(text: &str) -> Result<headwater_wire::InstanceReport> {
     if text.len() > REPORT_BYTES_MAX {
         let detail = format!("a report has at most {REPORT_BYTES_MAX} bytes");
         let problem = Problem::new(ProblemCode::TooLarge, detail);

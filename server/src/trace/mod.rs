@@ -77,6 +77,16 @@ fn take_one(left: &AtomicU32) -> bool {
         .is_ok()
 }
 
+/// What [`crate::fuzzed`] tries of this room: the headers of a request, as they would be handed on.
+pub(crate) fn fuzzed(headers: &HeaderMap) -> Option<(String, String)> {
+    let context = w3c::read(headers)?;
+    let (trace, span, flags) = (context.trace_id(), context.span_id(), context.trace_flags());
+    Some((
+        format!("00-{trace}-{span}-{flags:02x}"),
+        context.trace_state().header(),
+    ))
+}
+
 impl Traces {
     /// Begins to send spans where the settings say, if they do. Nothing is connected to yet.
     pub(crate) fn start(settings: Option<&TraceSettings>) -> Self {

@@ -1,0 +1,4 @@
+//! See `headwater_tests::fuzz`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| headwater_tests::fuzz::run("address", bytes));

@@ -1,0 +1,29 @@
+//! What [`crate::fuzzed`] tries of this room.
+
+use headwater_wire::{InstanceReport, Problem};
+use http::HeaderMap;
+
+use super::extract::{Asker, Pairs, Representation, wait};
+use super::{body, reports, socket};
+
+/// The pairs of a query, if the request would not be refused for it.
+pub(crate) fn query(text: &str) -> Option<Vec<(String, String)>> {
+    let pairs = Pairs::read(Some(text)).ok()?;
+    Asker::read(&pairs).ok()?;
+    Representation::read(&pairs).ok()?.token_part();
+    wait(&pairs, &HeaderMap::new()).ok()?;
+    Some(pairs.into_all())
+}
+
+/// A report that came by PUT.
+pub(crate) fn report(bytes: &[u8]) -> Result<InstanceReport, Problem> {
+    let read: InstanceReport =
+        body::read(bytes, ("the report", "…")).map_err(super::problem::Answer::into_problem)?;
+    reports::check(&read).map_err(super::problem::Answer::into_problem)?;
+    Ok(read)
+}
+
+/// A report that came by a socket.
+pub(crate) fn socket_message(text: &str) -> Result<InstanceReport, Problem> {
+    socket::reading(text).map_err(super::problem::Answer::into_problem)
+}
