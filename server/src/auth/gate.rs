@@ -16,10 +16,11 @@ use arc_swap::ArcSwap;
 use futures_util::future::join_all;
 use headwater_wire::Timestamp;
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, COOKIE};
+use http::header::AUTHORIZATION;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{debug, error, info};
 
+use super::begun::Seal;
 use super::entry::{self, TokensError};
 use super::identity::Identity;
 use super::issued::Issued;
@@ -27,19 +28,17 @@ use super::issuer::Issuer;
 use super::jwt::{JwtRefused, Unproved};
 use super::role::Need;
 use super::scope::CertificateNames;
+use super::session::{By, Open, Session, session_of};
 use super::token::{BearerToken, NotAToken, TokenDigest};
 use crate::clock;
-use crate::settings::IssuerSettings;
+use crate::seldom::SeldomOf;
+use crate::settings::{IssuerSettings, SESSION_MAX};
 use crate::tls::Presented;
 
 /// How often the file is looked at: a token that was taken back is refused within this time and a little more.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Sessions of browsers at once; the one that was used longest ago gives way.
 const SESSIONS_MAX: usize = 10_000;
-/// A session ends after so long, in ms: a working day.
-const SESSION_MS: i64 = 12 * 60 * 60 * 1_000;
-/// Name of the cookie of a session.
-const COOKIE_NAME: &str = "headwater_session";
 
 /// Why somebody is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -67,46 +66,6 @@ pub(crate) enum Refused {
     /// It is for programs, or bound to some configs.
     #[error("pages tell of all configs, and this token is for a program, or for some configs alone")]
     NoPages,
-}
-
-/// Value of the cookie of a new session.
-#[derive(Debug)]
-pub(crate) struct Session(BearerToken);
-
-impl Session {
-    /// The cookie, for as long as a session lasts. It is not sent with anything that another site begins.
-    pub(crate) fn cookie(&self, is_secure: Secure) -> String {
-        let secure = match is_secure {
-            Secure::Https => "; Secure",
-            Secure::ClearText => "",
-        };
-        let seconds = SESSION_MS / 1_000;
-        format!(
-            "{COOKIE_NAME}={}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}",
-            self.0.expose()
-        )
-    }
-
-    /// The cookie that ends one.
-    pub(crate) fn farewell() -> String {
-        format!("{COOKIE_NAME}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0")
-    }
-}
-
-/// How a browser reaches the service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Secure {
-    /// Encrypted.
-    Https,
-    /// Not, as on this machine.
-    ClearText,
-}
-
-#[derive(Debug, Clone)]
-struct Open {
-    token: TokenDigest,
-    until: Timestamp,
-    used: Timestamp,
 }
 
 /// The tokens of a file, by digest, and what the file looked like.
@@ -141,9 +100,13 @@ impl Seen {
 pub(crate) struct Gate {
     file: Option<PathBuf>,
     known: ArcSwap<Known>,
-    issuers: Vec<Issuer>,
+    pub(super) issuers: Vec<Issuer>,
     /// Who was let in by the word of an issuer.
-    issued: Issued,
+    pub(super) issued: Issued,
+    /// Logins that were begun at one.
+    pub(super) seal: Seal,
+    /// Why nobody was logged in by one, as far as it was said.
+    pub(super) untaken: SeldomOf,
     /// Who was let in by a certificate that ends then: what is open for it ends with it.
     shown: Mutex<HashMap<(TokenDigest, Timestamp), Identity>>,
     sessions: Mutex<HashMap<TokenDigest, Open>>,
@@ -157,6 +120,8 @@ impl Gate {
             known: ArcSwap::default(),
             issuers: Vec::new(),
             issued: Issued::default(),
+            seal: Seal::default(),
+            untaken: SeldomOf::default(),
             shown: Mutex::default(),
             sessions: Mutex::default(),
         };
@@ -241,7 +206,7 @@ impl Gate {
         Ok(identity)
     }
 
-    fn holder(&self, digest: &TokenDigest, now: Timestamp) -> Result<Identity, Refused> {
+    pub(super) fn holder(&self, digest: &TokenDigest, now: Timestamp) -> Result<Identity, Refused> {
         let known = self.known.load().holders.get(digest).cloned();
         let identity = known
             .or_else(|| self.issued.get(digest))
@@ -278,13 +243,20 @@ impl Gate {
 
     /// The token whose session the cookie is of.
     fn in_session(&self, headers: &HeaderMap, now: Timestamp) -> Option<TokenDigest> {
-        let cookie = session_cookie(headers)?;
+        self.open_session(headers, now).map(|(_, token)| token)
+    }
+
+    /// What the session of a request is known by, and the token that it is of.
+    pub(super) fn open_session(
+        &self,
+        headers: &HeaderMap,
+        now: Timestamp,
+    ) -> Option<(TokenDigest, TokenDigest)> {
+        let cookie = session_of(headers)?;
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = sessions
-            .get_mut(&cookie.digest())
-            .filter(|open| open.until > now)?;
+        let open = sessions.get_mut(&cookie).filter(|open| open.until > now)?;
         open.used = now;
-        Some(open.token)
+        Some((cookie, open.token))
     }
 
     /// Begins a session for the holder of a token, who has a browser.
@@ -294,33 +266,60 @@ impl Gate {
         if !identity.role().may(Need::Read) || identity.scope().has_configs() {
             return Err(Refused::NoPages);
         }
+        let longest = i64::try_from(SESSION_MAX.as_millis()).unwrap_or(i64::MAX);
+        let until = Timestamp(now.0.saturating_add(longest));
+        let session = self.begin_session((token, By::Token), (until, Some(now)))?;
+        Ok((session, identity))
+    }
+
+    /// Begins a session for whoever is known by `token`, who has proved himself.
+    pub(super) fn begin_session(
+        &self,
+        (token, by): (TokenDigest, By),
+        (until, authenticated_at): (Timestamp, Option<Timestamp>),
+    ) -> Result<Session, Refused> {
+        let now = clock::now();
         let cookie = BearerToken::random().map_err(|_| Refused::Unknown)?;
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         sessions.retain(|_, open| open.until > now);
         if sessions.len() >= SESSIONS_MAX {
-            let oldest = sessions
-                .iter()
-                .min_by_key(|(_, open)| open.used)
-                .map(|(cookie, _)| *cookie);
+            let oldest = sessions.iter().min_by_key(|(_, open)| open.used);
+            let oldest = oldest.map(|(cookie, _)| *cookie);
             oldest.and_then(|cookie| sessions.remove(&cookie));
         }
-        let until = Timestamp(now.0.saturating_add(SESSION_MS));
         sessions.insert(
             cookie.digest(),
             Open {
                 token,
+                by,
                 until,
                 used: now,
+                authenticated_at,
             },
         );
-        Ok((Session(cookie), identity))
+        let lasts = u64::try_from(until.0.saturating_sub(now.0)).unwrap_or_default();
+        Ok(Session::new(cookie, Duration::from_millis(lasts)))
     }
 
     /// Ends the session of a request, if it has one.
     pub(crate) fn log_out(&self, headers: &HeaderMap) {
-        if let Some(cookie) = session_cookie(headers) {
-            let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-            sessions.remove(&cookie.digest());
+        if let Some(session) = session_of(headers) {
+            self.end_session(&session);
+        }
+    }
+
+    /// Ends a session; whoever logged in at an issuer is let in by nothing else, and all that is open for him ends too.
+    pub(super) fn end_session(&self, session: &TokenDigest) {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(ended) = sessions.remove(session) else {
+            return;
+        };
+        drop(sessions);
+        let at = ended.authenticated_at.map(|at| at.0);
+        debug!(authenticated_at_ms = at, "a session was ended");
+        match ended.by {
+            By::Token => {}
+            By::Issuer => self.issued.end(&ended.token),
         }
     }
 
@@ -427,31 +426,16 @@ impl Gate {
     }
 }
 
-/// What a session is known by, if a request has one; whether it still is one is not looked at.
-pub(crate) fn session_of(headers: &HeaderMap) -> Option<TokenDigest> {
-    session_cookie(headers).map(|cookie| cookie.digest())
-}
-
-fn session_cookie(headers: &HeaderMap) -> Option<BearerToken> {
-    let sent = headers
-        .get_all(COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    let mut pairs = sent
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='));
-    let (_, text) = pairs.find(|(name, _)| *name == COOKIE_NAME)?;
-    BearerToken::read(text).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
     use http::HeaderValue;
+    use http::header::COOKIE;
 
     use super::super::entry::Entry;
     use super::super::role::Role;
+    use super::super::session::Secure;
     use super::*;
 
     fn wish(name: &str, expires: Option<Timestamp>) -> Entry {

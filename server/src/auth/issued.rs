@@ -38,6 +38,14 @@ impl Issued {
         known.entry(sent).or_insert(identity).clone()
     }
 
+    /// Ends one of them.
+    pub(super) fn end(&self, sent: &TokenDigest) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ended) = known.remove(sent) {
+            ended.ended().cancel();
+        }
+    }
+
     /// Ends those whose time is over.
     pub(super) fn end_expired(&self, now: Timestamp) {
         self.retain(|identity| !identity.has_expired(now));

@@ -19,10 +19,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use super::begun::{Begun, Prove, is_same};
 use super::grant::Grant;
 use super::identity::{Identity, Voucher};
 use super::issued::Issued;
 use super::jwt::{JwtRefused, Keys, Unproved};
+use super::provider::{DISCOVERY, Provider};
 use super::token::TokenDigest;
 use crate::clock;
 use crate::outcall::{self, Silence};
@@ -52,6 +54,7 @@ pub(super) struct Issuer {
     settings: IssuerSettings,
     grants: Vec<Grant>,
     client: Client,
+    provider: Option<Provider>,
     keys: ArcSwap<Keys>,
     /// When keys were fetched, and when somebody sent an unknown one that was looked for.
     fetched: Mutex<Fetched>,
@@ -76,9 +79,12 @@ impl Issuer {
         let grants = settings.grants.iter().map(Grant::new).collect::<Result<_, _>>();
         let client = outcall::client(settings.ca_file.as_ref(), DEADLINE);
         let of = |why: String| format!("issuer `{}`: {why}", settings.name);
+        let client = client.map_err(of)?;
+        let login = settings.login.as_ref();
         Ok(Self {
             grants: grants.map_err(|error| of(error.to_string()))?,
-            client: client.map_err(of)?,
+            provider: login.map(|login| Provider::new(&settings.issuer, login, client.clone())),
+            client,
             settings: settings.clone(),
             keys: ArcSwap::default(),
             fetched: Mutex::default(),
@@ -90,6 +96,16 @@ impl Issuer {
         token.text("iss") == Some(&self.settings.issuer)
     }
 
+    /// Its name in the settings.
+    pub(super) fn settings_name(&self) -> &str {
+        &self.settings.name
+    }
+
+    /// What it offers to people with browsers, if they log in at it.
+    pub(super) fn provider(&self) -> Option<&Provider> {
+        self.provider.as_ref()
+    }
+
     /// Who sends a token, if it is true and lets him in; `sent` is its digest.
     pub(super) async fn identify(
         &self,
@@ -97,17 +113,78 @@ impl Issuer {
         sent: TokenDigest,
         issued: &Issued,
     ) -> Result<Identity, JwtRefused> {
+        let key = self.signer(token, issued).await?;
+        let audience = self.settings.audience.as_deref();
+        let expires = self.holds(token, audience.ok_or(JwtRefused::Audience)?, clock::now())?;
+        self.let_in(token, (sent, key, expires), issued)
+    }
+
+    /// Who has logged in by a token that was made for this login, for as long as a session lasts, and when he last proved
+    /// himself, if that is known; `known_by` is what he is known by from now on.
+    pub(super) async fn identify_login(
+        &self,
+        token: &Unproved<'_>,
+        begun: &Begun,
+        known_by: TokenDigest,
+        issued: &Issued,
+    ) -> Result<(Identity, Option<Timestamp>), JwtRefused> {
+        let login = self.provider.as_ref().ok_or(JwtRefused::Audience)?.settings();
+        let key = self.signer(token, issued).await?;
+        let now = clock::now();
+        if self.holds(token, &login.client_id, now)? <= now {
+            return Err(JwtRefused::Lasting);
+        }
+        // Whom a token with several audiences was made for, it must say.
+        let is_alone = match token.claims.get("aud") {
+            Some(Value::Array(all)) => all.len() == 1,
+            Some(_) | None => true,
+        };
+        let is_made_for_us = match token.claims.get("azp") {
+            None => is_alone,
+            Some(party) => party.as_str() == Some(&login.client_id),
+        };
+        if !is_made_for_us {
+            return Err(JwtRefused::Audience);
+        }
+        if !token
+            .text("nonce")
+            .is_some_and(|nonce| is_same(nonce, &begun.nonce))
+        {
+            return Err(JwtRefused::Nonce);
+        }
+        let proved = token.claims.get("auth_time").and_then(seconds);
+        let proved = proved.map(|proved| Timestamp(proved.min(now.0)));
+        let is_anew = proved.is_some_and(|proved| proved.0 >= begun.at.0.saturating_sub(LEEWAY_MS));
+        if begun.prove == Prove::Anew && !is_anew {
+            return Err(JwtRefused::Old);
+        }
+        let longest = i64::try_from(login.session_max.as_millis()).unwrap_or(i64::MAX);
+        let until = Timestamp(now.0.saturating_add(longest));
+        let identity = self.let_in(token, (known_by, key, until), issued)?;
+        Ok((identity, proved))
+    }
+
+    /// The key that has signed a token, looked for if nobody knows it yet.
+    async fn signer(&self, token: &Unproved<'_>, issued: &Issued) -> Result<TokenDigest, JwtRefused> {
         if !self.settings.algorithms.contains(&token.algorithm) {
             return Err(JwtRefused::Algorithm);
         }
         let keys = self.keys.load_full();
-        let key = match keys.signer(token) {
+        match keys.signer(token) {
             Err(JwtRefused::Key) if self.look_for_unknown(&keys, issued).await => {
-                self.keys.load().signer(token)?
+                self.keys.load().signer(token)
             }
-            known => known?,
-        };
-        let expires = self.holds(token, clock::now())?;
+            known => known,
+        }
+    }
+
+    /// Lets in whom a true token is of, for what the first grant says that fits.
+    fn let_in(
+        &self,
+        token: &Unproved<'_>,
+        (sent, key, expires): (TokenDigest, TokenDigest, Timestamp),
+        issued: &Issued,
+    ) -> Result<Identity, JwtRefused> {
         let name = self.name(token)?;
         let mut grants = self.grants.iter();
         let grant = grants.find(|grant| grant.takes(&token.claims));
@@ -130,12 +207,9 @@ impl Issuer {
         Err(JwtRefused::Key)
     }
 
-    /// Whether a token holds for this service now, and until when.
-    fn holds(&self, token: &Unproved<'_>, now: Timestamp) -> Result<Timestamp, JwtRefused> {
-        let is_ours = |audience: &Value| {
-            let audience = audience.as_str();
-            audience.is_some_and(|audience| self.settings.audience == audience)
-        };
+    /// Whether a token holds for this service now, which it calls `ours`, and until when.
+    fn holds(&self, token: &Unproved<'_>, ours: &str, now: Timestamp) -> Result<Timestamp, JwtRefused> {
+        let is_ours = |audience: &Value| audience.as_str() == Some(ours);
         let audience = match token.claims.get("aud") {
             Some(Value::Array(all)) => all.iter().any(is_ours),
             Some(one) => is_ours(one),
@@ -284,7 +358,7 @@ impl Issuer {
             }
             KeySource::Url(url) => self.get(url).await,
             KeySource::Discovery => {
-                let url = format!("{}/.well-known/openid-configuration", self.settings.issuer);
+                let url = format!("{}{DISCOVERY}", self.settings.issuer.trim_end_matches('/'));
                 let found: Discovered = serde_json::from_slice(&self.get(&url).await?)
                     .map_err(|_| "what it says of itself cannot be read".to_owned())?;
                 if found.issuer.trim_end_matches('/') != self.settings.issuer.trim_end_matches('/') {

@@ -99,6 +99,12 @@ pub(crate) enum JwtRefused {
     /// Its mail address is not proved.
     #[error("the token's mail address has not been verified by its issuer")]
     Unverified,
+    /// It was made for another login.
+    #[error("the token was made for another login than this one")]
+    Nonce,
+    /// Its issuer has not asked anew who it is, or does not say when it did.
+    #[error("the issuer does not say that whoever it is has proved himself just now (`auth_time`)")]
+    Old,
     /// What it says lets nobody do anything.
     #[error("the token is good, and no grant of this service is for what it says")]
     Grant,

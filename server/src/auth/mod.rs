@@ -4,6 +4,7 @@
 //! its digest or its name. Every route has a row in one table (`routes`), and a route without one is nobody's. What is
 //! deliberately absent: passwords, and a door to make tokens by HTTP: who may write the file may make them.
 
+mod begun;
 mod entry;
 pub(crate) mod fuzzed;
 mod gate;
@@ -12,15 +13,22 @@ mod identity;
 mod issued;
 mod issuer;
 mod jwt;
+mod login;
+mod provider;
 mod role;
 mod routes;
 mod scope;
+mod session;
 mod token;
 
+pub(crate) use begun::{LOGIN_MS, Prove};
 pub(crate) use entry::{Entry, TokensError, create, list, revoke};
-pub(crate) use gate::{Gate, Refused, Secure, Session, session_of};
+pub(crate) use gate::{Gate, Refused};
 pub(crate) use identity::Identity;
 pub(crate) use jwt::Algorithm;
+pub(crate) use login::LoginRefused;
+pub(crate) use provider::NoUse;
 pub(crate) use role::{Need, Role};
 pub(crate) use routes::{Bound, need};
+pub(crate) use session::{SESSION_COOKIE, Secure, Session, cookie, session_of};
 pub(crate) use token::TokenDigest;

@@ -73,6 +73,14 @@ const DOORS: &[Row] = &[
     (Method::GET, "/assets/{name}", Need::Nothing, Bound::Free),
     (Method::GET, "/login", Need::Nothing, Bound::Free),
     (Method::POST, "/login", Need::Nothing, Bound::Free),
+    // What comes back from an issuer proves itself by what the browser kept.
+    (Method::GET, "/login/{issuer}", Need::Nothing, Bound::Free),
+    (
+        Method::GET,
+        "/login/{issuer}/callback",
+        Need::Nothing,
+        Bound::Free,
+    ),
     (Method::POST, "/logout", Need::Nothing, Bound::Free),
     (Method::GET, "/", Need::Read, Bound::All),
     (Method::GET, "/sources", Need::Read, Bound::All),

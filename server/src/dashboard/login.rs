@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::assets::{self, Addresses};
 use super::{pledge, show};
@@ -25,8 +26,31 @@ struct Login {
     assets: Addresses,
     next: String,
     form: String,
-    refused: Option<String>,
+    /// Issuers to log in at.
+    providers: Vec<Provider>,
+    refused: Option<Refusal>,
 }
+
+/// An issuer to log in at.
+struct Provider {
+    name: String,
+    address: String,
+}
+
+/// What went wrong, and what to do.
+#[derive(Debug, Clone)]
+pub(super) struct Refusal {
+    /// Status of the page.
+    pub status: StatusCode,
+    /// What went wrong.
+    pub why: String,
+    /// What to do.
+    pub hint: String,
+}
+
+/// What to do who has no token that is good.
+const ASK_FOR_A_TOKEN: &str =
+    "Ask whoever runs this service for a token: `headwater token create` makes one.";
 
 /// `GET /login?next=`.
 pub(crate) async fn form(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
@@ -34,29 +58,25 @@ pub(crate) async fn form(State(app): State<App>, headers: HeaderMap, uri: Uri) -
         return Redirect::to("/").into_response();
     }
     let next = field(uri.query().unwrap_or_default().as_bytes(), "next");
-    page(StatusCode::OK, &headers, (next, None))
+    page(&app, &headers, (next, None))
 }
 
 /// `POST /login`.
 pub(crate) async fn log_in(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Response {
     let (token, next) = (field(&body, "token").unwrap_or_default(), field(&body, "next"));
     if !pledge::is_kept(&headers, field(&body, "form").as_deref()) {
-        return page(
-            StatusCode::FORBIDDEN,
-            &headers,
-            (next, Some(NOT_OUR_FORM.to_owned())),
-        );
+        let refusal = Refusal::of(StatusCode::FORBIDDEN, NOT_OUR_FORM, ASK_FOR_A_TOKEN);
+        return page(&app, &headers, (next, Some(refusal)));
     }
     match app.gate().log_in(&token).await {
         Ok((session, identity)) => {
             tracing::info!(token = identity.name(), "`{}` has logged in", identity.name());
             with_cookie(Redirect::to(&ours(next)), &session.cookie(secure(&headers)))
         }
-        Err(refused) => page(
-            StatusCode::UNAUTHORIZED,
-            &headers,
-            (next, Some(refused.to_string())),
-        ),
+        Err(refused) => {
+            let refusal = Refusal::of(StatusCode::UNAUTHORIZED, &refused.to_string(), ASK_FOR_A_TOKEN);
+            page(&app, &headers, (next, Some(refusal)))
+        }
     }
 }
 
@@ -66,30 +86,52 @@ pub(crate) async fn log_out(State(app): State<App>, headers: HeaderMap) -> Respo
     with_cookie(Redirect::to("/login"), &Session::farewell())
 }
 
-fn with_cookie(response: impl IntoResponse, cookie: &str) -> Response {
+pub(super) fn with_cookie(response: impl IntoResponse, cookie: &str) -> Response {
     let mut response = response.into_response();
     if let Ok(cookie) = HeaderValue::from_str(cookie) {
-        response.headers_mut().insert(SET_COOKIE, cookie);
+        response.headers_mut().append(SET_COOKIE, cookie);
     }
     response
 }
 
-fn page(
-    status: StatusCode,
+impl Refusal {
+    /// With its status and both sentences.
+    pub(super) fn of(status: StatusCode, why: &str, hint: &str) -> Self {
+        Self {
+            status,
+            why: why.to_owned(),
+            hint: hint.to_owned(),
+        }
+    }
+}
+
+/// The page of the form, with what went wrong before.
+pub(super) fn page(
+    app: &App,
     headers: &HeaderMap,
-    (next, refused): (Option<String>, Option<String>),
+    (next, refused): (Option<String>, Option<Refusal>),
 ) -> Response {
     let form = pledge::token_of(headers).unwrap_or_else(pledge::new_token);
+    let next = ours(next);
+    let provider = |name: &str| Provider {
+        name: name.to_owned(),
+        address: format!(
+            "/login/{name}?next={}",
+            utf8_percent_encode(&next, NON_ALPHANUMERIC)
+        ),
+    };
+    let status = refused.as_ref().map_or(StatusCode::OK, |refused| refused.status);
     let page = Login {
         assets: assets::addresses(),
-        next: ours(next),
         form: form.clone(),
+        providers: app.gate().logins().map(provider).collect(),
+        next,
         refused,
     };
     pledge::with_cookie(show::html(status, &page), &form)
 }
 
-fn field(text: &[u8], name: &str) -> Option<String> {
+pub(super) fn field(text: &[u8], name: &str) -> Option<String> {
     let mut fields = form_urlencoded::parse(text);
     fields
         .find(|(key, _)| key == name)
@@ -97,7 +139,7 @@ fn field(text: &[u8], name: &str) -> Option<String> {
 }
 
 /// A page of this service: an address that begins with two slashes, or a backslash, is one of another.
-fn ours(next: Option<String>) -> String {
+pub(super) fn ours(next: Option<String>) -> String {
     let is_ours = |next: &String| {
         let mut chars = next.chars();
         chars.next() == Some('/')

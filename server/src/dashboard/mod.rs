@@ -25,6 +25,7 @@ mod instances;
 mod key;
 mod live;
 pub(crate) mod login;
+pub(crate) mod login_by;
 mod picture;
 mod pledge;
 mod preview;
@@ -44,6 +45,8 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
 
 pub(crate) use home::index;
+pub(crate) use login_by::LOGIN_COOKIE;
+pub(crate) use pledge::FORM_COOKIE;
 pub(crate) use refused::explain;
 pub(crate) use show::Desk;
 

@@ -4,11 +4,13 @@
 //! send no form in the name of whoever looks at it, and cannot log him in as somebody else.
 
 use axum::response::Response;
-use http::header::{COOKIE, SET_COOKIE};
+use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue};
 
+use crate::auth::cookie;
+
 /// Cookie that a browser has to give back together with the form.
-const COOKIE_NAME: &str = "headwater-form";
+pub(crate) const FORM_COOKIE: &str = "headwater-form";
 
 /// A value that nobody can guess.
 pub(super) fn new_token() -> String {
@@ -17,14 +19,7 @@ pub(super) fn new_token() -> String {
 
 /// The value that the browser was given, if it is one of ours.
 pub(super) fn token_of(headers: &HeaderMap) -> Option<String> {
-    let cookies = headers
-        .get_all(COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    let mut pairs = cookies
-        .flat_map(|cookies| cookies.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='));
-    let found = pairs.find(|(name, _)| *name == COOKIE_NAME)?.1;
+    let found = cookie(headers, FORM_COOKIE)?;
     let is_ours = found.len() == 32 && found.bytes().all(|byte| byte.is_ascii_hexdigit());
     is_ours.then(|| found.to_owned())
 }
@@ -37,15 +32,17 @@ pub(super) fn is_kept(headers: &HeaderMap, sent: Option<&str>) -> bool {
 
 /// Gives the browser the value, beside the page whose form has it.
 pub(super) fn with_cookie(mut response: Response, token: &str) -> Response {
-    let cookie = format!("{COOKIE_NAME}={token}; Path=/; SameSite=Strict; HttpOnly");
+    let cookie = format!("{FORM_COOKIE}={token}; Path=/; SameSite=Strict; HttpOnly");
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
-        response.headers_mut().insert(SET_COOKIE, cookie);
+        response.headers_mut().append(SET_COOKIE, cookie);
     }
     response
 }
 
 #[cfg(test)]
 mod tests {
+    use http::header::COOKIE;
+
     use super::*;
 
     fn of(cookies: &str) -> HeaderMap {

@@ -17,6 +17,7 @@ use http::uri::Authority;
 
 use super::problem::Answer;
 use super::state::App;
+use crate::auth::Secure;
 use crate::settings::Settings;
 
 /// What answers under every name: whoever probes knows no name, and learns nothing.
@@ -29,6 +30,8 @@ const TOLD_CHARS_MAX: usize = 255;
 pub(crate) struct Hosts {
     /// As the settings have them: `name`, `.name` for it and all below it, `*` for all.
     allowed: Vec<String>,
+    /// How browsers reach it there.
+    reached: Secure,
 }
 
 impl Hosts {
@@ -41,9 +44,18 @@ impl Hosts {
             .allowed_hosts
             .iter()
             .map(|name| name.to_ascii_lowercase());
-        Self {
-            allowed: listed.chain(public).collect(),
-        }
+        let allowed = listed.chain(public).collect();
+        let public = settings.public_url.as_deref().unwrap_or_default();
+        let reached = match (&settings.tls, public.strip_prefix("https://")) {
+            (None, None) => Secure::ClearText,
+            (Some(_), _) | (_, Some(_)) => Secure::Https,
+        };
+        Self { allowed, reached }
+    }
+
+    /// How browsers reach the service, as the settings say.
+    pub(super) fn reached(&self) -> Secure {
+        self.reached
     }
 
     /// Whether the service is reached by what a request names.

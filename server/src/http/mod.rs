@@ -11,6 +11,7 @@ mod caller;
 mod checks;
 mod commits;
 mod configs;
+mod cookies;
 mod diff;
 mod extract;
 mod feed;
@@ -49,7 +50,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
-use crate::dashboard::{self, Desk, login};
+use crate::dashboard::{self, Desk, login, login_by};
 
 pub(crate) use caller::Caller;
 pub(crate) use host::Hosts;
@@ -69,12 +70,15 @@ pub(crate) fn router(app: App) -> Router {
     let routes = api()
         .route("/", get(health::index))
         .route("/login", get(login::form).post(login::log_in))
+        .route("/login/{issuer}", get(login_by::begin))
+        .route("/login/{issuer}/callback", get(login_by::finish))
         .route("/logout", post(login::log_out))
         .merge(pages);
     // Once more, for the pages.
     let routes = routes.method_not_allowed_fallback(problem::method_not_allowed);
-    let routes = layers::wrap(routes, app.clone()).with_state(app);
-    routes.layer(from_fn_with_state(desk, dashboard::explain))
+    let routes = layers::wrap(routes, app.clone()).with_state(app.clone());
+    let routes = routes.layer(from_fn_with_state(desk, dashboard::explain));
+    routes.layer(from_fn_with_state(app, cookies::rename))
 }
 
 /// Every address of the API. Config names and paths hold slashes, so they stand last.

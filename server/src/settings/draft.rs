@@ -19,6 +19,7 @@ use super::hooks::{self, HOOK_KEYS, HookDraft};
 use super::issuers::{self, GrantDraft, IssuerDraft};
 use super::keys::{Key, REPO_KEYS, SERVER_KEYS, hook_variable, repo_variable, variable};
 use super::limits::LimitSettings;
+use super::logins::Around;
 use super::named::{self, Named as _};
 use super::signals::{self, SignalDraft};
 use super::signatures::{self, RequireSignatures};
@@ -355,7 +356,11 @@ impl Loading {
         let webhooks = webhooks::finish(&self.webhooks, environment, &mut self.mistakes);
         let signals = signals::finish(&self.signals, environment, &mut self.mistakes);
         let alerts = alerts::finish(&self.alerts, &repos, environment, &mut self.mistakes);
-        let issuers = issuers::finish(&self.issuers, &self.grants, &mut self.mistakes);
+        let around = Around {
+            public_url: self.server.public_url.as_deref(),
+            environment,
+        };
+        let issuers = issuers::finish(&self.issuers, &self.grants, around, &mut self.mistakes);
         let fleet = self.fleet.finish(&mut self.mistakes);
         let tls = self.tls.finish(&mut self.mistakes);
         if !self.mistakes.is_empty() {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::forges::{http_address, is_clear_text};
 use super::keys::{Key, path, put};
+use super::logins::{self, Around, LoginDraft};
 use super::named::{self, Named, Wrong, wrong};
 use super::source::{Mistake, Place};
 use super::values::duration;
@@ -30,6 +31,7 @@ pub(super) struct IssuerDraft {
     name_claim: String,
     lifetime_max: Duration,
     ca_file: Option<PathBuf>,
+    login: LoginDraft,
 }
 
 const ISSUER_KEYS: &[Key<IssuerDraft>] = &[
@@ -41,7 +43,7 @@ const ISSUER_KEYS: &[Key<IssuerDraft>] = &[
     },
     Key {
         name: "audience",
-        help: "what its tokens for this service say as `aud`",
+        help: "what its tokens for this service say as `aud`; where people only log in at it, none",
         default: "",
         set: |draft, text| put(&mut draft.audience, filled(text).map(Some)),
     },
@@ -84,6 +86,36 @@ const ISSUER_KEYS: &[Key<IssuerDraft>] = &[
         default: "",
         set: |draft, text| put(&mut draft.ca_file, path(text).map(Some)),
     },
+    Key {
+        name: "client_id",
+        help: "what it calls this service: people log in to the dashboard at it; needs `public_url`",
+        default: "",
+        set: |draft, text| put(&mut draft.login.client_id, filled(text).map(Some)),
+    },
+    Key {
+        name: "client_secret_file",
+        help: "file with the secret of that client, if it has one; read at the start",
+        default: "",
+        set: |draft, text| put(&mut draft.login.client_secret_file, path(text).map(Some)),
+    },
+    Key {
+        name: "client_secret_env",
+        help: "name of an environment variable with the secret, instead of `client_secret_file`",
+        default: "",
+        set: |draft, text| put(&mut draft.login.client_secret_env, filled(text).map(Some)),
+    },
+    Key {
+        name: "scopes",
+        help: "what it is asked for when somebody logs in",
+        default: "openid,email,profile",
+        set: |draft, text| put(&mut draft.login.scopes, logins::scopes(text)),
+    },
+    Key {
+        name: "session_max",
+        help: "how long a browser stays logged in by it; at most `12h`",
+        default: "12h",
+        set: |draft, text| put(&mut draft.login.session_max, logins::session_max(text)),
+    },
 ];
 
 impl Named for IssuerDraft {
@@ -102,6 +134,7 @@ impl Named for IssuerDraft {
             name_claim: "sub".to_owned(),
             lifetime_max: LIFETIME_MAX,
             ca_file: None,
+            login: LoginDraft::default(),
         }
     }
 
@@ -220,6 +253,7 @@ fn claim(text: &str) -> Result<(String, String), String> {
 pub(super) fn finish(
     issuers: &[IssuerDraft],
     grants: &[GrantDraft],
+    around: Around<'_>,
     mistakes: &mut Vec<Mistake>,
 ) -> Vec<IssuerSettings> {
     let known: Vec<&str> = issuers.iter().map(|issuer| issuer.name.as_str()).collect();
@@ -242,15 +276,20 @@ pub(super) fn finish(
             );
         }
         let own = granted.iter().filter(|(from, _)| *from == draft.name);
-        whole(draft, own.map(|(_, grant)| grant.clone()).collect())
+        whole(draft, own.map(|(_, grant)| grant.clone()).collect(), around)
     })
 }
 
-fn whole(draft: &IssuerDraft, grants: Vec<GrantSettings>) -> Result<IssuerSettings, Wrong> {
-    let (Some(issuer), Some(audience)) = (draft.issuer.clone(), draft.audience.clone()) else {
+fn whole(
+    draft: &IssuerDraft,
+    grants: Vec<GrantSettings>,
+    around: Around<'_>,
+) -> Result<IssuerSettings, Wrong> {
+    let is_for_something = draft.audience.is_some() || draft.login.client_id.is_some();
+    let Some(issuer) = draft.issuer.clone().filter(|_| is_for_something) else {
         return wrong(
-            "has no `issuer` or no `audience`",
-            "say what its tokens for this service say as `iss` and as `aud`",
+            "has no `issuer`, or neither `audience` nor `client_id`",
+            "say what its tokens for this service say as `iss` and as `aud`; for people who log in at it, say `client_id`",
         );
     };
     let keys = match (&draft.jwks_url, &draft.jwks_file) {
@@ -271,8 +310,9 @@ fn whole(draft: &IssuerDraft, grants: Vec<GrantSettings>) -> Result<IssuerSettin
         );
     }
     Ok(IssuerSettings {
+        login: logins::finish(&draft.login, (&draft.name, &issuer), around)?,
         name: draft.name.clone(),
-        audience,
+        audience: draft.audience.clone(),
         keys,
         algorithms: draft.algorithms.clone(),
         name_claim: draft.name_claim.clone(),

@@ -13,6 +13,7 @@ mod hooks;
 mod issuers;
 mod keys;
 mod limits;
+mod logins;
 mod named;
 mod signals;
 mod signatures;
@@ -48,6 +49,8 @@ pub use fleet::FleetSettings;
 pub(crate) use forges::is_clear_text;
 pub use help::{KeyHelp, Table, key_help};
 pub use limits::LimitSettings;
+pub use logins::LoginSettings;
+pub(crate) use logins::SESSION_MAX;
 pub use source::{Flags, Mistake};
 pub use telemetry::TraceSettings;
 pub use tls::{ClientCertificates, TlsSettings};
@@ -130,8 +133,8 @@ pub struct IssuerSettings {
     pub name: String,
     /// What its tokens say as `iss`.
     pub issuer: String,
-    /// What they say as `aud`.
-    pub audience: String,
+    /// What they say as `aud`; without it, none is taken but those by which people log in.
+    pub audience: Option<String>,
     /// Where its public keys are.
     pub keys: KeySource,
     /// How its tokens may be signed.
@@ -144,6 +147,8 @@ pub struct IssuerSettings {
     pub ca_file: Option<PathBuf>,
     /// What its word lets somebody do; the first that fits counts.
     pub grants: Vec<GrantSettings>,
+    /// How people log in to the dashboard at it, if they do.
+    pub login: Option<LoginSettings>,
 }
 
 /// Where the public keys of an issuer are.
