@@ -123,7 +123,8 @@ fn address(route: &str) -> String {
     let named = named
         .replace("{id}", "r-1")
         .replace("{name}", "x")
-        .replace("{hook}", "x");
+        .replace("{hook}", "x")
+        .replace("{issuer}", "x");
     let query = if named.ends_with("/events") || named.ends_with("/socket") {
         "?config=app"
     } else {
@@ -179,6 +180,8 @@ fn every_route_lets_through_who_may_and_nobody_else() {
     +++++ GET /assets/{name}
     +++++ GET /livez
     +++++ GET /login
+    +++++ GET /login/{issuer}
+    +++++ GET /login/{issuer}/callback
     ?-+++ GET /metrics
     +++++ GET /openapi.json
     +++++ GET /readyz

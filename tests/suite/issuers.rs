@@ -87,7 +87,7 @@ impl House {
     clippy::disallowed_methods,
     reason = "tokens hold by the clock of the service, which is that of the machine"
 )]
-fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     i64::try_from(since.expect("a time").as_secs()).expect("a time")
 }

@@ -50,6 +50,7 @@ mod limits;
 mod logs;
 mod metrics;
 mod notes;
+mod oidc;
 mod openapi;
 mod people;
 mod problems;
