@@ -59,6 +59,9 @@ impl House {
             _origin: origin,
         };
         wait_for("the issuer's keys", || (house.issuer.fetches() > 0).then_some(()));
+        wait_for("the first commit", || {
+            (house.server.get("/readyz").status == 200).then_some(())
+        });
         house.is(&json!({}));
         house
     }

@@ -151,24 +151,7 @@ fn refusal(issuer: &str, refused: &LoginRefused) -> Refusal {
             &format!("the answer of `{issuer}` has no code"),
             begin_again,
         ),
-        LoginRefused::Issuer(NoUse::Silent(_)) => of(
-            StatusCode::BAD_GATEWAY,
-            &format!("`{issuer}` cannot be asked now"),
-            &format!(
-                "Try again in a moment, or log in with a token. If it stays: {}",
-                lower(&ask)
-            ),
-        ),
-        LoginRefused::Issuer(NoUse::Refuses(_)) => of(
-            StatusCode::BAD_GATEWAY,
-            &format!("`{issuer}` does not take what it sent this browser back with"),
-            &format!("Begin again below. If it stays: {}", lower(&ask)),
-        ),
-        LoginRefused::Issuer(NoUse::Busy) => of(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "very many people log in just now",
-            "Begin again below in a moment.",
-        ),
+        LoginRefused::Issuer(no_use) => of_no_use(&issuer, no_use, &ask),
         LoginRefused::Refused(refused) => of(denied, &refused.to_string(), &ask),
         LoginRefused::SomebodyElse => of(
             denied,
@@ -176,6 +159,28 @@ fn refusal(issuer: &str, refused: &LoginRefused) -> Refusal {
             "Begin again, as the same person as before.",
         ),
     }
+}
+
+fn of_no_use(issuer: &str, no_use: &NoUse, ask: &str) -> Refusal {
+    let ask = lower(ask);
+    let (status, why, hint) = match no_use {
+        NoUse::Silent(_) => (
+            StatusCode::BAD_GATEWAY,
+            format!("`{issuer}` cannot be asked now"),
+            format!("Try again in a moment, or log in with a token. If it stays: {ask}"),
+        ),
+        NoUse::Refuses(_) => (
+            StatusCode::BAD_GATEWAY,
+            format!("`{issuer}` does not take what it sent this browser back with"),
+            format!("Begin again below. If it stays: {ask}"),
+        ),
+        NoUse::Busy => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "very many people log in just now".to_owned(),
+            "Begin again below in a moment.".to_owned(),
+        ),
+    };
+    Refusal { status, why, hint }
 }
 
 /// A sentence in the middle of another.
