@@ -144,6 +144,7 @@ pub async fn run_with_reloads(
 fn gate(settings: &Settings) -> Result<Arc<Gate>, StartError> {
     let gate = Gate::new(settings.tokens_file.as_deref()).map_err(|error| StartError::tokens(&error))?;
     let gate = gate.with_issuers(&settings.issuers);
+    let gate = gate.and_then(|gate| gate.with_proxy(settings.proxy_auth.as_ref()));
     gate.map(Arc::new).map_err(StartError::Issuer)
 }
 
@@ -330,6 +331,7 @@ impl House {
             ("data_dir", old.data_dir != settings.data_dir),
             ("tokens_file", old.tokens_file != settings.tokens_file),
             ("[issuer.NAME] or [grant.NAME]", old.issuers != settings.issuers),
+            ("[proxy_auth]", old.proxy_auth != settings.proxy_auth),
             ("drain_deadline", old.drain_deadline != settings.drain_deadline),
             ("connections_max", old.connections_max != settings.connections_max),
             ("[limits]", old.caller_limits != settings.caller_limits),

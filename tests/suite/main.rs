@@ -56,6 +56,7 @@ mod people;
 mod problems;
 mod proposals;
 mod proxies;
+mod proxy_auth;
 mod readers;
 mod recovery;
 mod reload;

@@ -26,6 +26,8 @@ use super::identity::Identity;
 use super::issued::Issued;
 use super::issuer::Issuer;
 use super::jwt::{JwtRefused, Unproved};
+use super::proxy::ProxyAuth;
+use super::refused::Refused;
 use super::role::Need;
 use super::scope::CertificateNames;
 use super::session::{By, Open, Session, session_of};
@@ -39,34 +41,6 @@ use crate::tls::Presented;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Sessions of browsers at once; the one that was used longest ago gives way.
 const SESSIONS_MAX: usize = 10_000;
-
-/// Why somebody is not let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refused {
-    /// He does not say who he is.
-    #[error("the request carries no token")]
-    Nobody,
-    /// His certificate is nobody's of the file.
-    #[error(
-        "the request carries no token, and no entry of the file of tokens is about the names of its certificate"
-    )]
-    Certificate,
-    /// What he sends is no token of this service.
-    #[error(transparent)]
-    Form(NotAToken),
-    /// It is one, and not known, or not any more.
-    #[error("the token is not known here: it was taken back, or is of another service")]
-    Unknown,
-    /// It is of an issuer, and lets nobody in.
-    #[error(transparent)]
-    Jwt(JwtRefused),
-    /// It has expired.
-    #[error("the token or the certificate has expired")]
-    Expired,
-    /// It is for programs, or bound to some configs.
-    #[error("pages tell of all configs, and this token is for a program, or for some configs alone")]
-    NoPages,
-}
 
 /// The tokens of a file, by digest, and what the file looked like.
 #[derive(Debug, Default)]
@@ -107,6 +81,8 @@ pub(crate) struct Gate {
     pub(super) seal: Seal,
     /// Why nobody was logged in by one, as far as it was said.
     pub(super) untaken: SeldomOf,
+    /// Proxies whose word counts for whoever asks through them.
+    pub(super) proxy: Option<ProxyAuth>,
     /// Who was let in by a certificate that ends then: what is open for it ends with it.
     shown: Mutex<HashMap<(TokenDigest, Timestamp), Identity>>,
     sessions: Mutex<HashMap<TokenDigest, Open>>,
@@ -122,6 +98,7 @@ impl Gate {
             issued: Issued::default(),
             seal: Seal::default(),
             untaken: SeldomOf::default(),
+            proxy: None,
             shown: Mutex::default(),
             sessions: Mutex::default(),
         };
@@ -142,7 +119,12 @@ impl Gate {
 
     /// Whether nobody is asked who he is.
     pub(crate) fn stands_open(&self) -> bool {
-        self.file.is_none() && self.issuers.is_empty()
+        !self.takes_tokens() && self.proxy.is_none()
+    }
+
+    /// Whether there are tokens that let somebody in.
+    pub(crate) fn takes_tokens(&self) -> bool {
+        self.file.is_some() || !self.issuers.is_empty()
     }
 
     /// Whom a request comes from. What it says itself counts more than whose connection it came by: a token, then a
@@ -220,7 +202,7 @@ impl Gate {
     /// Whom a certificate stands for: the first entry that is about one of its names. A connection may outlive it.
     fn shown(&self, presented: &Presented, now: Timestamp) -> Result<Identity, Refused> {
         if presented.expires() <= now {
-            return Err(Refused::Expired);
+            return Err(Refused::CertificateExpired);
         }
         let known = self.known.load();
         let mut certificates = known.certificates.iter();
@@ -242,7 +224,7 @@ impl Gate {
     }
 
     /// The token whose session the cookie is of.
-    fn in_session(&self, headers: &HeaderMap, now: Timestamp) -> Option<TokenDigest> {
+    pub(super) fn in_session(&self, headers: &HeaderMap, now: Timestamp) -> Option<TokenDigest> {
         self.open_session(headers, now).map(|(_, token)| token)
     }
 
@@ -405,6 +387,9 @@ impl Gate {
 
     fn end_expired(&self, now: Timestamp) {
         self.issued.end_expired(now);
+        if let Some(proxy) = &self.proxy {
+            proxy.end_expired(now);
+        }
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         shown.retain(|_, identity| {
             if identity.has_expired(now) {
@@ -577,7 +562,7 @@ mod tests {
         let old = Presented::with(&["URI:spiffe://prod/payments/7"], Timestamp(1));
         assert_eq!(
             gate.identify(&nobody, Some(&old)).await.unwrap_err(),
-            Refused::Expired
+            Refused::CertificateExpired
         );
         // What is open for a certificate ends with it, and with nothing that another of the same entry has.
         let hour = Timestamp(clock::now().0 + 3_600_000);

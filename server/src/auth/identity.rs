@@ -91,6 +91,16 @@ impl Identity {
         self.expires().is_some_and(|expires| expires <= now)
     }
 
+    /// Whether he is still let in.
+    pub(crate) fn holds(&self, now: Timestamp) -> bool {
+        !self.has_expired(now) && !self.0.ended.is_cancelled()
+    }
+
+    /// What tells this one from all others that there are at the same time.
+    pub(crate) fn mark(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
     /// Whether it is what an entry says.
     pub(super) fn is_of(&self, entry: &Entry) -> bool {
         self.0.entry == *entry

@@ -10,11 +10,12 @@ use http::HeaderMap;
 use tracing::{info, warn};
 
 use super::begun::{Begun, Opened, Prove, is_same};
-use super::gate::{Gate, Refused};
+use super::gate::Gate;
 use super::identity::Identity;
 use super::issuer::Issuer;
 use super::jwt::{JwtRefused, Unproved};
 use super::provider::NoUse;
+use super::refused::Refused;
 use super::role::Need;
 use super::session::{By, Session};
 use super::token::{BearerToken, TokenDigest};

@@ -90,6 +90,14 @@ impl CertificateNames {
     }
 }
 
+/// Whether these are patterns of names of certificates.
+///
+/// # Errors
+/// Which one is none.
+pub(crate) fn certificate_names(patterns: &[String]) -> Result<(), String> {
+    CertificateNames::new(patterns).map(|_| ())
+}
+
 /// A name with `/` between its parts, of whichever kind it is.
 fn parts(name: &str) -> String {
     match name.strip_prefix("DNS:") {

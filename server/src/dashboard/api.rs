@@ -1,7 +1,7 @@
 //! The public API, asked from inside the process.
 //!
 //! Invariant: a page has no other source. What the API does not tell a page cannot show, what it refuses a page cannot
-//! do, and who asks is who asks the page: the headers that say so are handed on.
+//! do, and who asks is who asks the page: whom the guard has let in, and the headers that say so, are handed on.
 
 use std::fmt::Write;
 
@@ -15,6 +15,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tower::ServiceExt;
+
+use crate::auth::Identity;
 
 /// Everything except the unreserved characters of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
@@ -96,19 +98,26 @@ impl Address {
 #[derive(Debug, Clone)]
 pub(super) struct Api {
     routes: Router,
-    who: HeaderMap,
+    headers: HeaderMap,
+    /// Whom the layer round the page has let in.
+    who: Option<Identity>,
 }
 
 impl Api {
-    /// The API for whoever sent these headers.
-    pub(super) fn new(routes: Router, headers: &HeaderMap) -> Self {
-        let mut who = HeaderMap::new();
+    /// The API for whoever sent these headers, and was let in as `who`.
+    pub(super) fn new(routes: Router, sent: &HeaderMap, who: Option<Identity>) -> Self {
+        let mut headers = HeaderMap::new();
         for name in HANDED_ON {
-            if let Some(value) = headers.get(&name) {
-                who.insert(name, value.clone());
+            if let Some(value) = sent.get(&name) {
+                headers.insert(name, value.clone());
             }
         }
-        Self { routes, who }
+        Self { routes, headers, who }
+    }
+
+    /// The same for somebody who was let in.
+    pub(super) fn of(self, who: Option<Identity>) -> Self {
+        Self { who, ..self }
     }
 
     /// A view.
@@ -126,7 +135,10 @@ impl Api {
         let mut request = Request::new(body);
         *request.method_mut() = method;
         *request.uri_mut() = address.text.parse().map_err(|_| not_an_address())?;
-        *request.headers_mut() = self.who.clone();
+        *request.headers_mut() = self.headers.clone();
+        if let Some(who) = &self.who {
+            request.extensions_mut().insert(who.clone());
+        }
         request
             .headers_mut()
             .insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));

@@ -53,6 +53,15 @@ impl Asked {
         Self { now, ..self.clone() }
     }
 
+    /// The same, asked by somebody who was let in.
+    pub(super) fn by(self, who: Option<Identity>) -> Self {
+        Self {
+            api: self.api.of(who.clone()),
+            who,
+            ..self
+        }
+    }
+
     /// Whether who asks may give orders: only those are offered. The API looks again at each that is given.
     pub(super) fn may_order(&self) -> bool {
         self.who.as_ref().is_none_or(|who| who.role().may(Need::Order))

@@ -29,14 +29,14 @@ pub(crate) async fn explain(State(desk): State<Desk>, request: Request, next: Ne
     if is_called || !reads_pages(request.headers()) {
         return next.run(request).await;
     }
-    let mut asked = desk.asked_outside(request.uri(), request.headers());
+    let asked = desk.asked_outside(request.uri(), request.headers());
     let response = next.run(request).await;
     let media_type = response.headers().get(CONTENT_TYPE);
     if media_type.map(HeaderValue::as_bytes) != Some(b"application/problem+json") {
         return response;
     }
-    asked.who = response.extensions().get::<Identity>().cloned();
-    shown(&asked, response).await
+    let who = response.extensions().get::<Identity>().cloned();
+    shown(&asked.by(who), response).await
 }
 
 async fn shown(asked: &Asked, response: Response) -> Response {

@@ -64,7 +64,7 @@ impl Desk {
         (uri, headers): (&Uri, &HeaderMap),
         who: Option<Identity>,
     ) -> Asked {
-        let api = Api::new(self.routes.clone(), headers);
+        let api = Api::new(self.routes.clone(), headers, who.clone());
         let in_session = session_of(headers).is_some();
         Asked::new((api, in_session, who), clock::now(), uri, params)
     }

@@ -14,12 +14,14 @@ use headwater_wire::{
 };
 use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::request::Parts;
-use http::{HeaderValue, Method};
+use http::{Extensions, HeaderMap, HeaderValue, Method};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::caller::Caller;
 use super::problem::{Answer, Result};
 use super::state::App;
-use crate::auth::{Bound, Identity, Need, Refused, need};
+use crate::auth::{Bound, Came, Identity, Need, Refused, need};
+use crate::clock;
 use crate::dashboard::accept;
 use crate::repo::Repo;
 use crate::tls::Presented;
@@ -37,10 +39,9 @@ pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) 
     if let Some((Need::Nothing, _)) = needed {
         return next.run(request).await;
     }
-    let presented = request.extensions().get::<Arc<Presented>>().cloned();
-    let identity = match app.gate().identify(request.headers(), presented.as_deref()).await {
+    let identity = match who(&app, request.headers(), request.extensions()).await {
         Ok(identity) => identity,
-        Err(refused) => return unknown(&request, refused),
+        Err(refused) => return unknown(&app, &request, refused),
     };
     let (mut parts, body) = request.into_parts();
     if let Err(refused) = allow(&identity, needed, &mut parts).await {
@@ -55,6 +56,24 @@ pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) 
         Some(response) => of(until(response, ended), identity),
         None => challenge(Refused::Unknown),
     }
+}
+
+/// Whom a request comes from. A page asks the API for whoever asked it, whom this layer has let in before.
+async fn who(
+    app: &App,
+    headers: &HeaderMap,
+    extensions: &Extensions,
+) -> std::result::Result<Identity, Refused> {
+    if let Some(asked) = extensions.get::<Identity>() {
+        let holds = asked.holds(clock::now()).then(|| asked.clone());
+        return holds.ok_or(Refused::Unknown);
+    }
+    let presented = extensions.get::<Arc<Presented>>();
+    let came = Came {
+        peer: extensions.get::<Caller>().map(|caller| caller.0),
+        presented: presented.map(AsRef::as_ref),
+    };
+    app.gate().who(headers, came).await
 }
 
 /// An answer with whom it is for: a page of what went wrong says who looks at it.
@@ -76,10 +95,11 @@ fn until(response: Response, ended: tokio_util::sync::CancellationToken) -> Resp
 }
 
 /// A browser is sent to where it can say who it is, a program is told.
-fn unknown(request: &Request, refused: Refused) -> Response {
+fn unknown(app: &App, request: &Request, refused: Refused) -> Response {
     let headers = request.headers();
     let opens_page = accept::reads_pages(headers) && !accept::follows(headers);
-    if request.method() != Method::GET || !opens_page {
+    let can_log_in = app.gate().takes_tokens() && refused.can_log_in();
+    if request.method() != Method::GET || !opens_page || !can_log_in {
         return challenge(refused);
     }
     let here = request.uri().path_and_query().map_or("/", |here| here.as_str());
@@ -88,9 +108,10 @@ fn unknown(request: &Request, refused: Refused) -> Response {
 }
 
 fn challenge(refused: Refused) -> Response {
-    let problem = Problem::new(ProblemCode::Unauthenticated, refused.to_string()).hint(
-        "send `authorization: Bearer TOKEN`; whoever runs this service makes one with `headwater token create`",
-    );
+    if refused.is_known() {
+        return forbidden(refused.to_string(), refused.hint()).into_response();
+    }
+    let problem = Problem::new(ProblemCode::Unauthenticated, refused.to_string()).hint(refused.hint());
     let mut response = Answer::from(problem).into_response();
     response.headers_mut().insert(
         WWW_AUTHENTICATE,

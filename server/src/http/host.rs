@@ -119,6 +119,7 @@ mod tests {
     fn hosts(allowed: &[&str]) -> Hosts {
         Hosts {
             allowed: allowed.iter().map(|name| (*name).to_owned()).collect(),
+            reached: Secure::ClearText,
         }
     }
 

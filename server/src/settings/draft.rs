@@ -21,21 +21,17 @@ use super::keys::{Key, REPO_KEYS, SERVER_KEYS, hook_variable, repo_variable, var
 use super::limits::LimitSettings;
 use super::logins::Around;
 use super::named::{self, Named as _};
+use super::proxy_auth::{PROXY, ProxyAuthDraft};
+use super::repos::{finish_repo, repo_name};
 use super::signals::{self, SignalDraft};
-use super::signatures::{self, RequireSignatures};
+use super::signatures::RequireSignatures;
 use super::source::{Flags, Mistake, Place};
 use super::table::{apply, members, set, set_only, table_lacks};
 use super::telemetry::TelemetryDraft;
 use super::tls::{TLS_KEYS, TlsDraft};
 use super::webhooks::{self, WebhookDraft};
-use super::{
-    CANARY_EVERY, CanarySettings, Confinement, HOOK_GRACE, RepoSettings, Settings, VERDICT_DEADLINE,
-    WriteSettings, write,
-};
-use crate::git::limits::MirrorLimits;
-use crate::git::list::BranchWanted;
+use super::{Confinement, Settings, VERDICT_DEADLINE};
 use crate::git::push::PushMethod;
-use crate::git::upstream::{ClearText, SshSettings, Upstream};
 use crate::secret::UpstreamUrl;
 use crate::telemetry::LogFormat;
 
@@ -146,6 +142,7 @@ struct Loading {
     telemetry: TelemetryDraft,
     tls: TlsDraft,
     limits: LimitSettings,
+    proxy_auth: ProxyAuthDraft,
     mistakes: Vec<Mistake>,
 }
 
@@ -191,6 +188,7 @@ impl Loading {
                 "telemetry" => self.telemetry.read(member, place, mistakes),
                 "tls" => self.tls.read(member, place, mistakes),
                 "limits" => self.limits.read(member, place, mistakes),
+                "proxy_auth" => self.proxy_auth.read(member, place, mistakes),
                 ForgeDraft::TABLE => named::read(&mut self.forges, member, place, mistakes),
                 WebhookDraft::TABLE => named::read(&mut self.webhooks, member, place, mistakes),
                 SignalDraft::TABLE => named::read(&mut self.signals, member, place, mistakes),
@@ -300,6 +298,7 @@ impl Loading {
         self.telemetry.read_variables(find, &mut self.mistakes);
         self.tls.read_variables(find, &mut self.mistakes);
         self.limits.read_variables(find, &mut self.mistakes);
+        self.proxy_auth.read_variables(find, &mut self.mistakes);
         named::read_variables(&mut self.forges, &find, &mut self.mistakes);
         named::read_variables(&mut self.webhooks, &find, &mut self.mistakes);
         named::read_variables(&mut self.signals, &find, &mut self.mistakes);
@@ -360,7 +359,10 @@ impl Loading {
             public_url: self.server.public_url.as_deref(),
             environment,
         };
-        let issuers = issuers::finish(&self.issuers, &self.grants, around, &mut self.mistakes);
+        let proxy = self.proxy_auth.is_said().then_some(PROXY);
+        let granted = (self.grants.as_slice(), proxy);
+        let (issuers, grants) = issuers::finish(&self.issuers, granted, around, &mut self.mistakes);
+        let proxy_auth = self.proxy_auth.finish(grants, environment, &mut self.mistakes);
         let fleet = self.fleet.finish(&mut self.mistakes);
         let tls = self.tls.finish(&mut self.mistakes);
         if !self.mistakes.is_empty() {
@@ -380,6 +382,7 @@ impl Loading {
             data_dir: server.data_dir,
             tokens_file: server.tokens_file,
             issuers,
+            proxy_auth,
             drain_deadline: server.drain_deadline,
             allow_write: server.allow_write,
             log_format: server.log_format,
@@ -410,7 +413,10 @@ impl Loading {
             self.mistakes.push(Mistake::new(Place::Whole, message).hint(hint));
         };
         let server = &self.server;
-        let asks = server.tokens_file.is_some() || server.insecure_no_auth || !self.issuers.is_empty();
+        let asks = server.tokens_file.is_some()
+            || server.insecure_no_auth
+            || !self.issuers.is_empty()
+            || self.proxy_auth.is_said();
         if !self.server.listen.ip().is_loopback() && !asks {
             let message = format!(
                 "listening on `{}` would let other machines in, and nobody would be asked who they are",
@@ -418,7 +424,7 @@ impl Loading {
             );
             whole(
                 message,
-                "set `tokens_file` or an `[issuer.NAME]`, listen on 127.0.0.1 behind a proxy that authenticates, or say --insecure-no-auth",
+                "set `tokens_file`, an `[issuer.NAME]` or `[proxy_auth]`, listen on 127.0.0.1 behind a proxy that authenticates, or say --insecure-no-auth",
             );
         }
         let has_url = self.repos.iter().any(|repo| repo.url.is_some());
@@ -440,54 +446,4 @@ impl Loading {
             self.mistakes.extend(access::mistakes(repo));
         }
     }
-}
-
-/// The name a repository gets; `default` where none is said.
-fn repo_name(draft: &RepoDraft) -> Option<RepoName> {
-    draft.name.clone().or_else(|| "default".parse().ok())
-}
-
-fn finish_repo(draft: &RepoDraft, server: &ServerDraft) -> Option<RepoSettings> {
-    let url = draft.url.clone()?;
-    let files = (&draft.password_file, &draft.token_file);
-    let ssh = draft
-        .known_hosts_file
-        .clone()
-        .map(|known_hosts_file| SshSettings {
-            key_file: draft.ssh_key_file.clone(),
-            known_hosts_file,
-            port: None,
-        });
-    let upstream = Upstream {
-        url,
-        credentials: access::credentials(files, draft.username.as_ref()),
-        ca_file: draft.ca_file.clone(),
-        proxy: draft.proxy.clone(),
-        ssh,
-        clear_text: ClearText::LoopbackOnly,
-    };
-    let write = WriteSettings {
-        allowed: server.allow_write,
-        ..write::finish(draft, &upstream)
-    };
-    Some(RepoSettings {
-        name: repo_name(draft)?,
-        notes: write::notes(draft, &write),
-        write,
-        upstream,
-        branch: draft
-            .branch
-            .clone()
-            .map_or(BranchWanted::Default, BranchWanted::Named),
-        poll_interval: draft.poll_interval.unwrap_or(server.poll_interval),
-        rewritten_history: draft.rewritten_history,
-        signatures: signatures::finish(draft),
-        mirror_limits: MirrorLimits::default(),
-        forge_repo: draft.forge_repo.clone(),
-        hook_grace: HOOK_GRACE,
-        canary: draft.canary.clone().map(|config| CanarySettings {
-            config,
-            every: draft.canary_every.unwrap_or(CANARY_EVERY),
-        }),
-    })
 }

@@ -163,7 +163,7 @@ pub(super) struct GrantDraft {
 const GRANT_KEYS: &[Key<GrantDraft>] = &[
     Key {
         name: "from",
-        help: "name of the issuer whose word counts",
+        help: "name of the issuer whose word counts, or `proxy` for that of `[proxy_auth]`",
         default: "",
         set: |draft, text| put(&mut draft.from, filled(text).map(Some)),
     },
@@ -249,16 +249,29 @@ fn claim(text: &str) -> Result<(String, String), String> {
     Ok((claim.to_owned(), glob.to_owned()))
 }
 
-/// The issuers with their grants, and what is wrong with them.
+/// The issuers with their grants, the grants of whoever comes through a `proxy` (where one is believed), and what is
+/// wrong with them.
 pub(super) fn finish(
     issuers: &[IssuerDraft],
-    grants: &[GrantDraft],
+    (grants, proxy): (&[GrantDraft], Option<&str>),
     around: Around<'_>,
     mistakes: &mut Vec<Mistake>,
-) -> Vec<IssuerSettings> {
-    let known: Vec<&str> = issuers.iter().map(|issuer| issuer.name.as_str()).collect();
+) -> (Vec<IssuerSettings>, Vec<GrantSettings>) {
+    let known: Vec<&str> = issuers
+        .iter()
+        .map(|issuer| issuer.name.as_str())
+        .chain(proxy)
+        .collect();
     let granted = named::finish(grants, mistakes, |draft| whole_grant(draft, &known));
-    named::finish(issuers, mistakes, |draft| {
+    let of_proxy = granted.iter().filter(|(from, _)| Some(from.as_str()) == proxy);
+    let of_proxy = of_proxy.map(|(_, grant)| grant.clone()).collect();
+    let issuers = named::finish(issuers, mistakes, |draft| {
+        if Some(draft.name.as_str()) == proxy {
+            return wrong(
+                "has the name by which grants speak of `[proxy_auth]`",
+                "name it otherwise",
+            );
+        }
         let same = issuers.iter().filter(|other| other.issuer == draft.issuer);
         if same.count() > 1 {
             return wrong(
@@ -277,7 +290,8 @@ pub(super) fn finish(
         }
         let own = granted.iter().filter(|(from, _)| *from == draft.name);
         whole(draft, own.map(|(_, grant)| grant.clone()).collect(), around)
-    })
+    });
+    (issuers, of_proxy)
 }
 
 fn whole(
@@ -327,7 +341,7 @@ fn whole_grant(draft: &GrantDraft, known: &[&str]) -> Result<(String, GrantSetti
     let Some(from) = draft.from.clone().filter(|from| known.contains(&from.as_str())) else {
         return wrong(
             "is not `from` an issuer",
-            "name one of the `[issuer.NAME]` tables",
+            "name one of the `[issuer.NAME]` tables, or `proxy` where there is a `[proxy_auth]`",
         );
     };
     let Some(role) = draft.role else {

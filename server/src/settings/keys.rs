@@ -24,24 +24,6 @@ pub(super) struct Key<D> {
     pub(super) set: fn(&mut D, &str) -> Result<(), String>,
 }
 
-impl<D> Key<D> {
-    /// Whether the file may give several values at once. No other key does, so that a bracket too many is told.
-    pub(super) fn takes_list(&self) -> bool {
-        matches!(
-            self.name,
-            "repo"
-                | "repos"
-                | "events"
-                | "manifest_owners"
-                | "allowed_hosts"
-                | "algorithms"
-                | "claims"
-                | "configs"
-                | "instances"
-        )
-    }
-}
-
 /// The variable of a server key.
 pub(super) fn variable(key: &str) -> String {
     format!("HEADWATER_{}", key.to_ascii_uppercase())

@@ -15,6 +15,8 @@ mod keys;
 mod limits;
 mod logins;
 mod named;
+mod proxy_auth;
+mod repos;
 mod signals;
 mod signatures;
 mod source;
@@ -51,6 +53,7 @@ pub use help::{KeyHelp, Table, key_help};
 pub use limits::LimitSettings;
 pub use logins::LoginSettings;
 pub(crate) use logins::SESSION_MAX;
+pub use proxy_auth::{Peers, ProxyAuthSettings};
 pub use source::{Flags, Mistake};
 pub use telemetry::TraceSettings;
 pub use tls::{ClientCertificates, TlsSettings};
@@ -81,6 +84,8 @@ pub struct Settings {
     pub tokens_file: Option<PathBuf>,
     /// Who else says who people and programs are.
     pub issuers: Vec<IssuerSettings>,
+    /// Proxies that have asked people who they are.
+    pub proxy_auth: Option<ProxyAuthSettings>,
     /// How long open requests may take to finish after a SIGTERM.
     pub drain_deadline: Duration,
     /// Whether reverts and notes may be pushed to the upstream.
@@ -199,6 +204,14 @@ impl Settings {
             );
             let hint = "set `cert_file` and `key_file` in `[tls]`; where a proxy in front encrypts, set `public_url` to its https address";
             warnings.push((message, hint));
+        }
+        let proxy = self.proxy_auth.as_ref();
+        if proxy.is_some_and(ProxyAuthSettings::believes_this_machine) {
+            warnings.push((
+                "every program of this machine can say in a header of `[proxy_auth]` that it is anybody"
+                    .to_owned(),
+                "set `secret_header` and `secret_file` in `[proxy_auth]`",
+            ));
         }
         let certificate = self
             .tls

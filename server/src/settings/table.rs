@@ -7,6 +7,27 @@ use headwater_validators::document::{Member, Node, Value};
 use super::keys::Key;
 use super::source::{Mistake, Place};
 
+impl<D> Key<D> {
+    /// Whether the file may give several values at once. No other key does, so that a bracket too many is told.
+    fn takes_list(&self) -> bool {
+        matches!(
+            self.name,
+            "repo"
+                | "repos"
+                | "events"
+                | "manifest_owners"
+                | "allowed_hosts"
+                | "algorithms"
+                | "claims"
+                | "scopes"
+                | "configs"
+                | "instances"
+                | "from"
+                | "san"
+        )
+    }
+}
+
 /// Finds the key of a member and sets it, or says which key was probably meant.
 pub(super) fn apply<D>(
     keys: &[Key<D>],

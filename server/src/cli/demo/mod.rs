@@ -203,6 +203,7 @@ fn settings(site: &Site, listen: SocketAddr) -> Result<Settings, Failure> {
         data_dir: site.data(),
         tokens_file: None,
         issuers: Vec::new(),
+        proxy_auth: None,
         drain_deadline: DRAIN_DEADLINE,
         allow_write: true,
         log_format: LogFormat::Text,

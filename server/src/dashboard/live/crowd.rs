@@ -52,6 +52,8 @@ pub(super) struct Subject {
     pub authorization: Option<HeaderValue>,
     /// The session that it is asked in.
     pub session: Option<TokenDigest>,
+    /// Who was let in, of whom there may be nothing in what is sent but to the proxy that says so.
+    pub who: Option<usize>,
 }
 
 /// Why there is no place.
@@ -413,6 +415,7 @@ mod tests {
             here: here.to_owned(),
             authorization: None,
             session: None,
+            who: None,
         }
     }
 

@@ -20,7 +20,7 @@ pub(super) use crowd::Crowd;
 
 use super::asked::Asked;
 use super::show::{Desk, Failed, Page};
-use crate::auth::session_of;
+use crate::auth::{Identity, session_of};
 use crate::clock;
 use crate::http::Caller;
 use crowd::{Follower, Full, Subject};
@@ -39,6 +39,7 @@ pub(super) fn follow<P: Page>(
         here: asked.here.clone(),
         authorization: headers.get(AUTHORIZATION).cloned(),
         session: session_of(headers),
+        who: asked.who.as_ref().map(Identity::mark),
     };
     let look = move || {
         let asked = asked.at(clock::now());
