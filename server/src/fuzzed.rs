@@ -29,12 +29,12 @@ pub fn query(text: &str) -> Option<Vec<(String, String)>> {
 }
 
 /// The body of a report; what was read, or what its sender is told.
-pub fn report(body: &[u8]) -> Result<headwater_wire::InstanceReport, headwater_wire::Problem> {
+pub fn report(body: &[u8]) -> Result<headwater_wire::InstanceReport, Box<headwater_wire::Problem>> {
     http::fuzzed::report(body)
 }
 
 /// A message of a WebSocket, under the same law.
-pub fn socket_message(text: &str) -> Result<headwater_wire::InstanceReport, headwater_wire::Problem> {
+pub fn socket_message(text: &str) -> Result<headwater_wire::InstanceReport, Box<headwater_wire::Problem>> {
     http::fuzzed::socket_message(text)
 }
 

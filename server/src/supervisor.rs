@@ -57,6 +57,18 @@ pub async fn run(
     run_with_reloads(settings, listener, shutdown, reloads).await
 }
 
+/// What handlers are given, with no repository yet.
+fn app(
+    settings: &Settings,
+    store: &Arc<Store>,
+    (gate, traces): (Arc<Gate>, Traces),
+    draining: &CancellationToken,
+) -> App {
+    let connections_max = settings.connections_max.unwrap_or_else(serve::descriptors);
+    let limits = Limits::new(settings.caller_limits, connections_max);
+    App::new(store.clone(), (gate, traces, limits), draining.clone())
+}
+
 /// The same, taking other settings whenever `reloads` brings some.
 pub async fn run_with_reloads(
     settings: Settings,
@@ -71,13 +83,7 @@ pub async fn run_with_reloads(
     let draining = CancellationToken::new();
     let traces = Traces::start(settings.telemetry.as_ref());
     let gate = gate(&settings)?;
-    let connections_max = settings.connections_max.unwrap_or_else(serve::descriptors);
-    let limits = Limits::new(settings.caller_limits, connections_max);
-    let app = App::new(
-        store.clone(),
-        (gate.clone(), traces.clone(), limits),
-        draining.clone(),
-    );
+    let app = app(&settings, &store, (gate.clone(), traces.clone()), &draining);
     let kept = soft::load(&settings.data_dir);
     let soft_sink = SoftSink::new(&settings.data_dir, store.clone(), app.clone());
     let address = listener.local_addr().ok();

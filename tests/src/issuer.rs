@@ -329,7 +329,7 @@ fn asked(stream: &TcpStream) -> Option<Asked> {
         reader.read_line(&mut line).ok()?;
         match line.trim_end().split_once(": ") {
             Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
-                length = value.parse().ok()?
+                length = value.parse().ok()?;
             }
             Some((name, value)) if name.eq_ignore_ascii_case("authorization") => {
                 authorization = Some(value.to_owned());

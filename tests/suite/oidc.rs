@@ -103,23 +103,23 @@ impl House {
         let ask = Ask::get(TARGET).header("accept", "text/html");
         self.server.ask(&ask.header("cookie", session))
     }
+}
 
-    /// Nobody is logged in, and the page says why.
-    #[track_caller]
-    fn refuses(&self, reply: Reply, status: u16, why: &str) {
-        let reply = reply.expect(status);
-        let text = reply.text();
-        assert!(text.contains(why), "{why}: {text}");
-        assert!(session(&reply).is_none(), "{reply:?}");
-        assert!(
-            text.contains("href=\"/login/sso?next="),
-            "it can be begun again: {text}"
-        );
-        assert!(
-            !text.contains("s3cret words") && !text.contains("code-"),
-            "{text}"
-        );
-    }
+/// Nobody is logged in, and the page says why.
+#[track_caller]
+fn refuses(reply: Reply, status: u16, why: &str) {
+    let reply = reply.expect(status);
+    let text = reply.text();
+    assert!(text.contains(why), "{why}: {text}");
+    assert!(session(&reply).is_none(), "{reply:?}");
+    assert!(
+        text.contains("href=\"/login/sso?next="),
+        "it can be begun again: {text}"
+    );
+    assert!(
+        !text.contains("s3cret words") && !text.contains("code-"),
+        "{text}"
+    );
 }
 
 fn settings(url: &str, secret: Option<&str>) -> Vec<IssuerSettings> {
@@ -236,7 +236,7 @@ fn a_token_that_was_not_made_for_this_login_logs_nobody_in() {
         ),
     ] {
         house.is(&claims);
-        house.refuses(house.log_in("next=%2F"), 403, why);
+        refuses(house.log_in("next=%2F"), 403, why);
     }
     house.is(&json!({"aud": ["hw client", "other"], "azp": "hw client"}));
     house.log_in("next=%2F").expect(200);
@@ -252,14 +252,14 @@ fn an_answer_is_taken_once_and_only_from_the_browser_that_began() {
     // The answer to somebody's own login, sent to another: his browser has begun none, or another.
     let (attackers, victims) = (house.begin("next=%2F"), house.begin("next=%2F"));
     let back = house.issuer.log_in(&attackers.address);
-    house.refuses(house.come_back(&back, None), 403, "has not begun the login");
-    house.refuses(
+    refuses(house.come_back(&back, None), 403, "has not begun the login");
+    refuses(
         house.come_back(&back, Some("__Host-headwater_login=AAAA")),
         403,
         "has not begun the login",
     );
     let tossed = attackers.kept.trim_start_matches("__Host-");
-    house.refuses(
+    refuses(
         house.come_back(&back, Some(tossed)),
         403,
         "has not begun the login",
@@ -274,13 +274,13 @@ fn an_answer_is_taken_once_and_only_from_the_browser_that_began() {
         0,
         "the own login goes on"
     );
-    house.refuses(other, 403, "the answer is for another login");
+    refuses(other, 403, "the answer is for another login");
     house
         .come_back(&house.issuer.log_in(&victims.address), Some(&victims.kept))
         .expect(200);
     // The same answer in the same browser is taken once.
     house.come_back(&back, Some(&attackers.kept)).expect(200);
-    house.refuses(
+    refuses(
         house.come_back(&back, Some(&attackers.kept)),
         403,
         "this login was used already",
@@ -295,30 +295,30 @@ fn an_answer_of_another_provider_or_a_doubtful_one_is_none() {
         house.come_back(&change(house.issuer.log_in(&begun.address)), Some(&begun.kept))
     };
     let iss = "of another provider";
-    house.refuses(with(&|back| back.replace("&iss=http", "&iss=https")), 403, iss);
-    house.refuses(
+    refuses(with(&|back| back.replace("&iss=http", "&iss=https")), 403, iss);
+    refuses(
         with(&|back| back.split("&iss=").next().expect("a part").to_owned()),
         403,
         iss,
     );
-    house.refuses(with(&|back| back + "&code=code-1"), 403, iss);
-    house.refuses(
+    refuses(with(&|back| back + "&code=code-1"), 403, iss);
+    refuses(
         with(&|back| back.replace("code=", "error=access_denied&x=")),
         403,
         "it says `access_denied`",
     );
-    house.refuses(with(&|back| back.replace("code=", "x=")), 400, "has no code");
-    house.refuses(
+    refuses(with(&|back| back.replace("code=", "x=")), 400, "has no code");
+    refuses(
         with(&|back| back.replace("code=", "code=x")),
         502,
         "does not take what it sent",
     );
-    house.refuses(
+    refuses(
         house.server.get("/login/other"),
         404,
         "nobody logs in with `other` here",
     );
-    house.refuses(
+    refuses(
         house.server.get("/login/other/callback?code=x"),
         404,
         "nobody logs in with",
@@ -326,7 +326,7 @@ fn an_answer_of_another_provider_or_a_doubtful_one_is_none() {
     let begun = house.begin("next=%2F");
     let back = house.issuer.log_in(&begun.address);
     house.issuer.breaks();
-    house.refuses(
+    refuses(
         house.come_back(&back, Some(&begun.kept)),
         502,
         "cannot be asked now",
@@ -360,9 +360,9 @@ fn who_is_to_prove_himself_anew_must_have_done_so_just_now() {
         begun.address
     );
     assert!(!house.begin("next=%2F").address.contains("prompt"));
-    house.refuses(house.log_in("prove=anew"), 403, "has proved himself just now");
+    refuses(house.log_in("prove=anew"), 403, "has proved himself just now");
     house.is(&json!({"auth_time": now() - 3_600}));
-    house.refuses(house.log_in("prove=anew"), 403, "has proved himself just now");
+    refuses(house.log_in("prove=anew"), 403, "has proved himself just now");
     house.is(&json!({"auth_time": now()}));
     let before = house.log_in("prove=anew").expect(200);
     let before = pair(session(&before).expect("a session"));
@@ -374,7 +374,7 @@ fn who_is_to_prove_himself_anew_must_have_done_so_just_now() {
         let back = house.issuer.log_in(sent.must("location"));
         house.come_back(&back, Some(&pair(sent.must("set-cookie"))))
     };
-    house.refuses(anew("mia"), 403, "somebody else has logged in");
+    refuses(anew("mia"), 403, "somebody else has logged in");
     house.page(&before).expect(200);
     let after = anew("ann").expect(200);
     house.page(&before).expect(303);

@@ -10,7 +10,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
 use headwater_wire::Timestamp;
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
 use super::gate::Gate;
@@ -183,7 +183,7 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]
     let mut sent = headers.get_all(name).iter();
     match (sent.next(), sent.next()) {
         (_, Some(_)) => Err(ProxyRefused::Several),
-        (one, None) => Ok(one.map(|value| value.as_bytes())),
+        (one, None) => Ok(one.map(HeaderValue::as_bytes)),
     }
 }
 

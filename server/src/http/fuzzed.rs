@@ -16,14 +16,17 @@ pub(crate) fn query(text: &str) -> Option<Vec<(String, String)>> {
 }
 
 /// A report that came by PUT.
-pub(crate) fn report(bytes: &[u8]) -> Result<InstanceReport, Problem> {
-    let read: InstanceReport =
-        body::read(bytes, ("the report", "…")).map_err(super::problem::Answer::into_problem)?;
-    reports::check(&read).map_err(super::problem::Answer::into_problem)?;
+pub(crate) fn report(bytes: &[u8]) -> Result<InstanceReport, Box<Problem>> {
+    let read: InstanceReport = body::read(bytes, ("the report", "…")).map_err(told)?;
+    reports::check(&read).map_err(told)?;
     Ok(read)
 }
 
 /// A report that came by a socket.
-pub(crate) fn socket_message(text: &str) -> Result<InstanceReport, Problem> {
-    socket::reading(text).map_err(super::problem::Answer::into_problem)
+pub(crate) fn socket_message(text: &str) -> Result<InstanceReport, Box<Problem>> {
+    socket::reading(text).map_err(told)
+}
+
+fn told(answer: super::problem::Answer) -> Box<Problem> {
+    Box::new(answer.into_problem())
 }

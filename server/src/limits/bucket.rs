@@ -37,10 +37,10 @@ impl Rate {
     fn take(self, full_at: Option<Instant>, now: Instant) -> Result<Instant, Duration> {
         let missing = full_at.map_or(Duration::ZERO, |full_at| full_at.saturating_duration_since(now));
         let missing = missing + MINUTE / self.0.get();
-        if missing > MINUTE {
-            return Err(missing - MINUTE);
+        match missing.checked_sub(MINUTE) {
+            Some(wait) if !wait.is_zero() => Err(wait),
+            Some(_) | None => Ok(now + missing),
         }
-        Ok(now + missing)
     }
 }
 

@@ -30,7 +30,7 @@ use super::table::{apply, members, set, set_only, table_lacks};
 use super::telemetry::TelemetryDraft;
 use super::tls::{TLS_KEYS, TlsDraft};
 use super::webhooks::{self, WebhookDraft};
-use super::{Confinement, Settings, VERDICT_DEADLINE};
+use super::{Confinement, RepoSettings, Settings, VERDICT_DEADLINE};
 use crate::git::push::PushMethod;
 use crate::secret::UpstreamUrl;
 use crate::telemetry::LogFormat;

@@ -252,7 +252,7 @@ impl ProxyAuthDraft {
                 return None;
             }
         };
-        let rules = self.rules(grants.is_empty(), secret.is_some());
+        let rules = self.rules(&grants, secret.as_ref());
         for (_, what, hint) in rules.into_iter().filter(|(applies, ..)| *applies) {
             mistake(what.to_owned(), hint);
         }
@@ -273,7 +273,13 @@ impl ProxyAuthDraft {
         })
     }
 
-    fn rules(&self, lacks_grants: bool, has_secret: bool) -> [(bool, &'static str, &'static str); 6] {
+    /// Each thing that may be wrong, whether it is, and what to do.
+    fn rules(
+        &self,
+        grants: &[GrantSettings],
+        secret: Option<&Secret>,
+    ) -> [(bool, &'static str, &'static str); 6] {
+        let has_secret = secret.is_some();
         let is_anybody = self.from.iter().any(|peers| peers.bits == 0);
         [
             (
@@ -282,7 +288,7 @@ impl ProxyAuthDraft {
                 "say which addresses the proxies have, and in which header they say who asks",
             ),
             (
-                lacks_grants,
+                grants.is_empty(),
                 "has no grant, so it would let nobody in",
                 "say in `[grant.NAME]`, with `from = \"proxy\"`, what which users or groups may do",
             ),

@@ -1,5 +1,7 @@
 //! What comes in by requests: webhooks, tokens, queries, reports; and what a client reads of a server.
 
+use std::fmt::Write as _;
+
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -42,7 +44,10 @@ fn hmac_of(parts: &[&[u8]]) -> Vec<u8> {
 
 fn sign(forge: ForgeKind, headers: &mut HeaderMap, body: &[u8]) {
     let tag = hmac_of(&[body]);
-    let hex: String = tag.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut hex = String::new();
+    for byte in tag {
+        write!(hex, "{byte:02x}").expect("a string takes everything");
+    }
     let (name, value) = match forge {
         ForgeKind::GitHub => ("x-hub-signature-256", format!("sha256={hex}")),
         ForgeKind::BitbucketCloud | ForgeKind::BitbucketDataCenter => {
@@ -155,8 +160,8 @@ pub(super) fn query(bytes: &[u8]) {
 
 /// What is read is bounded and read again from what is written; what is not, is told in one line.
 fn reported(
-    read: Result<InstanceReport, Problem>,
-    again: fn(&InstanceReport) -> Result<InstanceReport, Problem>,
+    read: Result<InstanceReport, Box<Problem>>,
+    again: fn(&InstanceReport) -> Result<InstanceReport, Box<Problem>>,
 ) {
     match read {
         Ok(report) => {
