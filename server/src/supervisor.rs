@@ -303,6 +303,8 @@ impl House {
             .map(|(name, running)| (name.clone(), running.repo.clone()));
         self.app.set_repos(repos.collect());
         self.app.set_hosts(Hosts::of(&self.settings));
+        let reauth_after = self.settings.orders.reauth_after;
+        self.app.gate().ask_again_after(reauth_after);
         self.hang_bells();
         self.outbound.renew(&self.settings, &self.app.repos());
         self.alerts.renew(&self.settings, &self.app.repos());

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use headwater_server::settings::Settings;
 use headwater_tests::http::{Ask, Reply};
 use headwater_tests::origin::TestOrigin;
 use headwater_tests::program::Program;
@@ -28,6 +29,11 @@ pub(crate) struct House {
 impl House {
     /// With one token of each role that is bound to nothing, and those that `more` asks for.
     pub(crate) fn with(more: &[(&'static str, &[&str])]) -> Self {
+        Self::set(more, |_| ())
+    }
+
+    /// The same with other settings.
+    pub(crate) fn set(more: &[(&'static str, &[&str])], change: impl FnOnce(&mut Settings)) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let mut house = Self {
             origin: TestOrigin::new(),
@@ -45,6 +51,7 @@ impl House {
         let file = house.file();
         house.server = Stopped::of(house.origin.path().to_str().expect("a path"))
             .with(|settings| settings.tokens_file = Some(file))
+            .with(change)
             .start();
         wait_for("the first commit", || {
             let repo = house.get("reader", "/v1/repos/default");

@@ -1,5 +1,7 @@
 //! People at the dashboard: how they log in, what a page says of them, and what it offers them.
 
+use std::time::Duration;
+
 use headwater_tests::http::{Ask, Reply};
 
 use crate::auth::House;
@@ -157,4 +159,86 @@ fn a_page_says_who_looks_at_it_and_offers_what_he_may_order() {
         refused.contains("reader <span class=\"quiet\">reader</span>") && refused.contains("Log out"),
         "{refused}"
     );
+}
+
+/// A form to accept, as a browser with a session has it, and what it is sent with.
+struct Accepting<'a> {
+    house: &'a House,
+    session: String,
+    head: String,
+}
+
+impl Accepting<'_> {
+    fn open(&self) -> String {
+        let target = format!("/repos/default/accept?head={}", self.head);
+        page(self.house, &self.session, &target).expect(200).text()
+    }
+
+    fn send(&self, proof: &str) -> Reply {
+        let token = "0123456789abcdef0123456789abcdef";
+        let body = format!(
+            "token={token}&head={}&reason=we+meant+it&proof={proof}",
+            self.head
+        );
+        let cookies = format!("{}; headwater-form={token}", self.session);
+        let ask = Ask::new("POST", "/repos/default/accept").header("accept", "text/html");
+        let ask = ask.header("cookie", &cookies);
+        let ask = ask.body("application/x-www-form-urlencoded", body.as_bytes());
+        self.house.server.ask(&ask)
+    }
+
+    /// The same order to the API, by the cookie alone.
+    fn send_by_program(&self) -> Reply {
+        let body = format!("{{\"head\": \"{}\", \"reason\": \"x\"}}", self.head);
+        let ask = Ask::new("POST", "/v1/repos/default/accept").header("cookie", &self.session);
+        self.house
+            .server
+            .ask(&ask.body("application/json", body.as_bytes()))
+    }
+}
+
+#[test]
+fn who_has_been_logged_in_for_long_proves_who_he_is_before_what_is_grave_and_loses_nothing_typed() {
+    let house = House::set(&[], |settings| {
+        settings.orders.reauth_after = Some(Duration::ZERO);
+    });
+    let head = house.get("reader", "/v1/repos/default").json()["tip"].clone();
+    let accepting = Accepting {
+        session: log_in(&house, "operator"),
+        head: head.as_str().expect("a tip").to_owned(),
+        house: &house,
+    };
+    assert!(accepting.open().contains("name=\"proof\" type=\"password\""));
+    let bare = accepting.send("").expect(401).text();
+    assert!(
+        bare.contains("it is long ago that you proved who you are") && bare.contains("value=\"we meant it\""),
+        "{bare}"
+    );
+    let others = accepting.send(&house.tokens["admin"]).expect(401).text();
+    assert!(
+        others.contains("the token is of `admin`, and `operator` has logged in"),
+        "{others}"
+    );
+    assert!(!others.contains(&house.tokens["admin"]), "no page shows a token");
+    let refused = accepting.send_by_program().expect(401).text();
+    assert!(
+        refused.contains("it is long ago that this session proved"),
+        "{refused}"
+    );
+    // The order comes to where it is judged: this head is followed already.
+    let own = accepting.send(&house.tokens["operator"]);
+    assert_ne!(own.status, 401, "{}", own.text());
+}
+
+#[test]
+fn who_has_just_logged_in_is_not_asked_again() {
+    let house = House::with(&[]);
+    let head = house.get("reader", "/v1/repos/default").json()["tip"].clone();
+    let accepting = Accepting {
+        session: log_in(&house, "operator"),
+        head: head.as_str().expect("a tip").to_owned(),
+        house: &house,
+    };
+    assert!(!accepting.open().contains("name=\"proof\""));
+    assert_ne!(accepting.send_by_program().status, 401);
 }

@@ -85,7 +85,9 @@ pub(crate) struct Gate {
     pub(super) proxy: Option<ProxyAuth>,
     /// Who was let in by a certificate that ends then: what is open for it ends with it.
     shown: Mutex<HashMap<(TokenDigest, Timestamp), Identity>>,
-    sessions: Mutex<HashMap<TokenDigest, Open>>,
+    pub(super) sessions: Mutex<HashMap<TokenDigest, Open>>,
+    /// For how long a session's proof is good enough for a grave order; none, for ever.
+    pub(super) reauth_after: Mutex<Option<Duration>>,
 }
 
 impl Gate {
@@ -101,6 +103,7 @@ impl Gate {
             proxy: None,
             shown: Mutex::default(),
             sessions: Mutex::default(),
+            reauth_after: Mutex::default(),
         };
         if let Some(file) = &gate.file {
             gate.read(file)?;
@@ -158,7 +161,7 @@ impl Gate {
     }
 
     /// Whose a token is, and what it is known by.
-    async fn bearer(&self, text: &str) -> Result<(TokenDigest, Identity), Refused> {
+    pub(super) async fn bearer(&self, text: &str) -> Result<(TokenDigest, Identity), Refused> {
         let is_issued = !self.issuers.is_empty() && text.contains('.');
         let digest = if is_issued {
             TokenDigest::of(text)

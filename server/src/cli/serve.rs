@@ -108,6 +108,8 @@ fn long_help() -> String {
     keys(&mut text, Table::Limits);
     text.push_str("\nIn the [proxy_auth] table of the file:\n");
     keys(&mut text, Table::ProxyAuth);
+    text.push_str("\nIn the [orders] table of the file:\n");
+    keys(&mut text, Table::Orders);
     text.push('\n');
     text.push_str(EXAMPLES);
     text

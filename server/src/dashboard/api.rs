@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tower::ServiceExt;
 
-use crate::auth::Identity;
+use crate::auth::{Identity, Proved};
 
 /// Everything except the unreserved characters of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
@@ -101,6 +101,8 @@ pub(super) struct Api {
     headers: HeaderMap,
     /// Whom the layer round the page has let in.
     who: Option<Identity>,
+    /// That who asks has just proved who he is, if he has.
+    proved: Option<Proved>,
 }
 
 impl Api {
@@ -112,12 +114,25 @@ impl Api {
                 headers.insert(name, value.clone());
             }
         }
-        Self { routes, headers, who }
+        Self {
+            routes,
+            headers,
+            who,
+            proved: None,
+        }
     }
 
     /// The same for somebody who was let in.
     pub(super) fn of(self, who: Option<Identity>) -> Self {
         Self { who, ..self }
+    }
+
+    /// The same for one who has just proved who he is.
+    pub(super) fn proved(self, proved: Proved) -> Self {
+        Self {
+            proved: Some(proved),
+            ..self
+        }
     }
 
     /// A view.
@@ -142,6 +157,9 @@ impl Api {
         request
             .headers_mut()
             .insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+        if let Some(proved) = self.proved {
+            request.extensions_mut().insert(proved);
+        }
         let Ok(response) = self.routes.clone().oneshot(request).await;
         read(response).await
     }

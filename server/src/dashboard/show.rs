@@ -4,6 +4,7 @@
 //! in the API's own words and under its status.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::rejection::RawPathParamsRejection;
@@ -23,7 +24,7 @@ use super::asked::Asked;
 use super::frame::Frame;
 use super::live::{self, Crowd};
 use super::words::Link;
-use crate::auth::{Identity, session_of};
+use crate::auth::{Gate, Identity, session_of};
 use crate::clock;
 use crate::http::Caller;
 use crate::metrics::PageMetrics;
@@ -36,15 +37,22 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 #[derive(Debug, Clone)]
 pub(crate) struct Desk {
     routes: Router,
+    /// Who is let in, and who must prove once more who he is.
+    pub(super) gate: Arc<Gate>,
     /// Who follows pages.
     pub(super) crowd: Crowd,
 }
 
 impl Desk {
     /// Pages answered from `routes`, which follow until `draining`.
-    pub(crate) fn new(routes: Router, metrics: PageMetrics, draining: CancellationToken) -> Self {
+    pub(crate) fn new(
+        (routes, gate): (Router, Arc<Gate>),
+        metrics: PageMetrics,
+        draining: CancellationToken,
+    ) -> Self {
         Self {
             routes,
+            gate,
             crowd: Crowd::new(metrics, draining),
         }
     }

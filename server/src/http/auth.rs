@@ -20,7 +20,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::caller::Caller;
 use super::problem::{Answer, Result};
 use super::state::App;
-use crate::auth::{Bound, Came, Identity, Need, Refused, need};
+use crate::auth::{Bound, Came, Identity, Need, Proved, Refused, is_grave, need};
 use crate::clock;
 use crate::dashboard::accept;
 use crate::repo::Repo;
@@ -46,6 +46,9 @@ pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) 
     let (mut parts, body) = request.into_parts();
     if let Err(refused) = allow(&identity, needed, &mut parts).await {
         return of(refused.into_response(), identity);
+    }
+    if route.as_str().starts_with("/v1/") && asks_again(&app, route.as_str(), &mut parts).await {
+        return of(old_proof(), identity);
     }
     let ended = identity.ended().clone();
     parts.extensions.insert(identity.clone());
@@ -107,11 +110,35 @@ fn unknown(app: &App, request: &Request, refused: Refused) -> Response {
     Redirect::to(&format!("/login?next={next}")).into_response()
 }
 
+/// Whether a grave order comes by a session whose proof is old. A form of ours takes the proof first.
+async fn asks_again(app: &App, route: &str, parts: &mut Parts) -> bool {
+    if parts.extensions.get::<Proved>().is_some() || app.gate().asks_again(&parts.headers).is_none() {
+        return false;
+    }
+    let params = RawPathParams::from_request_parts(parts, &()).await.ok();
+    let mut params = params.iter().flatten();
+    let order = params.find(|(name, _)| *name == "order").map(|(_, order)| order);
+    is_grave(&parts.method, route, order)
+}
+
+fn old_proof() -> Response {
+    unauthenticated(
+        Problem::new(
+            ProblemCode::Unauthenticated,
+            "it is long ago that this session proved who orders",
+        )
+        .hint("give your token with the order once more"),
+    )
+}
+
 fn challenge(refused: Refused) -> Response {
     if refused.is_known() {
         return forbidden(refused.to_string(), refused.hint()).into_response();
     }
-    let problem = Problem::new(ProblemCode::Unauthenticated, refused.to_string()).hint(refused.hint());
+    unauthenticated(Problem::new(ProblemCode::Unauthenticated, refused.to_string()).hint(refused.hint()))
+}
+
+fn unauthenticated(problem: Problem) -> Response {
     let mut response = Answer::from(problem).into_response();
     response.headers_mut().insert(
         WWW_AUTHENTICATE,

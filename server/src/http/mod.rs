@@ -65,7 +65,11 @@ const ORDER_BYTES_MAX: usize = 256 << 10;
 /// Every address of the service: the API, and the dashboard, which asks the same API.
 pub(crate) fn router(app: App) -> Router {
     let asked = layers::wrap(api(), app.clone()).with_state(app.clone());
-    let desk = Desk::new(asked, app.metrics().pages().clone(), app.draining().clone());
+    let desk = Desk::new(
+        (asked, app.gate().clone()),
+        app.metrics().pages().clone(),
+        app.draining().clone(),
+    );
     let pages = dashboard::routes(desk.clone());
     let routes = api()
         .route("/", get(health::index))

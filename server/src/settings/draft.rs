@@ -21,6 +21,7 @@ use super::keys::{Key, REPO_KEYS, SERVER_KEYS, hook_variable, repo_variable, var
 use super::limits::LimitSettings;
 use super::logins::Around;
 use super::named::{self, Named as _};
+use super::orders::OrderSettings;
 use super::proxy_auth::{PROXY, ProxyAuthDraft};
 use super::repos::{finish_repo, repo_name};
 use super::signals::{self, SignalDraft};
@@ -143,6 +144,7 @@ struct Loading {
     tls: TlsDraft,
     limits: LimitSettings,
     proxy_auth: ProxyAuthDraft,
+    orders: OrderSettings,
     mistakes: Vec<Mistake>,
 }
 
@@ -189,6 +191,7 @@ impl Loading {
                 "tls" => self.tls.read(member, place, mistakes),
                 "limits" => self.limits.read(member, place, mistakes),
                 "proxy_auth" => self.proxy_auth.read(member, place, mistakes),
+                "orders" => self.orders.read(member, place, mistakes),
                 ForgeDraft::TABLE => named::read(&mut self.forges, member, place, mistakes),
                 WebhookDraft::TABLE => named::read(&mut self.webhooks, member, place, mistakes),
                 SignalDraft::TABLE => named::read(&mut self.signals, member, place, mistakes),
@@ -299,6 +302,7 @@ impl Loading {
         self.tls.read_variables(find, &mut self.mistakes);
         self.limits.read_variables(find, &mut self.mistakes);
         self.proxy_auth.read_variables(find, &mut self.mistakes);
+        self.orders.read_variables(find, &mut self.mistakes);
         named::read_variables(&mut self.forges, &find, &mut self.mistakes);
         named::read_variables(&mut self.webhooks, &find, &mut self.mistakes);
         named::read_variables(&mut self.signals, &find, &mut self.mistakes);
@@ -383,6 +387,7 @@ impl Loading {
             tokens_file: server.tokens_file,
             issuers,
             proxy_auth,
+            orders: self.orders,
             drain_deadline: server.drain_deadline,
             allow_write: server.allow_write,
             log_format: server.log_format,

@@ -8,6 +8,7 @@ use super::issuers::{GrantDraft, IssuerDraft};
 use super::keys::{Key, REPO_KEYS, SERVER_KEYS, hook_variable, repo_variable, variable};
 use super::limits::{LIMIT_KEYS, limit_variable};
 use super::named::Named;
+use super::orders::{ORDERS_KEYS, orders_variable};
 use super::proxy_auth::{PROXY_AUTH_KEYS, proxy_auth_variable};
 use super::signals::SignalDraft;
 use super::telemetry::{TELEMETRY_KEYS, telemetry_variable};
@@ -60,6 +61,8 @@ pub enum Table {
     Limits,
     /// `[proxy_auth]`.
     ProxyAuth,
+    /// `[orders]`.
+    Orders,
 }
 
 /// All keys, in the order they are documented.
@@ -78,6 +81,7 @@ pub fn key_help() -> Vec<KeyHelp> {
     all.extend(help(TLS_KEYS, Table::Tls, tls_variable));
     all.extend(help(LIMIT_KEYS, Table::Limits, limit_variable));
     all.extend(help(PROXY_AUTH_KEYS, Table::ProxyAuth, proxy_auth_variable));
+    all.extend(help(ORDERS_KEYS, Table::Orders, orders_variable));
     all
 }
 

@@ -15,6 +15,7 @@ mod keys;
 mod limits;
 mod logins;
 mod named;
+mod orders;
 mod proxy_auth;
 mod repos;
 mod signals;
@@ -53,6 +54,7 @@ pub use help::{KeyHelp, Table, key_help};
 pub use limits::LimitSettings;
 pub use logins::LoginSettings;
 pub(crate) use logins::SESSION_MAX;
+pub use orders::OrderSettings;
 pub use proxy_auth::{Peers, ProxyAuthSettings};
 pub use source::{Flags, Mistake};
 pub use telemetry::TraceSettings;
@@ -106,6 +108,8 @@ pub struct Settings {
     pub verdict_confinement: Confinement,
     /// When instances report, and when they are given up.
     pub fleet: FleetSettings,
+    /// What is asked of people before grave orders.
+    pub orders: OrderSettings,
     /// Repositories to follow; at least one.
     pub repos: Vec<RepoSettings>,
     /// Webhooks to take.

@@ -33,8 +33,8 @@ use crate::git::upstream::Upstream;
 use crate::process::ProcessError;
 use crate::sandbox::Confinement;
 use crate::settings::{
-    FleetSettings, HOOK_GRACE, LimitSettings, RepoSettings, Settings, SignaturePolicy, VERDICT_DEADLINE,
-    WriteSettings,
+    FleetSettings, HOOK_GRACE, LimitSettings, OrderSettings, RepoSettings, Settings, SignaturePolicy,
+    VERDICT_DEADLINE, WriteSettings,
 };
 use crate::telemetry::{self, LogFormat};
 use instances::Instances;
@@ -204,6 +204,7 @@ fn settings(site: &Site, listen: SocketAddr) -> Result<Settings, Failure> {
         tokens_file: None,
         issuers: Vec::new(),
         proxy_auth: None,
+        orders: OrderSettings::default(),
         drain_deadline: DRAIN_DEADLINE,
         allow_write: true,
         log_format: LogFormat::Text,

@@ -39,6 +39,10 @@ impl Act for Accept {
         })
     }
 
+    fn is_grave(_: &Asked) -> bool {
+        true
+    }
+
     async fn perform(asked: &Asked, fields: &Fields) -> Told<String> {
         let request = AcceptRequest {
             head: head(fields)?,

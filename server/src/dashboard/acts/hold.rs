@@ -49,6 +49,10 @@ impl Act for Release {
         })
     }
 
+    fn is_grave(_: &Asked) -> bool {
+        false
+    }
+
     async fn perform(asked: &Asked, fields: &Fields) -> Told<String> {
         let address = asked.v1().part("holds").part(asked.param("id")).part("release");
         let request = ReleaseRequest {

@@ -4,7 +4,8 @@
 //! Invariant: nothing happens by a `GET`. A form is taken only from a page of this service, which the layer round all
 //! routes sees to, and only with the token that this very browser was given with it. What is refused is shown above the
 //! same form, with what was typed. What goes forward says which state it was shown for (`expected_tip`, `expected_steps`),
-//! so that a form that was open for long, or is sent twice, does no other thing than it says.
+//! so that a form that was open for long, or is sent twice, does no other thing than it says. Before what is grave, a
+//! session whose proof is old is asked for the token in the same form; the API refuses it otherwise.
 
 mod accept;
 mod hold;
@@ -15,9 +16,11 @@ use std::future::Future;
 
 use askama::Template;
 use axum::body::Bytes;
+use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use headwater_wire::{Problem, ProblemCode};
 use http::{HeaderMap, StatusCode, Uri};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 pub(super) use accept::Accept;
 pub(super) use hold::Release;
@@ -29,12 +32,16 @@ use super::asked::Asked;
 use super::frame::{Frame, Section};
 use super::pledge::{self, new_token, token_of};
 use super::preview::Preview;
-use super::show;
+use super::show::{self, Desk};
+use crate::auth::Again;
 
 /// Something people do.
 pub(super) trait Act: Send + 'static {
     /// What will happen.
     fn describe(asked: &Asked, fields: &Fields) -> impl Future<Output = Told<Wish>> + Send;
+
+    /// Whether it is grave, so that who has been logged in for long proves once more who he is.
+    fn is_grave(asked: &Asked) -> bool;
 
     /// Makes it happen, and tells the address of what came of it.
     fn perform(asked: &Asked, fields: &Fields) -> impl Future<Output = Told<String>> + Send;
@@ -101,6 +108,17 @@ impl Fields {
     }
 }
 
+/// The field with the token that proves who orders.
+const PROOF: &str = "proof";
+
+/// What a form is shown with.
+struct Sent {
+    fields: Fields,
+    /// What ties it to the browser.
+    token: Option<String>,
+    again: Option<Again>,
+}
+
 /// The page of a form.
 #[derive(Template)]
 #[template(path = "confirm.html")]
@@ -111,26 +129,87 @@ struct Confirm {
     reason: String,
     by: String,
     problem: Option<Problem>,
+    /// How he proves who he is, where he must.
+    again: Option<Again>,
+    /// The address of this form with what was typed, as a part of another address.
+    here: String,
 }
 
 /// `GET` of a form.
-pub(super) async fn form<A: Act>(asked: Asked, uri: Uri, headers: HeaderMap) -> Response {
+pub(super) async fn form<A: Act>(
+    State(desk): State<Desk>,
+    asked: Asked,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
     let fields = Fields::read(uri.query().unwrap_or_default().as_bytes());
-    confirm::<A>(&asked, &fields, token_of(&headers), None).await
+    let sent = Sent {
+        fields,
+        token: token_of(&headers),
+        again: again::<A>(&desk, &asked, &headers),
+    };
+    confirm::<A>(&asked, sent, None).await
 }
 
 /// `POST` of a form.
-pub(super) async fn act<A: Act>(asked: Asked, headers: HeaderMap, body: Bytes) -> Response {
-    let (fields, token) = (Fields::read(&body), token_of(&headers));
+pub(super) async fn act<A: Act>(
+    State(desk): State<Desk>,
+    asked: Asked,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let fields = Fields::read(&body);
     let done = if pledge::is_kept(&headers, fields.get("token")) {
-        A::perform(&asked, &fields).await
+        ordered::<A>(&desk, &asked, (&fields, &headers)).await
     } else {
         Err(Box::new(not_our_form()))
     };
     match done {
         Ok(page) => Redirect::to(&page).into_response(),
-        Err(problem) => confirm::<A>(&asked, &fields, token, Some(*problem)).await,
+        Err(problem) => {
+            let sent = Sent {
+                fields,
+                token: token_of(&headers),
+                again: again::<A>(&desk, &asked, &headers),
+            };
+            confirm::<A>(&asked, sent, Some(*problem)).await
+        }
     }
+}
+
+/// Gives the order, as one who has just proved who he is if he must.
+async fn ordered<A: Act>(
+    desk: &Desk,
+    asked: &Asked,
+    (fields, headers): (&Fields, &HeaderMap),
+) -> Told<String> {
+    let token = match again::<A>(desk, asked, headers) {
+        None => return A::perform(asked, fields).await,
+        Some(Again::Token) => fields.get(PROOF),
+        Some(Again::Issuer(_)) => None,
+    };
+    let Some(token) = token else {
+        return Err(Box::new(not_proved(
+            "it is long ago that you proved who you are".to_owned(),
+        )));
+    };
+    let proved = desk.gate.prove(headers, token).await;
+    let proved = proved.map_err(|refused| Box::new(not_proved(refused.to_string())))?;
+    let mut asked = asked.clone();
+    asked.api = asked.api.proved(proved);
+    A::perform(&asked, fields).await
+}
+
+/// How who asks must prove who he is, if he must.
+fn again<A: Act>(desk: &Desk, asked: &Asked, headers: &HeaderMap) -> Option<Again> {
+    A::is_grave(asked)
+        .then(|| desk.gate.asks_again(headers))
+        .flatten()
+}
+
+fn not_proved(why: String) -> Problem {
+    Problem::new(ProblemCode::Unauthenticated, why)
+        .hint("nothing has happened; prove who you are below, or log out and in again")
 }
 
 fn not_our_form() -> Problem {
@@ -144,11 +223,10 @@ fn not_our_form() -> Problem {
 /// The form, with what went wrong if it was sent before.
 async fn confirm<A: Act>(
     asked: &Asked,
-    fields: &Fields,
-    token: Option<String>,
+    Sent { fields, token, again }: Sent,
     problem: Option<Problem>,
 ) -> Response {
-    let page = page::<A>(asked, fields, problem.clone()).await;
+    let page = page::<A>(asked, &fields, problem.clone()).await;
     let (page, token) = match page {
         Ok(page) => (page, token.unwrap_or_else(new_token)),
         // What refused the order says more than what the form cannot show any more.
@@ -158,6 +236,7 @@ async fn confirm<A: Act>(
     let status = refused.map_or(Ok(StatusCode::OK), |problem| StatusCode::from_u16(problem.status));
     let page = Confirm {
         token: token.clone(),
+        again,
         ..page
     };
     let response = show::html(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), &page);
@@ -168,6 +247,7 @@ async fn page<A: Act>(asked: &Asked, fields: &Fields, problem: Option<Problem>) 
     let wish = A::describe(asked, fields).await?;
     let mut frame = Frame::load(asked, wish.section, wish.title.clone()).await?;
     frame.follows = false;
+    let here = here(&wish, fields);
     Ok(Confirm {
         frame,
         wish,
@@ -175,5 +255,25 @@ async fn page<A: Act>(asked: &Asked, fields: &Fields, problem: Option<Problem>) 
         reason: fields.reason(),
         by: fields.owned("by").unwrap_or_default(),
         problem,
+        again: None,
+        here,
     })
+}
+
+/// The address of a form with what was typed, as a part of another address. The state that it was shown for is left out:
+/// whoever comes back is shown the one of then.
+fn here(wish: &Wish, fields: &Fields) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    let hidden = wish
+        .hidden
+        .iter()
+        .filter(|(name, _)| !name.starts_with("expected_"));
+    query.extend_pairs(hidden);
+    for name in ["reason", "by"] {
+        if let Some(typed) = fields.get(name) {
+            query.append_pair(name, typed);
+        }
+    }
+    let here = format!("{}?{}", wish.action, query.finish());
+    utf8_percent_encode(&here, NON_ALPHANUMERIC).to_string()
 }

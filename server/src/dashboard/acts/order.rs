@@ -54,6 +54,10 @@ impl Act for Order {
         })
     }
 
+    fn is_grave(asked: &Asked) -> bool {
+        RolloutOrder::read(asked.param("order")) == Some(RolloutOrder::Abort)
+    }
+
     async fn perform(asked: &Asked, fields: &Fields) -> Told<String> {
         let id = asked.param("id");
         let address = asked.v1().part("rollouts").part(id).part(asked.param("order"));

@@ -61,6 +61,10 @@ impl Act for GoBack {
         })
     }
 
+    fn is_grave(_: &Asked) -> bool {
+        true
+    }
+
     async fn perform(asked: &Asked, fields: &Fields) -> Told<String> {
         let expected_tip = fields.get("expected_tip").map(str::parse).transpose();
         let request = RollbackRequest {
