@@ -351,6 +351,42 @@ fn a_login_leads_to_pages_of_this_service_alone() {
 }
 
 #[test]
+fn who_has_logged_in_long_ago_is_sent_to_the_provider_before_what_is_grave_and_comes_back_to_his_words() {
+    let house = House::new();
+    house.is(&json!({"auth_time": now() - 3_600}));
+    let form = |session: &str| {
+        let status = Ask::get("/v1/repos/default").header("cookie", session);
+        let status = house.server.ask(&status).expect(200).json();
+        let tip = status["tip"].as_str().expect("a tip").to_owned();
+        let target = format!("/repos/default/accept?head={tip}&reason=we+meant+it");
+        let ask = Ask::get(&target).header("accept", "text/html");
+        house
+            .server
+            .ask(&ask.header("cookie", session))
+            .expect(200)
+            .text()
+    };
+    let old = house.log_in("next=%2F").expect(200);
+    let old = pair(session(&old).expect("a session"));
+    let asked = form(&old);
+    assert!(!asked.contains("name=\"proof\""), "he has no token: {asked}");
+    let (_, link) = asked
+        .split_once("href=\"/login/sso?")
+        .expect("a link to the provider");
+    let (query, _) = link.split_once('"').expect("its end");
+    let query = query.replace("&amp;", "&").replace("&#38;", "&");
+    assert!(
+        query.starts_with("prove=anew&next=%2Frepos%2Fdefault%2Faccept%3F"),
+        "{query}"
+    );
+    house.is(&json!({"auth_time": now()}));
+    let back = house.log_in(&query).expect(200);
+    assert!(back.text().contains("reason=we+meant+it"), "{}", back.text());
+    let fresh = pair(session(&back).expect("a session"));
+    assert!(!form(&fresh).contains("/login/sso?prove"));
+}
+
+#[test]
 fn who_is_to_prove_himself_anew_must_have_done_so_just_now() {
     let house = House::new();
     let begun = house.begin("prove=anew");

@@ -16,6 +16,9 @@ use super::refused::Refused;
 use super::session::{By, session_of};
 use crate::clock;
 
+/// A proof at an issuer holds at least for so long: to come back from there, read the form and send it.
+const AT_ISSUER: Duration = Duration::from_mins(2);
+
 /// How somebody in a session proves again who he is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Again {
@@ -77,6 +80,10 @@ impl Gate {
         let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let open = sessions.get(&session).filter(|open| open.until > now)?.clone();
         drop(sessions);
+        let after = match open.by {
+            By::Token => after,
+            By::Issuer => after.max(AT_ISSUER),
+        };
         let after = i64::try_from(after.as_millis()).unwrap_or(i64::MAX);
         // A clock that was set back makes no proof younger than it is; one of which nobody knows the age is old.
         let is_fresh = |proved: Timestamp| proved <= now && now.0.saturating_sub(proved.0) < after;
