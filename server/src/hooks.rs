@@ -5,6 +5,7 @@
 //! taken, so that nobody without the secret can fill the memory, and a delivery that was turned away may come again.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,6 +17,7 @@ use tracing::{debug, info, warn};
 use crate::cache::Cache;
 use crate::clock;
 use crate::forge::{Delivery, Expected, Meaning, ProposalNews};
+use crate::limits::{Share, Shares};
 use crate::proposals::Proposals;
 use crate::repo::Repo;
 use crate::settings::{HookSettings, Settings};
@@ -24,6 +26,8 @@ use crate::settings::{HookSettings, Settings};
 const SEEN_MAX: usize = 4_096;
 /// Deliveries whose bodies may be in memory at once; each is at most 5 MiB.
 const AT_ONCE_MAX: usize = 32;
+/// The same from one address: who begins deliveries and does not finish them keeps nobody else's out.
+const AT_ONCE_OF_ONE_MAX: usize = 8;
 
 /// All repositories that are followed.
 type Repos = BTreeMap<RepoName, Arc<Repo>>;
@@ -33,6 +37,14 @@ type Repos = BTreeMap<RepoName, Arc<Repo>>;
 pub(crate) struct Hooks {
     by_name: BTreeMap<HookName, Arc<Hook>>,
     slots: Arc<Semaphore>,
+    senders: Arc<Shares<IpAddr>>,
+}
+
+/// The place of one delivery, for as long as it is taken.
+#[derive(Debug)]
+pub(crate) struct Slot<'a> {
+    _permit: SemaphorePermit<'a>,
+    _share: Option<Share<IpAddr>>,
 }
 
 /// One hook.
@@ -95,6 +107,7 @@ impl Default for Hooks {
         Self {
             by_name: BTreeMap::new(),
             slots: Arc::new(Semaphore::new(AT_ONCE_MAX)),
+            senders: Arc::default(),
         }
     }
 }
@@ -113,6 +126,7 @@ impl Hooks {
         Self {
             by_name: settings.hooks.iter().map(renew).collect(),
             slots: self.slots.clone(),
+            senders: self.senders.clone(),
         }
     }
 
@@ -121,9 +135,16 @@ impl Hooks {
         self.by_name.get(name).cloned()
     }
 
-    /// Room for one more body; none if too many are being read.
-    pub(crate) fn slot(&self) -> Option<SemaphorePermit<'_>> {
-        self.slots.try_acquire().ok()
+    /// Room for one more body from an address; none if too many are being read.
+    pub(crate) fn slot(&self, sender: Option<IpAddr>) -> Option<Slot<'_>> {
+        let share = match sender {
+            Some(sender) => Some(self.senders.take(&sender, AT_ONCE_OF_ONE_MAX)?),
+            None => None,
+        };
+        Some(Slot {
+            _permit: self.slots.try_acquire().ok()?,
+            _share: share,
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
+use headwater_server::forge::ForgeKind;
 use headwater_server::settings::LimitSettings;
 use headwater_tests::http::{Ask, Reply};
 use headwater_tests::origin::TestOrigin;
@@ -12,6 +13,7 @@ use headwater_tests::wait::wait_for;
 use serde_json::json;
 
 use crate::watch::set;
+use crate::webhooks::{SECRET, hook, push_of};
 
 fn limited(limits: LimitSettings) -> (TestOrigin, TestServer) {
     let origin = TestOrigin::new();
@@ -117,6 +119,31 @@ fn an_address_with_all_of_its_connections_is_told_so_and_another_is_served() {
     assert!(refused(&server, "connections_per_address_max"));
 }
 
+#[test]
+fn who_begins_deliveries_and_does_not_finish_them_keeps_no_other_sender_out() {
+    let origin = TestOrigin::new();
+    let first = set(&origin, 1);
+    let server = Stopped::of(&origin.path_url())
+        .with(|settings| settings.hooks = vec![hook("github", ForgeKind::GitHub, &[], &[SECRET])])
+        .start();
+    server.until_tip(&first);
+    let begun = b"POST /hooks/github HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n{";
+    let held: Vec<_> = (0..64)
+        .map(|_| {
+            let mut stream = connected([127, 0, 0, 4], server.addr());
+            stream.write_all(begun).expect("a request that begins");
+            stream
+        })
+        .collect();
+    wait_for("the share of that address to be used up", || {
+        let mut stream = connected([127, 0, 0, 4], server.addr());
+        stream.write_all(begun).ok()?;
+        (status(&mut stream) == 503).then_some(())
+    });
+    assert_eq!(push_of(&first).to(&server).status, 202);
+    drop(held);
+}
+
 /// A connection from another address of this machine.
 fn connected(from: [u8; 4], to: SocketAddr) -> TcpStream {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -138,6 +165,11 @@ fn status_from(from: [u8; 4], to: SocketAddr, target: &str) -> u16 {
     let mut stream = connected(from, to);
     // Who is turned away may be so before it has written.
     stream.write_all(&Ask::get(target).bytes()).ok();
+    status(&mut stream)
+}
+
+/// The status of the answer that comes next; 0 if there is none.
+fn status(stream: &mut TcpStream) -> u16 {
     let mut line = [0; 12];
     if stream.read_exact(&mut line).is_err() {
         return 0;

@@ -14,6 +14,7 @@ use http::header::{CONTENT_LENGTH, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use opentelemetry::Context;
 
+use super::caller::Caller;
 use super::problem::{Answer, Result, bad_request};
 use super::state::App;
 use super::{answer, traced};
@@ -33,8 +34,12 @@ const BODY_DEADLINE: Duration = Duration::from_secs(10);
 pub(super) async fn deliver(State(app): State<App>, Path(name): Path<String>, request: Request) -> Result {
     let hooks = app.hooks();
     let hook = hooks.find(&name).ok_or_else(|| hook_not_found(&name))?;
+    let sender = request
+        .extensions()
+        .get::<Caller>()
+        .map(|caller| caller.network());
     let _slot = hooks
-        .slot()
+        .slot(sender)
         .ok_or_else(|| overloaded("too many deliveries arrive at once"))?;
     if app.draining().is_cancelled() {
         return Err(overloaded("the service is stopping"));

@@ -20,9 +20,8 @@ use crate::metrics::LimitMetrics;
 use crate::seldom::Seldom;
 use crate::settings::LimitSettings;
 use bucket::{Buckets, Rate};
-use share::Shares;
 
-pub(crate) use share::Share;
+pub(crate) use share::{Share, Shares};
 
 /// How many fourths of all connections one caller may have where nothing else is set, as connections or as watches: the
 /// last one is there for everybody else, and an office or a proxy still has most.

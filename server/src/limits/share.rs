@@ -13,7 +13,7 @@ type Counts<K> = HashMap<K, usize>;
 
 /// Who has how many; all copies count together.
 #[derive(Debug)]
-pub(super) struct Shares<K>(Arc<Mutex<Counts<K>>>);
+pub(crate) struct Shares<K>(Arc<Mutex<Counts<K>>>);
 
 impl<K> Default for Shares<K> {
     fn default() -> Self {
@@ -30,7 +30,7 @@ pub(crate) struct Share<K: Debug + Eq + Hash> {
 
 impl<K: Clone + Debug + Eq + Hash> Shares<K> {
     /// One more for a caller, who may have `max` of them; none, if he has as many.
-    pub(super) fn take(&self, key: &K, max: usize) -> Option<Share<K>> {
+    pub(crate) fn take(&self, key: &K, max: usize) -> Option<Share<K>> {
         let mut counts = lock(&self.0);
         let held = counts.get(key).copied().unwrap_or_default();
         if held >= max {
