@@ -13,7 +13,7 @@ use std::time::{Duration, Instant as Moment};
 
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::Stream;
-use headwater_core::{Answer as Compared, Freshness, Token};
+use headwater_core::{Answer as Compared, Token};
 use headwater_validators::Effective;
 use headwater_wire::{
     BookmarkEvent, ChangeKind, ConfigName, Generation, GoawayEvent, HeadState, StatusEvent, VersionEventWith,
@@ -23,23 +23,17 @@ use serde_json::value::RawValue;
 use tokio::time::{Instant, Sleep};
 
 use super::auth;
-use super::extract::{self, Asker, Pairs};
-use super::problem::{Result, bad_request};
-use super::state::App;
-use super::watch::{FRESH_DEADLINE, replica_behind, told};
+use super::extract::Asker;
+use super::look::{Seen, look_until_known};
+use super::problem::Result;
+use super::wanted::Wanted;
+use super::watch::told;
 use crate::auth::Identity;
 use crate::hub::{Rung, Seat};
 use crate::line::{Line, Said};
-use crate::pipeline::Fresh;
 use crate::publish::{Manner, Published, Saying, Told};
 use crate::repo::Repo;
 
-/// Documents up to this many bytes are told with the event.
-pub(super) const INLINE_BYTES_DEFAULT: usize = 4 << 10;
-/// The same where the client asks for it by `inline=1`.
-const INLINE_BYTES_MAX: usize = 256 << 10;
-/// Configs one feed may name.
-const CONFIGS_MAX: usize = 256;
 /// Mean time between two signs of life, which keep proxies and watchdogs content.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Mean time between two bookmarks.
@@ -58,63 +52,6 @@ pub(super) enum Item {
     Beat,
     /// How long to wait before the next connect, in ms.
     Retry(u64),
-}
-
-/// What a watcher asks for.
-#[derive(Debug)]
-pub(super) struct Wanted {
-    /// Repository.
-    pub repo: Arc<Repo>,
-    /// Who asks.
-    pub asker: Asker,
-    configs: Vec<ConfigName>,
-    inline_bytes_max: usize,
-    held: Option<String>,
-    identity: Option<Identity>,
-}
-
-impl Wanted {
-    /// The same, for the holder of a token.
-    pub(super) fn of(self, identity: Option<Identity>) -> Self {
-        Self { identity, ..self }
-    }
-
-    /// Reads the query; `last_event_id` is what the client holds, and wins over `have`.
-    pub(super) fn read(
-        app: &App,
-        repo: &str,
-        query: Option<&str>,
-        last_event_id: Option<&str>,
-    ) -> Result<Self> {
-        let repo = extract::repo(app, repo)?;
-        let pairs = Pairs::read(query)?;
-        let mut configs: Vec<ConfigName> = Vec::new();
-        for config in pairs.all("config").map(extract::config) {
-            let config = config?;
-            if !configs.contains(&config) && configs.len() <= CONFIGS_MAX {
-                configs.push(config);
-            }
-        }
-        if configs.is_empty() || configs.len() > CONFIGS_MAX {
-            let hint =
-                format!("name 1 to {CONFIGS_MAX} configs: `?config=payments/prod&config=feature-flags`");
-            return Err(bad_request("a stream needs to know what to watch", hint));
-        }
-        let inline_bytes_max = if pairs.get("inline") == Some("1") {
-            INLINE_BYTES_MAX
-        } else {
-            INLINE_BYTES_DEFAULT
-        };
-        let held = last_event_id.or(pairs.get("have")).map(str::to_owned);
-        Ok(Self {
-            asker: Asker::known_to(&repo, &pairs)?,
-            repo,
-            configs,
-            inline_bytes_max,
-            held,
-            identity: None,
-        })
-    }
 }
 
 /// One watched config.
@@ -146,13 +83,6 @@ pub(super) struct Feed {
     bookmark_at: Instant,
     ends_at: Instant,
     ended: bool,
-}
-
-/// What a look at one config found: what the asker should hold, if there is such a config, and how that stands to what
-/// he holds.
-struct Seen {
-    published: Arc<Published>,
-    told: Option<(Told, Compared)>,
 }
 
 impl Feed {
@@ -517,41 +447,6 @@ impl Stream for Feed {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Item>> {
         self.poll_item(cx)
-    }
-}
-
-/// Compares one config with what the client was told, and asks the mirror and the upstream for what is not known.
-async fn look_until_known(
-    repo: &Repo,
-    asker: &Asker,
-    config: &ConfigName,
-    held: Option<&Token>,
-) -> Result<Seen> {
-    let mut freshness = Freshness::NotAsked;
-    loop {
-        let published = repo.board.read();
-        let Ok(told) = told(repo, &published, config, asker.who()) else {
-            return Ok(Seen {
-                published,
-                told: None,
-            });
-        };
-        let token = told.token(told.exposed.config.select(&asker.labels));
-        match repo.compare(held, (config, &told), &token, freshness).await? {
-            Compared::AskUpstream => {
-                freshness = match repo.fresh_listing(FRESH_DEADLINE).await? {
-                    Fresh::Listed => Freshness::Fresh,
-                    Fresh::Failed => Freshness::Failed,
-                };
-            }
-            Compared::ReplicaBehind => return Err(replica_behind(&published)),
-            compared @ (Compared::UpToDate | Compared::Hold | Compared::Target(_)) => {
-                return Ok(Seen {
-                    published,
-                    told: Some((told, compared)),
-                });
-            }
-        }
     }
 }
 

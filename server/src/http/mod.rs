@@ -24,6 +24,7 @@ mod host;
 mod instances;
 mod layers;
 mod limits;
+mod look;
 mod metrics;
 mod openapi;
 mod origin;
@@ -42,6 +43,7 @@ mod state;
 mod stream;
 mod traced;
 mod views;
+mod wanted;
 mod watch;
 mod wish;
 

@@ -18,8 +18,9 @@ use tracing::{debug, warn};
 
 use super::body::JsonBody;
 use super::extract::{LABELS_MAX, is_label};
-use super::feed::{INLINE_BYTES_DEFAULT, raw, version_event};
+use super::feed::{raw, version_event};
 use super::problem::{Answer, Result, bad_request};
+use super::wanted::INLINE_BYTES_DEFAULT;
 use super::watch::{FRESH_DEADLINE, last_change};
 use crate::limits::{Holder, Limits};
 use crate::pipeline::Fresh;

@@ -23,10 +23,11 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep_until, timeout};
 use tungstenite::error::{Error as WsError, ProtocolError};
 
-use super::feed::{Feed, HEARTBEAT, Item, Wanted, spread};
+use super::feed::{Feed, HEARTBEAT, Item, spread};
 use super::problem::{Answer, Result, bad_request};
 use super::reports::{self, REPORT_BYTES_MAX};
 use super::state::App;
+use super::wanted::Wanted;
 use super::{auth, origin};
 use crate::auth::Identity;
 use crate::limits::{Holder, Limits};

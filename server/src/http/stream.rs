@@ -14,9 +14,10 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use http_body::Frame;
 
-use super::feed::{Feed, Item, Wanted};
+use super::feed::{Feed, Item};
 use super::problem::Result;
 use super::state::App;
+use super::wanted::Wanted;
 use crate::auth::Identity;
 use crate::limits::{Holder, Share};
 

@@ -86,7 +86,11 @@ impl<K: Eq + Hash> Buckets<K> {
 
     #[cfg(test)]
     fn len(&self) -> usize {
-        self.0.lock().unwrap().full_at.len()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .full_at
+            .len()
     }
 }
 
