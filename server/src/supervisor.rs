@@ -38,7 +38,7 @@ use crate::signals::{Signals, poll};
 use crate::soft_sink::SoftSink;
 use crate::start_error::StartError;
 use crate::store::soft::{self, Kept};
-use crate::store::{Store, StoreError};
+use crate::store::{self, Store, StoreError};
 use crate::tls::Tls;
 use crate::trace::{self, Traces};
 use crate::webhooks::Webhooks;
@@ -77,7 +77,7 @@ pub async fn run_with_reloads(
     mut reloads: mpsc::Receiver<Settings>,
 ) -> Result<(), StartError> {
     let dir = settings.data_dir.clone();
-    std::fs::create_dir_all(&dir).map_err(|source| StartError::DataDir { dir, source })?;
+    store::create_dir(&dir).map_err(|source| StartError::DataDir { dir, source })?;
     let store = Arc::new(Store::open(&settings.data_dir)?);
     probe(&settings).await?;
     let draining = CancellationToken::new();

@@ -351,6 +351,22 @@ fn a_login_leads_to_pages_of_this_service_alone() {
 }
 
 #[test]
+fn a_browser_that_comes_by_https_is_told_to_come_by_nothing_else() {
+    let house = House::new();
+    let told = house.server.get("/login").expect(200);
+    assert_eq!(told.must("strict-transport-security"), "max-age=31536000");
+    let open = TestServer::of(&TestOrigin::new());
+    let told = open.get("/livez").expect(200);
+    assert!(
+        !told
+            .headers
+            .iter()
+            .any(|(name, _)| name == "strict-transport-security"),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn who_has_logged_in_long_ago_is_sent_to_the_provider_before_what_is_grave_and_comes_back_to_his_words() {
     let house = House::new();
     house.is(&json!({"auth_time": now() - 3_600}));

@@ -390,7 +390,33 @@ fn read_file(file: &std::path::Path) -> Result<Vec<u8>, String> {
     open().map_err(|error| format!("cannot read `{}`: {error}", file.display()))
 }
 
-/// A time of a token, in ms.
+/// A time of a token, in ms. It is a number of seconds, which need not be whole (RFC 7519, 2).
 fn seconds(value: &Value) -> Option<i64> {
-    value.as_i64().and_then(|seconds| seconds.checked_mul(1_000))
+    if let Some(whole) = value.as_i64() {
+        return whole.checked_mul(1_000);
+    }
+    let since = Duration::try_from_secs_f64(value.as_f64()?).ok()?;
+    i64::try_from(since.as_millis()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_time_is_a_number_of_seconds_that_need_not_be_whole() {
+        assert_eq!(seconds(&json!(1_700_000_000)), Some(1_700_000_000_000));
+        assert_eq!(seconds(&json!(1_700_000_000.5)), Some(1_700_000_000_500));
+        for wrong in [
+            json!("1700000000"),
+            json!(-0.5),
+            json!(1e300),
+            json!(i64::MAX),
+            json!(null),
+        ] {
+            assert_eq!(seconds(&wrong), None, "{wrong}");
+        }
+    }
 }

@@ -12,7 +12,7 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use headwater_wire::{Problem, ProblemCode};
-use http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CONTENT_TYPE, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, StatusCode};
 use opentelemetry::Context;
 use opentelemetry::trace::FutureExt as _;
@@ -22,12 +22,17 @@ use tracing::{Instrument, debug, debug_span, error};
 use super::problem::{Answer, Told};
 use super::state::App;
 use super::traced;
+use crate::auth::Secure;
 
 /// Longest time of a request that is no watch. A cold read of a very large repository takes a few seconds.
 const REQUEST_DEADLINE: Duration = Duration::from_mins(1);
 
 /// Longest wait of a watch plus its forced listing; past this, something is stuck.
 const WATCH_DEADLINE: Duration = Duration::from_mins(6);
+
+/// A browser that came by https once comes by nothing else for a year (RFC 6797). Other names of the domain are not ours to
+/// speak for.
+const HTTPS_ALONE: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// What to do when a deadline has passed.
 pub(super) const TOO_LONG: &str =
@@ -91,7 +96,7 @@ async fn around(State(app): State<App>, request: Request, next: Next) -> Respons
     }
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     debug!(request.id = %id, %method, path, status, duration_ms, "answered");
-    finish(response, &id)
+    finish(response, &id, app.hosts().reached())
 }
 
 /// What the framework refused before a handler saw it, in the words of the API. A probe that is not ready is an answer
@@ -120,7 +125,7 @@ fn is_page(response: &Response) -> bool {
 }
 
 /// Puts the request id on the answer, and into the body of a problem.
-fn finish(mut response: Response, id: &str) -> Response {
+fn finish(mut response: Response, id: &str, reached: Secure) -> Response {
     if response.extensions().get::<Told>().is_none()
         && !is_page(&response)
         && let Some(problem) = untold(response.status())
@@ -135,6 +140,9 @@ fn finish(mut response: Response, id: &str) -> Response {
     }
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if reached == Secure::Https {
+        headers.insert(STRICT_TRANSPORT_SECURITY, HTTPS_ALONE);
+    }
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert("x-request-id", id);
     }

@@ -257,7 +257,7 @@ pub fn restore(text: &[u8], data_dir: &Path, overwrite: Overwrite) -> Result<Res
         path: path.to_owned(),
         source,
     };
-    std::fs::create_dir_all(data_dir).map_err(|source| at(data_dir, source))?;
+    super::create_dir(data_dir).map_err(|source| at(data_dir, source))?;
     let is_there = path.exists();
     if is_there && overwrite == Overwrite::Refuse {
         return Err(BackupError::Exists(path));

@@ -266,6 +266,15 @@ fn repo_key(repo: &str) -> String {
     format!("{REPO_PREFIX}{repo}")
 }
 
+/// Makes the data directory and what is above it, for the service's own user alone. One that is there stays as it is.
+pub(crate) fn create_dir(dir: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -287,6 +296,17 @@ mod tests {
             rules: String::new(),
             old: None,
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_new_data_directory_is_for_the_services_own_user_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let made = dir.path().join("var/headwater");
+        create_dir(&made).unwrap();
+        create_dir(&made).unwrap();
+        assert_eq!(made.metadata().unwrap().permissions().mode() & 0o777, 0o700);
     }
 
     #[test]
