@@ -124,7 +124,7 @@ fn who_begins_deliveries_and_does_not_finish_them_keeps_no_other_sender_out() {
     let origin = TestOrigin::new();
     let first = set(&origin, 1);
     let server = Stopped::of(&origin.path_url())
-        .with(|settings| settings.hooks = vec![hook("github", ForgeKind::GitHub, &[], &[SECRET])])
+        .with(|settings| settings.hooks = vec![hook("github", ForgeKind::GitHub, &["default"], &[SECRET])])
         .start();
     server.until_tip(&first);
     let begun = b"POST /hooks/github HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n{";
