@@ -29,6 +29,8 @@ const GENERATIONS_KEPT: u64 = 64;
 
 /// Events that are kept for one config: those of its variants, of how they came about, with and without the document.
 const SAID_MAX: usize = 64;
+/// The same in bytes: large documents are told to those who ask for them, and kept for a few at a time.
+const SAID_BYTES_MAX: usize = 1 << 20;
 
 /// Everything readers see of one repository, replaced as a whole.
 #[derive(Debug, Clone, Default)]
@@ -299,7 +301,9 @@ impl Exposed {
         let said = Arc::new(make());
         // Nobody is told any more of a tip that another one has followed.
         all.retain(|kept| kept.tip == *saying.tip);
-        if all.len() >= SAID_MAX {
+        let bytes = |said: &Said| said.line.text.len();
+        let kept: usize = all.iter().map(|kept| bytes(&kept.said)).sum();
+        if all.len() >= SAID_MAX || kept + bytes(&said) > SAID_BYTES_MAX {
             all.clear();
         }
         all.push(Kept {

@@ -26,7 +26,7 @@ const TAKEN_MAX: usize = 10_000;
 /// Random bytes of a state, a nonce and a verifier: 43 characters, as RFC 7636 wants.
 const RANDOM_BYTES: usize = 32;
 /// Longest address that is gone on to, in bytes: a cookie has 4,096.
-const NEXT_BYTES_MAX: usize = 1_500;
+pub(crate) const NEXT_BYTES_MAX: usize = 1_500;
 /// What the seal is for, so that it is none of anything else.
 const PURPOSE: &[u8] = b"headwater login 1";
 

@@ -279,7 +279,8 @@ impl Gate {
                 by,
                 until,
                 used: now,
-                authenticated_at,
+                // An issuer's clock may be ahead of ours; nobody proves himself later than now.
+                authenticated_at: authenticated_at.map(|at| at.min(now)),
             },
         );
         let lasts = u64::try_from(until.0.saturating_sub(now.0)).unwrap_or_default();

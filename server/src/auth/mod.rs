@@ -24,7 +24,7 @@ mod scope;
 mod session;
 mod token;
 
-pub(crate) use begun::{LOGIN_MS, Prove};
+pub(crate) use begun::{LOGIN_MS, NEXT_BYTES_MAX, Prove};
 pub(crate) use entry::{Entry, TokensError, create, list, revoke};
 pub(crate) use gate::Gate;
 pub(crate) use identity::Identity;

@@ -31,7 +31,7 @@ use super::watch::told;
 use crate::auth::Identity;
 use crate::hub::{Rung, Seat};
 use crate::line::{Line, Said};
-use crate::publish::{Manner, Published, Saying, Told};
+use crate::publish::{Manner, Published, Saying, Standing, Told};
 use crate::repo::Repo;
 
 /// Mean time between two signs of life, which keep proxies and watchdogs content.
@@ -72,6 +72,8 @@ pub(super) struct Feed {
     inline_bytes_max: usize,
     watched: Box<[Watched]>,
     seat: Seat,
+    /// How the repository stood when the client heard of it last.
+    standing: Arc<Standing>,
     identity: Option<Identity>,
     ready: VecDeque<Item>,
     /// What rang and is not looked at yet: configs from this place on.
@@ -104,6 +106,7 @@ impl Feed {
             ..
         } = wanted;
         let seat = repo.board.wait_for_all(&configs);
+        let standing = repo.board.standing();
         let watch = |config: ConfigName| Watched {
             config,
             held: None,
@@ -117,6 +120,7 @@ impl Feed {
             inline_bytes_max,
             watched: configs.into_iter().map(watch).collect(),
             seat,
+            standing,
             identity,
             ready: VecDeque::new(),
             rung: None,
@@ -159,8 +163,9 @@ impl Feed {
             };
             self.note((place, without_token), seen, None);
         }
-        let standing = self.repo.board.standing();
-        if standing.event.head_state != HeadState::Published || standing.event.stale {
+        self.standing = self.repo.board.standing();
+        let event = &self.standing.event;
+        if event.head_state != HeadState::Published || event.stale {
             self.tell_standing();
         }
         Ok(())
@@ -207,7 +212,7 @@ impl Feed {
             } else if let Some(rung) = self.seat.take() {
                 self.rung = Some((rung, 0));
                 if rung.is_about_status() {
-                    self.tell_standing();
+                    self.look_at_standing();
                 }
             } else {
                 ready!(self.timer.as_mut().poll(cx));
@@ -422,17 +427,22 @@ impl Feed {
         self.tell("status", None, &event);
     }
 
+    /// Tells how the repository stands, if the client has not heard of it.
+    fn look_at_standing(&mut self) {
+        let standing = self.repo.board.standing();
+        if !Arc::ptr_eq(&standing, &self.standing) {
+            self.standing = standing;
+            self.tell_standing();
+        }
+    }
+
     /// Tells how the repository stands, as far as it is the asker's.
     fn tell_standing(&mut self) {
-        let standing = self.repo.board.standing();
         if auth::is_told_all(self.identity.as_ref()) {
-            self.ready.push_back(Item::Event(standing.line.clone()));
+            self.ready.push_back(Item::Event(self.standing.line.clone()));
         } else {
-            self.tell(
-                "status",
-                None,
-                &auth::told(self.identity.as_ref(), &standing.event),
-            );
+            let told = auth::told(self.identity.as_ref(), &self.standing.event);
+            self.tell("status", None, &told);
         }
     }
 

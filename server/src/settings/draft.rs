@@ -27,9 +27,9 @@ use super::repos::{finish_repo, repo_name};
 use super::signals::{self, SignalDraft};
 use super::signatures::RequireSignatures;
 use super::source::{Flags, Mistake, Place};
-use super::table::{apply, members, set, set_only, table_lacks};
+use super::table::{Only as _, apply, members, set, set_only, table_lacks};
 use super::telemetry::TelemetryDraft;
-use super::tls::{TLS_KEYS, TlsDraft};
+use super::tls::TlsDraft;
 use super::webhooks::{self, WebhookDraft};
 use super::{Confinement, RepoSettings, Settings, VERDICT_DEADLINE};
 use crate::git::push::PushMethod;
@@ -318,7 +318,7 @@ impl Loading {
                 set(key, &mut self.server, text, place, &mut self.mistakes);
             } else if let Some(key) = REPO_KEYS.iter().find(|key| key.name == *name) {
                 self.set_only_repo(key, text, place);
-            } else if let Some(key) = TLS_KEYS.iter().find(|key| key.name == *name) {
+            } else if let Some(key) = TlsDraft::KEYS.iter().find(|key| key.name == *name) {
                 set(key, &mut self.tls, text, place, &mut self.mistakes);
             }
         }

@@ -6,13 +6,14 @@ use super::forges::ForgeDraft;
 use super::hooks::HOOK_KEYS;
 use super::issuers::{GrantDraft, IssuerDraft};
 use super::keys::{Key, REPO_KEYS, SERVER_KEYS, hook_variable, repo_variable, variable};
-use super::limits::{LIMIT_KEYS, limit_variable};
+use super::limits::LimitSettings;
 use super::named::Named;
-use super::orders::{ORDERS_KEYS, orders_variable};
-use super::proxy_auth::{PROXY_AUTH_KEYS, proxy_auth_variable};
+use super::orders::OrderSettings;
+use super::proxy_auth::ProxyAuthDraft;
 use super::signals::SignalDraft;
-use super::telemetry::{TELEMETRY_KEYS, telemetry_variable};
-use super::tls::{TLS_KEYS, tls_variable};
+use super::table::Only;
+use super::telemetry::TelemetryDraft;
+use super::tls::TlsDraft;
 use super::webhooks::WebhookDraft;
 
 /// Name, default and meaning of one key, for `--help` and the documentation.
@@ -77,12 +78,16 @@ pub fn key_help() -> Vec<KeyHelp> {
     all.extend(named_help::<IssuerDraft>(Table::Issuer));
     all.extend(named_help::<GrantDraft>(Table::Grant));
     all.extend(help(FLEET_KEYS, Table::Fleet, fleet_variable));
-    all.extend(help(TELEMETRY_KEYS, Table::Telemetry, telemetry_variable));
-    all.extend(help(TLS_KEYS, Table::Tls, tls_variable));
-    all.extend(help(LIMIT_KEYS, Table::Limits, limit_variable));
-    all.extend(help(PROXY_AUTH_KEYS, Table::ProxyAuth, proxy_auth_variable));
-    all.extend(help(ORDERS_KEYS, Table::Orders, orders_variable));
+    all.extend(only_help::<TelemetryDraft>(Table::Telemetry));
+    all.extend(only_help::<TlsDraft>(Table::Tls));
+    all.extend(only_help::<LimitSettings>(Table::Limits));
+    all.extend(only_help::<ProxyAuthDraft>(Table::ProxyAuth));
+    all.extend(only_help::<OrderSettings>(Table::Orders));
     all
+}
+
+fn only_help<D: Only>(table: Table) -> Vec<KeyHelp> {
+    help(D::KEYS, table, D::variable)
 }
 
 fn named_help<D: Named>(table: Table) -> Vec<KeyHelp> {

@@ -2,11 +2,8 @@
 //!
 //! Invariant: what is not set is not known here: the defaults go by how many connections there may be (`crate::limits`).
 
-use headwater_validators::document::{Member, Range};
-
 use super::keys::{Key, put};
-use super::source::{Mistake, Place};
-use super::table::{apply, only_table, set_variables};
+use super::table::Only;
 use super::values::number;
 
 /// What one caller may have; 0 is no limit, and nothing the default, which spares the addresses of this machine.
@@ -24,7 +21,7 @@ pub struct LimitSettings {
     pub reports_per_instance_max: Option<u32>,
 }
 
-pub(super) const LIMIT_KEYS: &[Key<LimitSettings>] = &[
+const LIMIT_KEYS: &[Key<LimitSettings>] = &[
     Key {
         name: "connections_per_address_max",
         help: "most connections of one address at once; without it, three fourths of all, and as many as there are from this machine; 0: no limit",
@@ -57,30 +54,7 @@ pub(super) const LIMIT_KEYS: &[Key<LimitSettings>] = &[
     },
 ];
 
-/// The variable of a key.
-pub(super) fn limit_variable(key: &str) -> String {
-    format!("HEADWATER_LIMITS_{}", key.to_ascii_uppercase())
-}
-
-impl LimitSettings {
-    /// Reads the table of the file.
-    pub(super) fn read(
-        &mut self,
-        table: &Member,
-        place: &dyn Fn(Range) -> Place,
-        mistakes: &mut Vec<Mistake>,
-    ) {
-        for member in only_table(table, place(table.key_range), mistakes) {
-            apply(LIMIT_KEYS, self, member, place(member.key_range), mistakes);
-        }
-    }
-
-    /// Reads the variables.
-    pub(super) fn read_variables<'a>(
-        &mut self,
-        find: impl Fn(&str) -> Option<&'a str>,
-        mistakes: &mut Vec<Mistake>,
-    ) {
-        set_variables(LIMIT_KEYS, self, limit_variable, find, mistakes);
-    }
+impl Only for LimitSettings {
+    const KEYS: &'static [Key<Self>] = LIMIT_KEYS;
+    const VARIABLES: &'static str = "HEADWATER_LIMITS_";
 }

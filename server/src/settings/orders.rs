@@ -4,11 +4,8 @@
 
 use std::time::Duration;
 
-use headwater_validators::document::{Member, Range};
-
 use super::keys::{Key, put};
-use super::source::{Mistake, Place};
-use super::table::{apply, only_table, set_variables};
+use super::table::Only;
 use super::values::duration;
 
 /// Long enough to look, think and order twice; shorter than a lunch that somebody goes to without locking his screen.
@@ -30,17 +27,12 @@ impl Default for OrderSettings {
     }
 }
 
-pub(super) const ORDERS_KEYS: &[Key<OrderSettings>] = &[Key {
+const ORDERS_KEYS: &[Key<OrderSettings>] = &[Key {
     name: "reauth_after",
     help: "how long after proving who he is somebody at the dashboard may roll back, abort and accept without doing so again; `0s` asks each time, `off` never",
     default: "15m",
     set: |orders, text| put(&mut orders.reauth_after, reauth_after(text)),
 }];
-
-/// The variable of a key.
-pub(super) fn orders_variable(key: &str) -> String {
-    format!("HEADWATER_ORDERS_{}", key.to_ascii_uppercase())
-}
 
 fn reauth_after(text: &str) -> Result<Option<Duration>, String> {
     if text == "off" {
@@ -50,27 +42,9 @@ fn reauth_after(text: &str) -> Result<Option<Duration>, String> {
     read.map_err(|_| format!("expected a duration such as `15m`, or `off`, not `{text}`"))
 }
 
-impl OrderSettings {
-    /// Reads the table of the file.
-    pub(super) fn read(
-        &mut self,
-        table: &Member,
-        place: &dyn Fn(Range) -> Place,
-        mistakes: &mut Vec<Mistake>,
-    ) {
-        for member in only_table(table, place(table.key_range), mistakes) {
-            apply(ORDERS_KEYS, self, member, place(member.key_range), mistakes);
-        }
-    }
-
-    /// Reads the variables.
-    pub(super) fn read_variables<'a>(
-        &mut self,
-        find: impl Fn(&str) -> Option<&'a str>,
-        mistakes: &mut Vec<Mistake>,
-    ) {
-        set_variables(ORDERS_KEYS, self, orders_variable, find, mistakes);
-    }
+impl Only for OrderSettings {
+    const KEYS: &'static [Key<Self>] = ORDERS_KEYS;
+    const VARIABLES: &'static str = "HEADWATER_ORDERS_";
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use super::GrantSettings;
 use super::hooks::secret;
 use super::keys::{Key, path, put};
 use super::source::{Mistake, Place};
-use super::table::{apply, only_table, set_variables};
+use super::table::{Only, apply, only_table, set_variables};
 use super::values::duration;
 use crate::secret::Secret;
 
@@ -119,7 +119,7 @@ pub(super) struct ProxyAuthDraft {
     open_max: Option<Duration>,
 }
 
-pub(super) const PROXY_AUTH_KEYS: &[Key<ProxyAuthDraft>] = &[
+const PROXY_AUTH_KEYS: &[Key<ProxyAuthDraft>] = &[
     Key {
         name: "from",
         help: "addresses of the proxies, such as `10.0.0.5` or `fd00::/8`: those of their sockets",
@@ -180,11 +180,6 @@ pub(super) const PROXY_AUTH_KEYS: &[Key<ProxyAuthDraft>] = &[
     },
 ];
 
-/// The variable of a key.
-pub(super) fn proxy_auth_variable(key: &str) -> String {
-    format!("HEADWATER_PROXY_AUTH_{}", key.to_ascii_uppercase())
-}
-
 fn header(text: &str) -> Result<HeaderName, String> {
     let name: HeaderName = text
         .parse()
@@ -195,33 +190,29 @@ fn header(text: &str) -> Result<HeaderName, String> {
     Ok(name)
 }
 
-impl ProxyAuthDraft {
+impl Only for ProxyAuthDraft {
+    const KEYS: &'static [Key<Self>] = PROXY_AUTH_KEYS;
+    const VARIABLES: &'static str = "HEADWATER_PROXY_AUTH_";
+
     /// Reads the table of the file.
-    pub(super) fn read(
-        &mut self,
-        table: &Member,
-        place: &dyn Fn(Range) -> Place,
-        mistakes: &mut Vec<Mistake>,
-    ) {
+    fn read(&mut self, table: &Member, place: &dyn Fn(Range) -> Place, mistakes: &mut Vec<Mistake>) {
         self.place = Some(place(table.key_range));
         for member in only_table(table, place(table.key_range), mistakes) {
-            apply(PROXY_AUTH_KEYS, self, member, place(member.key_range), mistakes);
+            apply(Self::KEYS, self, member, place(member.key_range), mistakes);
         }
     }
 
     /// Reads the variables.
-    pub(super) fn read_variables<'a>(
-        &mut self,
-        find: impl Fn(&str) -> Option<&'a str>,
-        mistakes: &mut Vec<Mistake>,
-    ) {
-        let is_said = |key: &Key<Self>| find(&proxy_auth_variable(key.name)).is_some();
-        if PROXY_AUTH_KEYS.iter().any(is_said) {
+    fn read_variables<'a>(&mut self, find: impl Fn(&str) -> Option<&'a str>, mistakes: &mut Vec<Mistake>) {
+        let is_said = |key: &Key<Self>| find(&Self::variable(key.name)).is_some();
+        if Self::KEYS.iter().any(is_said) {
             self.place.get_or_insert(Place::Whole);
         }
-        set_variables(PROXY_AUTH_KEYS, self, proxy_auth_variable, find, mistakes);
+        set_variables(Self::KEYS, self, Self::variable, find, mistakes);
     }
+}
 
+impl ProxyAuthDraft {
     /// Whether the word of a proxy is to count.
     pub(super) fn is_said(&self) -> bool {
         self.place.is_some()

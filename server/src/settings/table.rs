@@ -2,7 +2,7 @@
 //!
 //! Invariant: a member that is no key, or no value of one, is a mistake with its place.
 
-use headwater_validators::document::{Member, Node, Value};
+use headwater_validators::document::{Member, Node, Range, Value};
 
 use super::keys::Key;
 use super::source::{Mistake, Place};
@@ -95,6 +95,31 @@ pub(super) fn only_table<'a>(table: &'a Member, place: Place, mistakes: &mut Vec
         mistakes.push(mistake.hint(format!("write `[{name}]`")));
     }
     members(&table.value)
+}
+
+/// What is collected of a table that there is once.
+pub(super) trait Only: Sized + 'static {
+    /// Its keys.
+    const KEYS: &'static [Key<Self>];
+    /// What the names of its variables begin with.
+    const VARIABLES: &'static str;
+
+    /// The variable of a key.
+    fn variable(key: &str) -> String {
+        format!("{}{}", Self::VARIABLES, key.to_ascii_uppercase())
+    }
+
+    /// Reads the table of the file.
+    fn read(&mut self, table: &Member, place: &dyn Fn(Range) -> Place, mistakes: &mut Vec<Mistake>) {
+        for member in only_table(table, place(table.key_range), mistakes) {
+            apply(Self::KEYS, self, member, place(member.key_range), mistakes);
+        }
+    }
+
+    /// Reads the variables.
+    fn read_variables<'a>(&mut self, find: impl Fn(&str) -> Option<&'a str>, mistakes: &mut Vec<Mistake>) {
+        set_variables(Self::KEYS, self, Self::variable, find, mistakes);
+    }
 }
 
 /// Sets what the environment says of a table's keys, each in the variable that `variable` names.

@@ -3,12 +3,10 @@
 //! Invariant: without an address there are no traces. The variables of OpenTelemetry win over the file, as its
 //! specification says, and ours win over those; an empty one is none.
 
-use headwater_validators::document::{Member, Range};
-
 use super::forges::http_address;
 use super::keys::{Key, put};
 use super::source::{Mistake, Place};
-use super::table::{apply, only_table, set_variables};
+use super::table::{Only, set_variables};
 
 /// What a collector knows this service as.
 const SERVICE_NAME: &str = "headwater";
@@ -35,7 +33,7 @@ pub(super) struct TelemetryDraft {
     is_disabled: bool,
 }
 
-pub(super) const TELEMETRY_KEYS: &[Key<TelemetryDraft>] = &[
+const TELEMETRY_KEYS: &[Key<TelemetryDraft>] = &[
     Key {
         name: "otlp_endpoint",
         help: "address of a collector that takes OTLP over HTTP, such as `http://127.0.0.1:4318`; without it, no traces",
@@ -90,30 +88,12 @@ fn ratio(text: &str) -> Result<f64, String> {
     ratio.ok_or_else(|| format!("expected a number from 0 to 1, not `{text}`"))
 }
 
-/// The variable of a key.
-pub(super) fn telemetry_variable(key: &str) -> String {
-    format!("HEADWATER_TELEMETRY_{}", key.to_ascii_uppercase())
-}
-
-impl TelemetryDraft {
-    /// Reads the table of the file.
-    pub(super) fn read(
-        &mut self,
-        table: &Member,
-        place: &dyn Fn(Range) -> Place,
-        mistakes: &mut Vec<Mistake>,
-    ) {
-        for member in only_table(table, place(table.key_range), mistakes) {
-            apply(TELEMETRY_KEYS, self, member, place(member.key_range), mistakes);
-        }
-    }
+impl Only for TelemetryDraft {
+    const KEYS: &'static [Key<Self>] = TELEMETRY_KEYS;
+    const VARIABLES: &'static str = "HEADWATER_TELEMETRY_";
 
     /// Reads the variables.
-    pub(super) fn read_variables<'a>(
-        &mut self,
-        find: impl Fn(&str) -> Option<&'a str>,
-        mistakes: &mut Vec<Mistake>,
-    ) {
+    fn read_variables<'a>(&mut self, find: impl Fn(&str) -> Option<&'a str>, mistakes: &mut Vec<Mistake>) {
         for (name, read) in STANDARD {
             if let Some(Err(expected)) = find(name)
                 .filter(|text| !text.is_empty())
@@ -122,9 +102,11 @@ impl TelemetryDraft {
                 mistakes.push(Mistake::new(Place::Environment((*name).to_owned()), expected));
             }
         }
-        set_variables(TELEMETRY_KEYS, self, telemetry_variable, find, mistakes);
+        set_variables(Self::KEYS, self, Self::variable, find, mistakes);
     }
+}
 
+impl TelemetryDraft {
     /// The values, if traces are wanted.
     pub(super) fn finish(self) -> Option<TraceSettings> {
         let endpoint = self.endpoint.filter(|_| !self.is_disabled)?;

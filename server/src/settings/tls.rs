@@ -7,11 +7,9 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use headwater_validators::document::{Member, Range};
-
 use super::keys::{Key, path, put};
 use super::source::{Mistake, Place};
-use super::table::{apply, only_table, set_variables};
+use super::table::Only;
 use crate::tls::Material;
 
 /// Where certificates lie, and whether clients must have one.
@@ -73,7 +71,7 @@ pub(super) struct TlsDraft {
     client_certificates: Wanted,
 }
 
-pub(super) const TLS_KEYS: &[Key<TlsDraft>] = &[
+const TLS_KEYS: &[Key<TlsDraft>] = &[
     Key {
         name: "cert_file",
         help: "PEM file of the service's certificate and those between it and its authority; read again when it changes",
@@ -106,33 +104,12 @@ pub(super) const TLS_KEYS: &[Key<TlsDraft>] = &[
     },
 ];
 
-/// The variable of a key.
-pub(super) fn tls_variable(key: &str) -> String {
-    format!("HEADWATER_TLS_{}", key.to_ascii_uppercase())
+impl Only for TlsDraft {
+    const KEYS: &'static [Key<Self>] = TLS_KEYS;
+    const VARIABLES: &'static str = "HEADWATER_TLS_";
 }
 
 impl TlsDraft {
-    /// Reads the table of the file.
-    pub(super) fn read(
-        &mut self,
-        table: &Member,
-        place: &dyn Fn(Range) -> Place,
-        mistakes: &mut Vec<Mistake>,
-    ) {
-        for member in only_table(table, place(table.key_range), mistakes) {
-            apply(TLS_KEYS, self, member, place(member.key_range), mistakes);
-        }
-    }
-
-    /// Reads the variables.
-    pub(super) fn read_variables<'a>(
-        &mut self,
-        find: impl Fn(&str) -> Option<&'a str>,
-        mistakes: &mut Vec<Mistake>,
-    ) {
-        set_variables(TLS_KEYS, self, tls_variable, find, mistakes);
-    }
-
     /// The values, if TLS is wanted; what does not fit together, and files that cannot be used, are mistakes.
     pub(super) fn finish(&self, mistakes: &mut Vec<Mistake>) -> Option<TlsSettings> {
         let broken = self.rules().into_iter().filter(|(applies, ..)| *applies);

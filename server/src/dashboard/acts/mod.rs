@@ -33,7 +33,7 @@ use super::frame::{Frame, Section};
 use super::pledge::{self, new_token, token_of};
 use super::preview::Preview;
 use super::show::{self, Desk};
-use crate::auth::Again;
+use crate::auth::{Again, NEXT_BYTES_MAX};
 
 /// Something people do.
 pub(super) trait Act: Send + 'static {
@@ -263,17 +263,22 @@ async fn page<A: Act>(asked: &Asked, fields: &Fields, problem: Option<Problem>) 
 /// The address of a form with what was typed, as a part of another address. The state that it was shown for is left out:
 /// whoever comes back is shown the one of then.
 fn here(wish: &Wish, fields: &Fields) -> String {
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    let hidden = wish
-        .hidden
-        .iter()
-        .filter(|(name, _)| !name.starts_with("expected_"));
-    query.extend_pairs(hidden);
-    for name in ["reason", "by"] {
-        if let Some(typed) = fields.get(name) {
-            query.append_pair(name, typed);
-        }
-    }
-    let here = format!("{}?{}", wish.action, query.finish());
+    let hidden = wish.hidden.iter().map(|(name, value)| (*name, value.as_str()));
+    let hidden = hidden.filter(|(name, _)| !name.starts_with("expected_"));
+    let typed = ["reason", "by"].map(|name| Some((name, fields.get(name)?)));
+    let address = |typed: &[Option<(&str, &str)>]| {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query
+            .extend_pairs(hidden.clone())
+            .extend_pairs(typed.iter().flatten());
+        format!("{}?{}", wish.action, query.finish())
+    };
+    let whole = address(&typed);
+    // Of a longer one nothing would be left: better to come back to the form without the words.
+    let here = if whole.len() > NEXT_BYTES_MAX {
+        address(&[])
+    } else {
+        whole
+    };
     utf8_percent_encode(&here, NON_ALPHANUMERIC).to_string()
 }
