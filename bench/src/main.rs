@@ -30,7 +30,7 @@ milliseconds of two runs. Build with --release; a development build measures its
 
 Examples:
   headwater-bench read
-  headwater-bench watch --watchers 10000
+  headwater-bench watch --watchers 9000
   headwater-bench watch --long-poll --json
   headwater-bench hostile                            # beside those who mean harm; fails if a bound does not hold
   headwater-bench read --quick                       # only whether it works";

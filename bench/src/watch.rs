@@ -11,7 +11,7 @@ use memchr::memmem;
 
 use crate::Options;
 use crate::child::{Served, Serving};
-use crate::crowd::{Crowd, answer};
+use crate::crowd::{Crowd, answer, fits};
 use crate::failure::Failure;
 use crate::floor::PUSHED;
 use crate::read::{published, request};
@@ -54,6 +54,8 @@ impl Watch {
         let watchers = self
             .watchers
             .unwrap_or(if self.options.quick { 50 } else { 5000 });
+        // As many ask the floor as ask the service, at the same time.
+        fits(usize::try_from(watchers).unwrap_or(usize::MAX).saturating_mul(2))?;
         let dir = tempfile::tempdir()?;
         let mut repository = Repository::create(dir.path(), 200)?;
         let first = repository.change()?;

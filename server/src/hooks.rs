@@ -135,15 +135,16 @@ impl Hooks {
         self.by_name.get(name).cloned()
     }
 
-    /// Room for one more body from an address; none if too many are being read.
-    pub(crate) fn slot(&self, sender: Option<IpAddr>) -> Option<Slot<'_>> {
-        let share = match sender {
-            Some(sender) => Some(self.senders.take(&sender, AT_ONCE_OF_ONE_MAX)?),
-            None => None,
-        };
-        Some(Slot {
-            _permit: self.slots.try_acquire().ok()?,
-            _share: share,
+    /// Room for one more body from an address, or what too many of are being read.
+    pub(crate) fn slot(&self, sender: Option<IpAddr>) -> Result<Slot<'_>, &'static str> {
+        let share = sender.map(|sender| {
+            let share = self.senders.take(&sender, AT_ONCE_OF_ONE_MAX);
+            share.ok_or("too many deliveries of this address arrive at once")
+        });
+        let permit = self.slots.try_acquire();
+        Ok(Slot {
+            _permit: permit.map_err(|_| "too many deliveries arrive at once")?,
+            _share: share.transpose()?,
         })
     }
 }

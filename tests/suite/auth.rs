@@ -103,6 +103,43 @@ impl House {
     }
 }
 
+#[test]
+fn a_rollback_is_by_the_holder_of_the_token_and_by_the_name_and_address_that_were_typed() {
+    let house = House::set(&[], |settings| {
+        for repo in &mut settings.repos {
+            repo.write.allowed = true;
+        }
+    });
+    let first = house.get("reader", "/v1/repos/default").json()["tip"].clone();
+    let second = set(&house.origin, 2);
+    wait_for("the second commit", || {
+        let repo = house.get("reader", "/v1/repos/default").json();
+        (repo["tip"] == second.as_str()).then_some(())
+    });
+    let ordered = |by: &Value| {
+        let body = json!({"to": first, "reason": "it broke", "requested_by": by}).to_string();
+        let ask = Ask::new("POST", "/v1/repos/default/rollbacks");
+        house.ask("operator", ask.body("application/json", body.as_bytes()))
+    };
+    let long = format!("Mia <{}@example.org>", "m".repeat(300));
+    assert!(
+        ordered(&json!(long))
+            .expect(400)
+            .text()
+            .contains("`requested_by` is too long")
+    );
+    let typed = ordered(&json!("Mia Meier <mia@example.org>")).expect(201).json();
+    assert_eq!(
+        typed["requested_by"], "Mia Meier (operator) <mia@example.org>",
+        "{typed}"
+    );
+    let author = wait_for("the commit in Git", || {
+        let told = house.origin.git(&["log", "-1", "--format=%an <%ae>", "main"]);
+        told.contains("operator").then_some(told)
+    });
+    assert_eq!(author.trim(), "Mia Meier (operator) <mia@example.org>");
+}
+
 /// The methods and routes that the router is made of, as its source has them.
 fn routes() -> BTreeSet<(String, String)> {
     let files = ["server/src/http/mod.rs", "server/src/dashboard/mod.rs"];

@@ -101,6 +101,25 @@ fn a_caller_with_all_of_its_watches_is_refused_one_more_until_it_ends_one() {
 }
 
 #[test]
+fn a_crowd_that_opens_streams_at_once_is_no_crowd_of_requests() {
+    let (_origin, server) = limited(LimitSettings {
+        requests_per_token_max: Some(1),
+        ..LimitSettings::default()
+    });
+    let events = "/v1/repos/default/events?config=app";
+    let opened: Vec<u16> = std::thread::scope(|scope| {
+        let crowd: Vec<_> = (0..16)
+            .map(|_| scope.spawn(|| status_from([127, 0, 0, 5], server.addr(), events)))
+            .collect();
+        crowd
+            .into_iter()
+            .map(|one| one.join().expect("a status"))
+            .collect()
+    });
+    assert_eq!(opened, [200; 16]);
+}
+
+#[test]
 fn an_address_with_all_of_its_connections_is_told_so_and_another_is_served() {
     let (_origin, server) = limited(LimitSettings {
         connections_per_address_max: Some(2),

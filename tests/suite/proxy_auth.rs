@@ -144,8 +144,8 @@ fn the_header_is_no_way_in_for_anybody_else() {
     the request carries no token
     a header says who asks, and the proxy has not shown that it may say so
     a header says who asks, and the proxy has not shown that it may say so
-    the header that says who asks, or for which groups, is there more than once
-    the header that says who asks, or for which groups, is there more than once
+    the header that says who asks, or for which groups, names several: it is there twice, or has a comma
+    the header that says who asks, or for which groups, names several: it is there twice, or has a comma
     a header says who asks, and the connection is of no proxy that may say so
     a header says who asks, and the connection is of no proxy that may say so
     ");

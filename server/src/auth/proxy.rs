@@ -41,7 +41,9 @@ pub(crate) enum ProxyRefused {
     #[error("a header says who asks, and the proxy has not shown that it may say so")]
     Unproved,
     /// Somebody before the proxy has written the header, too.
-    #[error("the header that says who asks, or for which groups, is there more than once")]
+    #[error(
+        "the header that says who asks, or for which groups, names several: it is there twice, or has a comma"
+    )]
     Several,
     /// What it says is no name.
     #[error(

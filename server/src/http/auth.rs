@@ -127,7 +127,7 @@ fn old_proof() -> Response {
             ProblemCode::Unauthenticated,
             "it is long ago that this session proved who orders",
         )
-        .hint("give your token with the order once more"),
+        .hint("order at the dashboard, which asks once more, or send `authorization: Bearer TOKEN` with the order"),
     )
 }
 
@@ -305,11 +305,14 @@ pub(super) fn may_end(
 
 /// Who gave an order: whoever the token is of, and the name that was typed beside it.
 pub(super) fn signed(identity: Option<&Identity>, typed: Option<String>) -> Option<String> {
-    match (identity, typed) {
-        (Some(identity), Some(typed)) if typed != identity.name() => {
-            Some(format!("{typed} ({})", identity.name()))
-        }
-        (Some(identity), _) => Some(identity.name().to_owned()),
-        (None, typed) => typed,
-    }
+    let Some(identity) = identity else { return typed };
+    // What an issuer calls somebody may have the marks of an address, which a commit's author has once.
+    let name = identity.name().replace('<', "‹").replace('>', "›");
+    Some(match typed {
+        Some(typed) if typed != name => match typed.split_once('<') {
+            Some((person, address)) => format!("{} ({name}) <{address}", person.trim_end()),
+            None => format!("{typed} ({name})"),
+        },
+        Some(_) | None => name,
+    })
 }

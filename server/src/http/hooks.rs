@@ -38,9 +38,7 @@ pub(super) async fn deliver(State(app): State<App>, Path(name): Path<String>, re
         .extensions()
         .get::<Caller>()
         .map(|caller| caller.network());
-    let _slot = hooks
-        .slot(sender)
-        .ok_or_else(|| overloaded("too many deliveries arrive at once"))?;
+    let _slot = hooks.slot(sender).map_err(overloaded)?;
     if app.draining().is_cancelled() {
         return Err(overloaded("the service is stopping"));
     }

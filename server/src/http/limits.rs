@@ -18,6 +18,8 @@ use crate::limits::{Holder, Limit, Reached};
 
 /// The only route that waits when it is asked to.
 const LONG_POLL: &str = "/v1/repos/{repo}/configs/{*config}";
+/// Routes whose handlers count the watch that they open, which is no request beside.
+const OPENED: [&str; 2] = ["/v1/repos/{repo}/events", "/v1/repos/{repo}/socket"];
 
 /// Counts a request as its caller's, with [`Holder`] in its extensions, or says that he has too many.
 pub(super) async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
@@ -34,7 +36,10 @@ pub(super) async fn guard(State(app): State<App>, mut request: Request, next: Ne
         return next.run(request).await;
     }
     let is_watch = route.is_some_and(|route| route.as_str() == LONG_POLL) && layers::waits(&request);
-    let taken = if is_watch {
+    let opens = route.is_some_and(|route| OPENED.contains(&route.as_str()));
+    let taken = if opens {
+        Ok(None)
+    } else if is_watch {
         app.limits().watch(&holder)
     } else {
         app.limits().request(&holder)
@@ -77,7 +82,7 @@ pub(super) fn problem(reached: Reached) -> Problem {
         ),
         Limit::Requests => (
             format!(
-                "{max} requests of this token, certificate or address are being answered, and there may be no more"
+                "no more than {max} at once of the requests of one token, certificate or address are answered"
             ),
             "wait for answers before asking more, or give programs tokens of their own; for a large fleet",
         ),

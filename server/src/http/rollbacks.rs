@@ -45,7 +45,8 @@ pub(super) async fn create(
     let write = &repo.settings().write;
     is_allowed(write)?;
     let mut request: RollbackRequest = body.read(("the body", ROLLBACK_FORM))?;
-    request.requested_by = auth::signed(identity.as_deref(), request.requested_by);
+    let by = wish::requested_by(request.requested_by.as_deref())?;
+    request.requested_by = auth::signed(identity.as_deref(), by);
     may_insist(write, &request)?;
     let wish = wish::look_up(repo, &request, Look::Anew).await?;
     let sight = wish.sight.clone();

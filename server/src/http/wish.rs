@@ -39,12 +39,9 @@ pub(super) enum Look {
     AsKnown,
 }
 
-/// Looks up everything that a request names.
+/// Looks up everything that a request names; by whom it is has been looked at before.
 pub(super) async fn look_up(repo: &Arc<Repo>, request: &RollbackRequest, look: Look) -> Result<Wish> {
-    let (reason, requested_by) = (
-        reason(&request.reason)?,
-        requested_by(request.requested_by.as_deref())?,
-    );
+    let reason = reason(&request.reason)?;
     if request.mode == RollbackMode::Other {
         return Err(bad_request("no such mode", "`push` or `propose`"));
     }
@@ -76,7 +73,7 @@ pub(super) async fn look_up(repo: &Arc<Repo>, request: &RollbackRequest, look: L
         subject,
         sight,
         reason,
-        requested_by,
+        requested_by: request.requested_by.clone(),
         expected_tip: request.expected_tip.clone(),
         mode: request.mode,
         insists: request.force_invalid,
