@@ -2,7 +2,8 @@
 //!
 //! Invariant: a fleet that is full takes nobody new, but for one that has said that it ends, or is lost: whoever has
 //! been silent for longest gives way first, and nobody who is heard does. What many say alike is counted once, so that
-//! only a flood of reports that differ fills a fleet. What histories take has limits of its own.
+//! only a flood of reports that differ fills a fleet. What histories take has limits of its own. Everybody is looked at once
+//! in a while, however many are refused: a full fleet must not cost whoever is in it anything.
 
 use std::collections::BTreeSet;
 
@@ -13,6 +14,9 @@ use super::places::Place;
 use super::weight::{CONFIG_BYTES, alone, entry};
 use super::{Fleet, FleetFull, INSTANCES_MAX, REPORTS_BYTES_MAX};
 
+/// Time between two looks at all that is held, in ms. A newcomer comes again after a few seconds anyway.
+const LOOK_EVERY_MS: u64 = 1_000;
+
 /// Who gives way when there is no more room.
 #[derive(Debug, Default)]
 pub(super) struct Leavers {
@@ -22,6 +26,10 @@ pub(super) struct Leavers {
     lost: Vec<InstanceId>,
     /// Nobody else can be lost before this moment, so there is no use in looking.
     look_from: Uptime,
+    /// What nobody holds is let go from this moment on.
+    sweep_from: Uptime,
+    /// How often all was looked at.
+    pub looks: u64,
 }
 
 impl Fleet {
@@ -46,7 +54,11 @@ impl Fleet {
         if self.has_room(instance, report) {
             return Ok(());
         }
-        self.pools.sweep();
+        if self.leavers.sweep_from <= now {
+            self.leavers.sweep_from = Uptime(now.0.saturating_add(LOOK_EVERY_MS));
+            self.leavers.looks += 1;
+            self.pools.sweep();
+        }
         while !self.has_room(instance, report) {
             let Some(leaver) = self.next_leaver(now) else {
                 return Err(FleetFull {
@@ -84,7 +96,9 @@ impl Fleet {
         }
         let lost_after_ms = self.heartbeat.lost_after_ms;
         if self.leavers.lost.is_empty() && self.leavers.look_from <= now {
-            self.leavers.look_from = self.look_for_lost(now);
+            let next = self.look_for_lost(now);
+            self.leavers.look_from = next.max(Uptime(now.0.saturating_add(LOOK_EVERY_MS)));
+            self.leavers.looks += 1;
         }
         while let Some(instance) = self.leavers.lost.pop() {
             let is_lost = |entry: &super::Entry| entry.silent_ms(now) >= lost_after_ms;

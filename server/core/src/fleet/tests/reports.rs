@@ -83,6 +83,25 @@ fn a_full_fleet_lets_the_long_silent_go_and_otherwise_refuses() {
 }
 
 #[test]
+fn however_many_newcomers_a_full_fleet_refuses_everybody_is_looked_at_once_in_a_while() {
+    let mut fleet = Fleet::default();
+    for number in 0..INSTANCES_MAX {
+        fleet.take(&id(number), report(1, 1), NOW).unwrap();
+    }
+    let refused = |fleet: &mut Fleet, at: Moment| {
+        let before = fleet.leavers.looks;
+        for number in 0..10_000 {
+            let newcomer = fleet.take(&id(INSTANCES_MAX + number), report(1, 1), at);
+            assert!(newcomer.is_err());
+        }
+        fleet.leavers.looks - before
+    };
+    assert!(refused(&mut fleet, later(100)) <= 2);
+    assert_eq!(refused(&mut fleet, later(200)), 0);
+    assert!(refused(&mut fleet, later(5_000)) <= 2);
+}
+
+#[test]
 fn a_flood_of_large_reports_fills_the_fleet_and_no_more_and_who_is_known_is_heard_on() {
     let mut fleet = Fleet::default();
     fleet.take(&id(0), one('a', ReportState::Applied), NOW).unwrap();
