@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use headwater_wire::CommitId;
@@ -239,9 +240,16 @@ impl Default for TestOrigin {
     }
 }
 
+/// Where `git` is: a program started by its path is not a copy of the tests' memory first, and that is a fifth of their time.
+static GIT: LazyLock<PathBuf> = LazyLock::new(|| {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut files = std::env::split_paths(&path).map(|directory| directory.join("git"));
+    files.find(|file| file.is_file()).expect("git is installed")
+});
+
 /// `git` with fixed dates and names and without any setting of the user or the machine.
 pub fn git() -> Command {
-    let mut command = Command::new("git");
+    let mut command = Command::new(&*GIT);
     command.env_clear();
     if let Some(path) = std::env::var_os("PATH") {
         command.env("PATH", path);

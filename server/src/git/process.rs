@@ -7,7 +7,7 @@
 use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -39,7 +39,7 @@ pub(crate) struct Ended {
 
 /// A command for `program` that sees nothing of our environment but where programs are.
 pub(crate) fn hermetic(program: &str, home: &Path) -> Command {
-    let mut command = Command::new(program);
+    let mut command = Command::new(place(program));
     command.env_clear();
     if let Some(path) = std::env::var_os("PATH") {
         command.env("PATH", path);
@@ -56,6 +56,21 @@ pub(crate) fn hermetic(program: &str, home: &Path) -> Command {
         .env("GIT_PROTOCOL", "version=2")
         .current_dir("/");
     command
+}
+
+/// Where `program` is. By a bare name beside a cleared environment the standard library starts a child with `fork`, which
+/// copies the tables of all the memory of the service and stops its threads meanwhile; by a path it does so with `posix_spawn`.
+fn place(program: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .map(|directory| directory.join(program))
+        .find(|file| {
+            file.is_absolute()
+                && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok()
+                && file.is_file()
+        })
+        // It is not there: the start will say so.
+        .unwrap_or_else(|| program.into())
 }
 
 /// `-c key=value` for Git: the repository at `path` is trusted because the operator named it.
@@ -180,4 +195,17 @@ fn collect(stderr: Option<std::process::ChildStderr>) -> Receiver<Vec<u8>> {
             .spawn(reader),
     );
     receiver
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_started_by_its_path_and_one_that_is_missing_by_its_name() {
+        let git = hermetic("git", Path::new("/"));
+        assert!(Path::new(git.get_program()).is_absolute());
+        let missing = hermetic("no-such-program", Path::new("/"));
+        assert_eq!(missing.get_program(), "no-such-program");
+    }
 }
