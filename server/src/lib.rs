@@ -25,6 +25,7 @@ mod hub;
 mod judge;
 mod limits;
 mod line;
+mod listeners;
 mod measure;
 mod metrics;
 mod notes;
@@ -57,5 +58,6 @@ mod trace;
 mod tree;
 mod webhooks;
 
+pub use listeners::{Addresses, Listeners};
 pub use start_error::StartError;
 pub use supervisor::{run, run_with_reloads};

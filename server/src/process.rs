@@ -12,6 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::warn;
 
+use crate::listeners::{Addresses, Listeners};
 use crate::settings::Settings;
 use crate::start_error::StartError;
 use crate::supervisor;
@@ -35,6 +36,15 @@ pub enum ProcessError {
         #[source]
         source: std::io::Error,
     },
+    /// The address for administration cannot be listened on.
+    #[error("cannot listen on `{address}` for administration")]
+    ListenForAdmin {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
     /// The service could not start.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -46,17 +56,20 @@ impl ProcessError {
         match self {
             Self::Runtime(_) => "raise the limit of processes for this user",
             Self::Listen { .. } => "another process may listen there; say another --listen",
+            Self::ListenForAdmin { .. } => {
+                "another process may listen there; name another `listen` in `[admin]`"
+            }
             Self::Start(error) => error.hint(),
         }
     }
 }
 
-/// Serves until a signal ends it. `reload` reads the settings again; `listening` is told the address, which matters
+/// Serves until a signal ends it. `reload` reads the settings again; `listening` is told the addresses, which matter
 /// where port 0 was asked for.
 pub fn serve(
     settings: Settings,
     reload: impl Fn() -> Option<Settings> + Send + 'static,
-    listening: impl FnOnce(SocketAddr),
+    listening: impl FnOnce(Addresses),
 ) -> Result<(), ProcessError> {
     let logs = telemetry::start(settings.log_format, &settings.log_filter);
     leave_no_core();
@@ -69,22 +82,33 @@ pub fn serve(
         .build()
         .map_err(ProcessError::Runtime)?;
     let result = runtime.block_on(async {
-        let address = settings.listen;
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|source| ProcessError::Listen { address, source })?;
+        let listeners = bound(&settings).await?;
         // Before anybody is told: whoever reads the address may send a signal at once.
         let shutdown = shutdown().map_err(ProcessError::Runtime)?;
         let hangup = signal(SignalKind::hangup()).map_err(ProcessError::Runtime)?;
-        listening(listener.local_addr().unwrap_or(address));
+        listening(listeners.addresses().map_err(ProcessError::Runtime)?);
         let (sender, reloads) = mpsc::channel(1);
         tokio::spawn(read_again(hangup, reload, logs, sender));
-        supervisor::run_with_reloads(settings, listener, shutdown, reloads).await?;
+        supervisor::run_with_reloads(settings, listeners, shutdown, reloads).await?;
         Ok(())
     });
     // A Git call that is stuck must not keep the process; the mirror is swept at the next start.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     result
+}
+
+/// The listeners that the settings name.
+async fn bound(settings: &Settings) -> Result<Listeners, ProcessError> {
+    let address = settings.listen;
+    let main = TcpListener::bind(address).await;
+    let main = Listeners::from(main.map_err(|source| ProcessError::Listen { address, source })?);
+    let Some(admin) = &settings.admin else {
+        return Ok(main);
+    };
+    let address = admin.listen;
+    let admin = TcpListener::bind(address).await;
+    let admin = admin.map_err(|source| ProcessError::ListenForAdmin { address, source })?;
+    Ok(main.with_admin(admin))
 }
 
 /// Tokens, keys and values are in the memory of a process that dies, and are not to be in a file for it.

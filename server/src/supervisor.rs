@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use headwater_core::{Fleet, KeptInstance, RepoState, Uptime};
 use headwater_wire::{HeadState, RepoName, SourceState};
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -21,10 +20,10 @@ use crate::alerts::Alerts;
 use crate::auth::Gate;
 use crate::canary;
 use crate::forge::outbound::Outbound;
-use crate::http::serve::{self, Serving};
-use crate::http::{App, Hosts, Patience, router};
+use crate::http::{App, Hosts};
 use crate::judge::{Purpose, Questions, Rules};
 use crate::limits::Limits;
+use crate::listeners::{Listeners, places};
 use crate::notes;
 use crate::outward::Outward;
 use crate::pipeline::Pipeline;
@@ -39,22 +38,21 @@ use crate::soft_sink::SoftSink;
 use crate::start_error::StartError;
 use crate::store::soft::{self, Kept};
 use crate::store::{self, Store, StoreError};
-use crate::tls::Tls;
 use crate::trace::{self, Traces};
 use crate::webhooks::Webhooks;
 
 /// Longest wait for the pipelines when the process stops.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Runs the service on `listener` until `shutdown` completes.
+/// Runs the service on `listeners` until `shutdown` completes.
 pub async fn run(
     settings: Settings,
-    listener: TcpListener,
+    listeners: impl Into<Listeners>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
     // Nobody holds the other end, so there is never a reload.
     let (_, reloads) = mpsc::channel(1);
-    run_with_reloads(settings, listener, shutdown, reloads).await
+    run_with_reloads(settings, listeners, shutdown, reloads).await
 }
 
 /// What handlers are given, with no repository yet.
@@ -64,15 +62,14 @@ fn app(
     (gate, traces): (Arc<Gate>, Traces),
     draining: &CancellationToken,
 ) -> App {
-    let connections_max = settings.connections_max.unwrap_or_else(serve::descriptors);
-    let limits = Limits::new(settings.caller_limits, connections_max);
+    let limits = Limits::new(settings.caller_limits, places(settings));
     App::new(store.clone(), (gate, traces, limits), draining.clone())
 }
 
 /// The same, taking other settings whenever `reloads` brings some.
 pub async fn run_with_reloads(
     settings: Settings,
-    listener: TcpListener,
+    listeners: impl Into<Listeners>,
     shutdown: impl Future<Output = ()>,
     mut reloads: mpsc::Receiver<Settings>,
 ) -> Result<(), StartError> {
@@ -86,10 +83,8 @@ pub async fn run_with_reloads(
     let app = app(&settings, &store, (gate.clone(), traces.clone()), &draining);
     let kept = soft::load(&settings.data_dir);
     let soft_sink = SoftSink::new(&settings.data_dir, store.clone(), app.clone());
-    let address = listener.local_addr().ok();
-    let tls = tls(&settings, &app)?;
-    let serving = serving(&settings, &app, tls.clone());
-    let server = serve::serve(listener, serving, draining.clone());
+    let open = listeners.into().open(&settings, &app)?;
+    let certificates = open.certificates();
     let signals = Signals::new(&settings.signals);
     let mut house = House {
         settings,
@@ -109,15 +104,11 @@ pub async fn run_with_reloads(
     let keeper = tokio::spawn(soft_sink.run(keeping.clone()));
     let watching = house.draining.clone();
     tokio::spawn(async move { gate.follow(watching).await });
-    if let Some(tls) = tls.clone() {
-        tokio::spawn(tls.follow(house.draining.clone()));
+    for tls in &certificates {
+        tokio::spawn(tls.clone().follow(house.draining.clone()));
     }
-    info!(
-        address = address.map(|a| a.to_string()),
-        repos = house.running.len(),
-        "listening"
-    );
-    let server = tokio::spawn(server);
+    open.tell(house.running.len());
+    let server = tokio::spawn(open.serve(house.draining.clone()));
     let mut shutdown = pin!(shutdown);
     loop {
         // Cancel-safe: both arms only wait; a closed channel brings no more reloads.
@@ -125,7 +116,7 @@ pub async fn run_with_reloads(
             () = &mut shutdown => break,
             Some(settings) = reloads.recv() => {
                 house.reload(settings);
-                if let Some(tls) = &tls {
+                for tls in &certificates {
                     tls.look().await;
                 }
             }
@@ -152,30 +143,6 @@ fn gate(settings: &Settings) -> Result<Arc<Gate>, StartError> {
     let gate = gate.with_issuers(&settings.issuers);
     let gate = gate.and_then(|gate| gate.with_proxy(settings.proxy_auth.as_ref()));
     gate.map(Arc::new).map_err(StartError::Issuer)
-}
-
-/// What is served, under which limits.
-fn serving(settings: &Settings, app: &App, tls: Option<Arc<Tls>>) -> Serving {
-    Serving {
-        router: router(app.clone()),
-        sockets: app.sockets().clone(),
-        connections_max: settings.connections_max.unwrap_or_else(serve::descriptors),
-        limits: app.limits().clone(),
-        patience: Patience::default(),
-        drain_deadline: settings.drain_deadline,
-        metrics: app.metrics().connections().clone(),
-        tls,
-    }
-}
-
-/// Certificates, if the settings name some.
-fn tls(settings: &Settings, app: &App) -> Result<Option<Arc<Tls>>, StartError> {
-    let tls = settings.tls.as_ref();
-    let tls = tls.map(|tls| Tls::new(tls, app.metrics().tls().clone()).map(Arc::new));
-    tls.transpose().map_err(|failed| {
-        let texts: Vec<_> = failed.iter().map(ToString::to_string).collect();
-        StartError::Tls(texts.join("; "))
-    })
 }
 
 /// What verdicts are worked out under, without what only a repository has.
@@ -336,6 +303,7 @@ impl House {
         let fixed = [
             ("listen", old.listen != settings.listen),
             ("[tls]", old.tls != settings.tls),
+            ("[admin]", old.admin != settings.admin),
             ("data_dir", old.data_dir != settings.data_dir),
             ("tokens_file", old.tokens_file != settings.tokens_file),
             ("[issuer.NAME] or [grant.NAME]", old.issuers != settings.issuers),

@@ -11,6 +11,7 @@ use std::time::Duration;
 use headwater_server::git::limits::MirrorLimits;
 use headwater_server::git::list::BranchWanted;
 use headwater_server::settings::{Flags, RepoSettings, Settings, load};
+use headwater_server::{Addresses, Listeners};
 use headwater_wire::CommitId;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -38,6 +39,7 @@ pub struct Stopped {
 pub struct TestServer {
     stopped: Stopped,
     addr: SocketAddr,
+    admin: Option<SocketAddr>,
     running: Option<Running>,
 }
 
@@ -134,7 +136,12 @@ impl Stopped {
             .expect("a runtime");
         // The listener of the life before goes with its runtime, which ends a moment after the service.
         let listener = wait_for("a free port", || runtime.block_on(TcpListener::bind(addr)).ok());
-        let addr = listener.local_addr().expect("a bound port");
+        let mut listeners = Listeners::from(listener);
+        if let Some(admin) = &self.settings.admin {
+            let bound = runtime.block_on(TcpListener::bind(admin.listen));
+            listeners = listeners.with_admin(bound.expect("a free port"));
+        }
+        let Addresses { main: addr, admin } = listeners.addresses().expect("bound ports");
         let (stop, stopped) = oneshot::channel::<()>();
         let settings = self.settings.clone();
         let ended = runtime.spawn(async move {
@@ -142,13 +149,14 @@ impl Stopped {
                 // A dropped handle stops it as well.
                 stopped.await.ok();
             };
-            headwater_server::run(settings, listener, shutdown)
+            headwater_server::run(settings, listeners, shutdown)
                 .await
                 .expect("the server starts");
         });
         TestServer {
             stopped: self,
             addr,
+            admin,
             running: Some(Running { runtime, stop, ended }),
         }
     }
@@ -175,6 +183,12 @@ impl TestServer {
     /// Its address.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// The address of its listener for administration, which its settings must want.
+    #[track_caller]
+    pub fn admin(&self) -> SocketAddr {
+        self.admin.expect("a listener for administration")
     }
 
     /// Its data directory.

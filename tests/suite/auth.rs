@@ -141,7 +141,7 @@ fn a_rollback_is_by_the_holder_of_the_token_and_by_the_name_and_address_that_wer
 }
 
 /// The methods and routes that the router is made of, as its source has them.
-fn routes() -> BTreeSet<(String, String)> {
+pub(crate) fn routes() -> BTreeSet<(String, String)> {
     let files = ["server/src/http/mod.rs", "server/src/dashboard/mod.rs"];
     let routes = files.into_iter().flat_map(routes_in);
     routes
@@ -150,7 +150,7 @@ fn routes() -> BTreeSet<(String, String)> {
 }
 
 /// An address of a route, of things that there mostly are not: what is refused is refused before anybody looks.
-fn address(route: &str) -> String {
+pub(crate) fn address(route: &str) -> String {
     let parts = [
         ("{repo}", "default"),
         ("{*config}", "app"),

@@ -9,6 +9,7 @@
     reason = "a test that cannot go on panics, and its helpers stand outside of test functions"
 )]
 
+mod admin_listener;
 mod admission;
 mod agent;
 mod agent_bench;

@@ -103,32 +103,40 @@ impl House {
     }
 
     /// An encrypted connection, and what the service shows of itself on it.
-    fn connect(&self) -> (StreamOwned<ClientConnection, TcpStream>, Vec<u8>) {
-        let mut roots = RootCertStore::empty();
-        let pem = self.authority.pem().as_bytes();
-        let authorities = tokio_rustls::rustls::pki_types::pem::PemObject::pem_slice_iter(pem);
-        for authority in authorities {
-            roots
-                .add(authority.expect("a certificate"))
-                .expect("an authority");
-        }
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("protocol versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let name = ServerName::try_from("localhost").expect("a name");
-        let mut tls = ClientConnection::new(Arc::new(config), name).expect("a client");
-        let mut stream = TcpStream::connect(self.addr()).expect("a connection");
-        stream
-            .set_read_timeout(Some(Duration::from_mins(2)))
-            .expect("a timeout");
-        while tls.is_handshaking() {
-            tls.complete_io(&mut stream).expect("a handshake");
-        }
-        let shown = tls.peer_certificates().expect("a certificate")[0].to_vec();
-        (StreamOwned::new(tls, stream), shown)
+    fn connect(&self) -> (Encrypted, Vec<u8>) {
+        connect(self.addr(), &self.authority)
     }
+}
+
+/// An encrypted connection.
+pub(crate) type Encrypted = StreamOwned<ClientConnection, TcpStream>;
+
+/// An encrypted connection to a service whose certificate an authority signed, and what it shows of itself on it.
+pub(crate) fn connect(addr: SocketAddr, authority: &Authority) -> (Encrypted, Vec<u8>) {
+    let mut roots = RootCertStore::empty();
+    let pem = authority.pem().as_bytes();
+    let authorities = tokio_rustls::rustls::pki_types::pem::PemObject::pem_slice_iter(pem);
+    for authority in authorities {
+        roots
+            .add(authority.expect("a certificate"))
+            .expect("an authority");
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("protocol versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from("localhost").expect("a name");
+    let mut tls = ClientConnection::new(Arc::new(config), name).expect("a client");
+    let mut stream = TcpStream::connect(addr).expect("a connection");
+    stream
+        .set_read_timeout(Some(Duration::from_mins(2)))
+        .expect("a timeout");
+    while tls.is_handshaking() {
+        tls.complete_io(&mut stream).expect("a handshake");
+    }
+    let shown = tls.peer_certificates().expect("a certificate")[0].to_vec();
+    (StreamOwned::new(tls, stream), shown)
 }
 
 #[test]
@@ -375,7 +383,7 @@ fn certificates_are_replaced_under_watches_of_which_none_is_dropped() {
 }
 
 /// The next event that tells a version, which must come.
-fn until_version(stream: &mut impl std::io::BufRead) -> String {
+pub(crate) fn until_version(stream: &mut impl std::io::BufRead) -> String {
     loop {
         let mut line = String::new();
         let read = stream.read_line(&mut line).expect("a line");

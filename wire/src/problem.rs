@@ -53,6 +53,8 @@ problem_codes! {
     Unauthenticated = "unauthenticated", 401, "this service wants to know who asks";
     /// Who asks is known, and may not do this.
     Forbidden = "forbidden", 403, "this token may not do that";
+    /// Orders, and what only the operator of the service takes, are for the listener for administration, and this is another.
+    AdminListener = "admin_listener", 403, "orders are given at another listener";
     /// No such repository.
     RepoNotFound = "repo_not_found", 404, "no such repository";
     /// No such webhook.

@@ -14,6 +14,7 @@ use super::Environment;
 use super::failure::{Exit, Failure};
 use super::out::{Out, Tone};
 use super::text::clean;
+use crate::listeners::Addresses;
 use crate::process;
 use crate::settings::{Flags, KeyHelp, Mistake, Settings, Table, key_help, load};
 
@@ -104,6 +105,8 @@ fn long_help() -> String {
     keys(&mut text, Table::Telemetry);
     text.push_str("\nIn the [tls] table of the file:\n");
     keys(&mut text, Table::Tls);
+    text.push_str("\nIn the [admin] table of the file:\n");
+    keys(&mut text, Table::Admin);
     text.push_str("\nIn the [limits] table of the file:\n");
     keys(&mut text, Table::Limits);
     text.push_str("\nIn the [proxy_auth] table of the file:\n");
@@ -166,14 +169,22 @@ impl Serve {
             out.line("settings are good")?;
             return Ok(Exit::Fine);
         }
-        let scheme = if settings.tls.is_some() { "https" } else { "http" };
+        let scheme = |is_encrypted: bool| if is_encrypted { "https" } else { "http" };
+        let of_main = scheme(settings.tls.is_some());
+        let of_admin = scheme(settings.admin.as_ref().is_some_and(|admin| admin.tls.is_some()));
         let mut told = Ok(());
         process::serve(
             settings,
             move || reload(&flags, &variables),
-            |address| {
-                told = out
-                    .line(format!("listening on {scheme}://{address}"))
+            |Addresses { main, admin }| {
+                let lines = [
+                    Some(format!("listening on {of_main}://{main}")),
+                    admin.map(|admin| format!("admin listener on {of_admin}://{admin}")),
+                ];
+                told = lines
+                    .into_iter()
+                    .flatten()
+                    .try_for_each(|line| out.line(line))
                     .and_then(|()| out.flush());
             },
         )?;

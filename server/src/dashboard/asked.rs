@@ -7,6 +7,30 @@ use http::Uri;
 
 use super::api::{Address, Api};
 use crate::auth::{Identity, Need};
+use crate::clock;
+use crate::http::Door;
+
+/// Whether orders are offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Orders {
+    /// They are.
+    Offered,
+    /// Who asks may only read.
+    OfOthers,
+    /// He may give some, and not at this listener.
+    Elsewhere,
+}
+
+impl Orders {
+    /// Why they are not, if so.
+    pub(super) fn why_not(self) -> Option<&'static str> {
+        match self {
+            Self::Offered => None,
+            Self::OfOthers => Some("You may read; ask an operator for what is to change."),
+            Self::Elsewhere => Some("Orders are given at the listener for administration."),
+        }
+    }
+}
 
 /// One request for a page.
 #[derive(Debug, Clone)]
@@ -17,6 +41,8 @@ pub(super) struct Asked {
     pub now: Timestamp,
     /// Path and query.
     pub here: String,
+    /// The listener that is asked at.
+    door: Door,
     /// Whether a session is asked in, which can be ended.
     pub in_session: bool,
     /// Who asks, where anybody is asked who he is.
@@ -28,8 +54,8 @@ pub(super) struct Asked {
 impl Asked {
     /// A request with the parameters of its path.
     pub(super) fn new(
-        (api, in_session, who): (Api, bool, Option<Identity>),
-        now: Timestamp,
+        (api, door): (Api, Door),
+        (in_session, who): (bool, Option<Identity>),
         uri: &Uri,
         params: Vec<(String, String)>,
     ) -> Self {
@@ -37,7 +63,8 @@ impl Asked {
         let query = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
         Self {
             api,
-            now,
+            now: clock::now(),
+            door,
             in_session,
             who,
             here: uri
@@ -62,9 +89,16 @@ impl Asked {
         }
     }
 
-    /// Whether who asks may give orders: only those are offered. The API looks again at each that is given.
-    pub(super) fn may_order(&self) -> bool {
-        self.who.as_ref().is_none_or(|who| who.role().may(Need::Order))
+    /// Whether orders are offered: to who may give them, where they are given. The API looks again at each that is given.
+    pub(super) fn orders(&self) -> Orders {
+        if self.who.as_ref().is_some_and(|who| !who.role().may(Need::Order)) {
+            return Orders::OfOthers;
+        }
+        if self.door.takes_orders() {
+            Orders::Offered
+        } else {
+            Orders::Elsewhere
+        }
     }
 
     /// A parameter of the path; empty where the path has none of that name.

@@ -3,7 +3,7 @@
 use headwater_wire::{Problem, RepoList, RepoView};
 
 use super::api::{Address, Told};
-use super::asked::{Asked, Links};
+use super::asked::{Asked, Links, Orders};
 use super::assets::{self, Addresses};
 use super::sign::{self, Sign};
 use super::words::{Link, When};
@@ -70,8 +70,8 @@ pub(super) struct Frame {
     pub in_session: bool,
     /// Who looks, where anybody is asked who he is.
     pub who: Option<Who>,
-    /// Whether he may give orders, and so is offered some.
-    pub may_order: bool,
+    /// Whether he is offered orders.
+    pub orders: Orders,
 }
 
 /// How the repository is, in one line.
@@ -94,6 +94,11 @@ pub(super) struct State {
 }
 
 impl Frame {
+    /// Whether orders are offered.
+    pub(super) fn may_order(&self) -> bool {
+        self.orders == Orders::Offered
+    }
+
     /// The frame of a page of a repository.
     pub(super) async fn load(asked: &Asked, section: Section, title: impl Into<String>) -> Told<Self> {
         let list: RepoList = asked.api.get(Address::new("/v1/repos")).await?;
@@ -130,7 +135,7 @@ impl Frame {
                 name: who.name().to_owned(),
                 role: who.role().as_str(),
             }),
-            may_order: asked.may_order(),
+            orders: asked.orders(),
         }
     }
 }

@@ -7,7 +7,7 @@ use headwater_wire::{
 };
 
 use super::api::Told;
-use super::asked::{Asked, Links};
+use super::asked::{Asked, Links, Orders};
 use super::frame::{Frame, Section};
 use super::picture::Bar;
 use super::show::{Page, live_block};
@@ -121,7 +121,7 @@ impl Moving {
             next: view.next.clone(),
             why: view.why.clone(),
             since: view.since.map(|since| When::new(asked.now, since)),
-            orders: if asked.may_order() {
+            orders: if asked.orders() == Orders::Offered {
                 view.orders.iter().map(order).collect()
             } else {
                 Vec::new()

@@ -25,8 +25,7 @@ use super::frame::Frame;
 use super::live::{self, Crowd};
 use super::words::Link;
 use crate::auth::{Gate, Identity, session_of};
-use crate::clock;
-use crate::http::Caller;
+use crate::http::{Caller, Door};
 use crate::metrics::PageMetrics;
 
 /// Nothing is run, styled, loaded, sent or framed but by this service itself.
@@ -39,6 +38,8 @@ pub(crate) struct Desk {
     routes: Router,
     /// Who is let in, and who must prove once more who he is.
     pub(super) gate: Arc<Gate>,
+    /// The listener that they are asked at.
+    door: Door,
     /// Who follows pages.
     pub(super) crowd: Crowd,
 }
@@ -46,13 +47,14 @@ pub(crate) struct Desk {
 impl Desk {
     /// Pages answered from `routes`, which follow until `draining`.
     pub(crate) fn new(
-        (routes, gate): (Router, Arc<Gate>),
+        (routes, gate, door): (Router, Arc<Gate>, Door),
         metrics: PageMetrics,
         draining: CancellationToken,
     ) -> Self {
         Self {
             routes,
             gate,
+            door,
             crowd: Crowd::new(metrics, draining),
         }
     }
@@ -74,7 +76,7 @@ impl Desk {
     ) -> Asked {
         let api = Api::new(self.routes.clone(), headers, who.clone());
         let in_session = session_of(headers).is_some();
-        Asked::new((api, in_session, who), clock::now(), uri, params)
+        Asked::new((api, self.door), (in_session, who), uri, params)
     }
 }
 

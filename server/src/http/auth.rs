@@ -18,6 +18,7 @@ use http::{Extensions, HeaderMap, HeaderValue, Method};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::caller::Caller;
+use super::door::Door;
 use super::problem::{Answer, Result};
 use super::state::App;
 use crate::auth::{Bound, Came, Identity, Need, Proved, Refused, is_grave, need};
@@ -27,15 +28,24 @@ use crate::repo::Repo;
 use crate::tls::Presented;
 
 /// Lets a request through to its handler, with [`Identity`] in its extensions, or says why not.
-pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
-    if app.gate().stands_open() {
-        return next.run(request).await;
-    }
+pub(super) async fn guard(
+    State((app, door)): State<(App, Door)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    request.extensions_mut().insert(door);
     // An address that no route has tells nothing.
     let Some(route) = request.extensions().get::<MatchedPath>().cloned() else {
         return next.run(request).await;
     };
     let needed = need(request.method(), route.as_str());
+    let lets = needed.map_or(Ok(()), |(need, _)| door.lets(need));
+    if app.gate().stands_open() {
+        return match lets {
+            Ok(()) => next.run(request).await,
+            Err(elsewhere) => elsewhere.into_response(),
+        };
+    }
     if let Some((Need::Nothing, _)) = needed {
         return next.run(request).await;
     }
@@ -43,6 +53,10 @@ pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) 
         Ok(identity) => identity,
         Err(refused) => return unknown(&app, &request, refused),
     };
+    // To nobody but who is known.
+    if let Err(elsewhere) = lets {
+        return of(elsewhere.into_response(), identity);
+    }
     let (mut parts, body) = request.into_parts();
     if let Err(refused) = allow(&identity, needed, &mut parts).await {
         return of(refused.into_response(), identity);
@@ -288,19 +302,20 @@ pub(super) fn refuse_role(identity: Option<&Identity>) -> Result<()> {
     }
 }
 
-/// Whether an identity may say that an instance has ended: of one life, or (without its number) for good.
+/// Whether an identity may say that an instance has ended: of one life, or (without its number) for good, which is an order.
 pub(super) fn may_end(
-    identity: Option<&Identity>,
+    (identity, door): (Option<&Identity>, Door),
     repo: &Repo,
     (instance, life): (&InstanceId, Option<u64>),
 ) -> Result<()> {
-    let Some(identity) = identity else { return Ok(()) };
-    speaks_for(identity, repo, instance)?;
-    if life.is_none() && !identity.role().may(Need::Order) {
-        let detail = "an instance is forgotten for good by a person alone";
-        return Err(forbidden(detail, "say `?incarnation=` of the life that ends"));
+    if let Some(identity) = identity {
+        speaks_for(identity, repo, instance)?;
+        if life.is_none() && !identity.role().may(Need::Order) {
+            let detail = "an instance is forgotten for good by a person alone";
+            return Err(forbidden(detail, "say `?incarnation=` of the life that ends"));
+        }
     }
-    Ok(())
+    life.map_or_else(|| door.lets(Need::Order), |_| Ok(()))
 }
 
 /// Who gave an order: whoever the token is of, and the name that was typed beside it.

@@ -10,6 +10,7 @@ use axum::response::Response;
 use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderValue};
 
+use super::door::Door;
 use super::state::App;
 use crate::auth::{SESSION_COOKIE, Secure};
 use crate::dashboard::{FORM_COOKIE, LOGIN_COOKIE};
@@ -20,8 +21,12 @@ const PREFIX: &str = "__Host-";
 const OURS: [&str; 3] = [SESSION_COOKIE, FORM_COOKIE, LOGIN_COOKIE];
 
 /// A layer round all routes.
-pub(super) async fn rename(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    match app.hosts().reached() {
+pub(super) async fn rename(
+    State((app, door)): State<(App, Door)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    match app.hosts().reached(door) {
         Secure::ClearText => next.run(request).await,
         Secure::Https => {
             inward(request.headers_mut());

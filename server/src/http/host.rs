@@ -15,6 +15,7 @@ use headwater_wire::{Problem, ProblemCode};
 use http::header::HOST;
 use http::uri::Authority;
 
+use super::door::Door;
 use super::problem::Answer;
 use super::state::App;
 use crate::auth::Secure;
@@ -30,8 +31,10 @@ const TOLD_CHARS_MAX: usize = 255;
 pub(crate) struct Hosts {
     /// As the settings have them: `name`, `.name` for it and all below it, `*` for all.
     allowed: Vec<String>,
-    /// How browsers reach it there.
-    reached: Secure,
+    /// How browsers reach the listener for everybody.
+    main: Secure,
+    /// How they reach the one for administration.
+    admin: Secure,
 }
 
 impl Hosts {
@@ -46,16 +49,32 @@ impl Hosts {
             .map(|name| name.to_ascii_lowercase());
         let allowed = listed.chain(public).collect();
         let public = settings.public_url.as_deref().unwrap_or_default();
-        let reached = match (&settings.tls, public.strip_prefix("https://")) {
+        let main = match (&settings.tls, public.strip_prefix("https://")) {
             (None, None) => Secure::ClearText,
             (Some(_), _) | (_, Some(_)) => Secure::Https,
         };
-        Self { allowed, reached }
+        let admin = match settings.admin.as_ref().and_then(|admin| admin.tls.as_ref()) {
+            None => Secure::ClearText,
+            Some(_) => Secure::Https,
+        };
+        Self { allowed, main, admin }
     }
 
-    /// How browsers reach the service, as the settings say.
-    pub(super) fn reached(&self) -> Secure {
-        self.reached
+    /// How browsers reach a listener, as the settings say.
+    pub(super) fn reached(&self, door: Door) -> Secure {
+        match door {
+            Door::Only | Door::Main => self.main,
+            Door::Admin => self.admin,
+        }
+    }
+
+    /// How they are to come to a name from now on, whichever of its ports they ask: what a listener of one port tells holds
+    /// for all, so the one for administration must not shut people out of another that has no TLS.
+    pub(super) fn known_by(&self, door: Door) -> Secure {
+        match (self.main, self.reached(door)) {
+            (Secure::Https, Secure::Https) => Secure::Https,
+            (Secure::ClearText, _) | (_, Secure::ClearText) => Secure::ClearText,
+        }
     }
 
     /// Whether the service is reached by what a request names.
@@ -119,7 +138,8 @@ mod tests {
     fn hosts(allowed: &[&str]) -> Hosts {
         Hosts {
             allowed: allowed.iter().map(|name| (*name).to_owned()).collect(),
-            reached: Secure::ClearText,
+            main: Secure::ClearText,
+            admin: Secure::ClearText,
         }
     }
 

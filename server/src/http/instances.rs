@@ -19,6 +19,7 @@ use http::{HeaderMap, StatusCode};
 use tracing::info;
 
 use super::body::{JsonBody, NotJson};
+use super::door::Door;
 use super::extract::{self, INSTANCE_HINT, Pairs};
 use super::problem::{Answer, Result, bad_request};
 use super::state::App;
@@ -106,14 +107,14 @@ pub(super) async fn one(
 pub(super) async fn leave(
     State(app): State<App>,
     Path((repo, instance)): Path<(String, String)>,
-    identity: Option<Extension<Identity>>,
+    (identity, Extension(door)): (Option<Extension<Identity>>, Extension<Door>),
     RawQuery(query): RawQuery,
 ) -> Result {
     let repo = extract::repo(&app, &repo)?;
     let instance: InstanceId = extract::id(&instance, INSTANCE_HINT)?;
     let pairs = Pairs::read(query.as_deref())?;
     let incarnation: Option<u64> = pairs.parsed("incarnation", "the incarnation of the life that ends")?;
-    auth::may_end(identity.as_deref(), &repo, (&instance, incarnation))?;
+    auth::may_end((identity.as_deref(), door), &repo, (&instance, incarnation))?;
     let Some(incarnation) = incarnation else {
         return forget(&repo, &instance);
     };

@@ -1,5 +1,6 @@
 //! What happens around every request, outermost first: a request id, a caught panic, a deadline for everything that
-//! is no watch, one log line, no answer under a name that nobody set, who asks, whether he has too much, and no effect for pages of other sites.
+//! is no watch, one log line, no answer under a name that nobody set, who asks and by
+//! which listener, whether he has too much, and no effect for pages of other sites.
 //!
 //! Why this order: the id must be on every answer, a panic's included; the deadline must not cut a watch, which has
 //! its own.
@@ -19,6 +20,7 @@ use opentelemetry::trace::FutureExt as _;
 use tokio::time::Instant;
 use tracing::{Instrument, debug, debug_span, error};
 
+use super::door::Door;
 use super::problem::{Answer, Told};
 use super::state::App;
 use super::traced;
@@ -39,13 +41,13 @@ pub(super) const TOO_LONG: &str =
     "send it again; if it stays, the network is slow or the service is overloaded";
 
 /// Wraps all routes.
-pub(super) fn wrap(routes: Router<App>, app: App) -> Router<App> {
+pub(super) fn wrap(routes: Router<App>, (app, door): (App, Door)) -> Router<App> {
     let guarded = routes
         .layer(from_fn(super::origin::guard))
         .layer(from_fn_with_state(app.clone(), super::limits::guard))
-        .layer(from_fn_with_state(app.clone(), super::auth::guard))
+        .layer(from_fn_with_state((app.clone(), door), super::auth::guard))
         .layer(from_fn_with_state(app.clone(), super::host::guard));
-    guarded.layer(from_fn_with_state(app, around))
+    guarded.layer(from_fn_with_state((app, door), around))
 }
 
 /// Whether a request may wait for news.
@@ -55,7 +57,7 @@ pub(super) fn waits(request: &Request) -> bool {
         || request.headers().contains_key("prefer")
 }
 
-async fn around(State(app): State<App>, request: Request, next: Next) -> Response {
+async fn around(State((app, door)): State<(App, Door)>, request: Request, next: Next) -> Response {
     let id = app.next_request_id();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let route = request.extensions().get::<MatchedPath>().cloned();
@@ -96,7 +98,7 @@ async fn around(State(app): State<App>, request: Request, next: Next) -> Respons
     }
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     debug!(request.id = %id, %method, path, status, duration_ms, "answered");
-    finish(response, &id, app.hosts().reached())
+    finish(response, &id, app.hosts().known_by(door))
 }
 
 /// What the framework refused before a handler saw it, in the words of the API. A probe that is not ready is an answer

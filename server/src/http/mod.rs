@@ -13,6 +13,7 @@ mod commits;
 mod configs;
 mod cookies;
 mod diff;
+mod door;
 mod extract;
 mod feed;
 mod files;
@@ -55,6 +56,7 @@ use axum::routing::{get, post};
 use crate::dashboard::{self, Desk, login, login_by};
 
 pub(crate) use caller::Caller;
+pub(crate) use door::Door;
 pub(crate) use host::Hosts;
 pub(crate) use instances::counted as fleet_view;
 pub(crate) use peer::Patience;
@@ -64,11 +66,11 @@ pub(crate) use views::{git_pending, repo as repo_view};
 /// Largest body where a call says nothing else, in bytes: an order has a reason, a name and some hashes.
 const ORDER_BYTES_MAX: usize = 256 << 10;
 
-/// Every address of the service: the API, and the dashboard, which asks the same API.
-pub(crate) fn router(app: App) -> Router {
-    let asked = layers::wrap(api(), app.clone()).with_state(app.clone());
+/// Every address of the service, as it is asked at one listener: the API, and the dashboard, which asks the same API.
+pub(crate) fn router(app: App, door: Door) -> Router {
+    let asked = layers::wrap(api(), (app.clone(), door)).with_state(app.clone());
     let desk = Desk::new(
-        (asked, app.gate().clone()),
+        (asked, app.gate().clone(), door),
         app.metrics().pages().clone(),
         app.draining().clone(),
     );
@@ -82,9 +84,9 @@ pub(crate) fn router(app: App) -> Router {
         .merge(pages);
     // Once more, for the pages.
     let routes = routes.method_not_allowed_fallback(problem::method_not_allowed);
-    let routes = layers::wrap(routes, app.clone()).with_state(app.clone());
+    let routes = layers::wrap(routes, (app.clone(), door)).with_state(app.clone());
     let routes = routes.layer(from_fn_with_state(desk, dashboard::explain));
-    routes.layer(from_fn_with_state(app, cookies::rename))
+    routes.layer(from_fn_with_state((app, door), cookies::rename))
 }
 
 /// Every address of the API. Config names and paths hold slashes, so they stand last.

@@ -50,6 +50,8 @@ const HANDSHAKE: u8 = 22;
 /// What is served, to how many at once, and how long it may take to end.
 pub(crate) struct Serving {
     pub router: Router,
+    /// Its name in the log.
+    pub label: &'static str,
     /// Open sockets, which a stop waits for.
     pub sockets: TaskTracker,
     /// Most connections at once.
@@ -86,9 +88,10 @@ pub(crate) async fn serve(listener: TcpListener, serving: Serving, draining: Can
                 ),
                 Err(full) => {
                     if full == Full::ForAll && refusals.is_due() {
-                        let hint = "raise the limit of descriptors of the process, or `connections_max`; \
+                        let hint = "raise the limit of descriptors of the process, or `connections_max` of the listener; \
                                     `headwater_connections_refused_total` counts them";
-                        warn!(%peer, connections_max, hint, "too many connections; one was turned away, and maybe others");
+                        let listener = serving.label;
+                        warn!(%peer, listener, connections_max, hint, "too many connections; one was turned away, and maybe others");
                     }
                     // Who waits for a handshake understands no answer in clear text; the end of the connection is one.
                     if serving.tls.is_none()
@@ -301,6 +304,7 @@ mod tests {
         let metrics = ConnectionMetrics::default();
         let serving = Serving {
             router,
+            label: "main",
             sockets: TaskTracker::new(),
             connections_max,
             limits: Limits::new(LimitSettings::default(), connections_max),

@@ -131,16 +131,15 @@ struct Inner {
     told: [Seldom; Limit::ALL.len()],
 }
 
-impl Limits {
-    /// As the settings say, where there are at most so many connections.
-    pub(crate) fn new(settings: LimitSettings, connections_max: usize) -> Self {
+impl Inner {
+    fn new(settings: LimitSettings, connections_max: usize) -> Self {
         let most = (connections_max / 4 * FOURTHS_OF_ONE).max(1);
         let rate =
             |set: Option<u32>, otherwise: u32| Ceiling::new(set.map(|set| set as usize), otherwise as usize);
         let of_instance = settings
             .reports_per_instance_max
             .unwrap_or(REPORTS_OF_INSTANCE_MAX);
-        Self(Arc::new(Inner {
+        Self {
             connections: (
                 Ceiling::new(settings.connections_per_address_max, most),
                 Shares::default(),
@@ -160,6 +159,22 @@ impl Limits {
             reports_of_instance: (Rate::new(of_instance), Buckets::default()),
             metrics: LimitMetrics::default(),
             told: Default::default(),
+        }
+    }
+}
+
+impl Limits {
+    /// As the settings say, where there are at most so many connections.
+    pub(crate) fn new(settings: LimitSettings, connections_max: usize) -> Self {
+        Self(Arc::new(Inner::new(settings, connections_max)))
+    }
+
+    /// Those of a listener beside: what it has of connections is counted by itself, and no address may have all of them,
+    /// whatever is set for the other.
+    pub(crate) fn beside(&self, connections_max: usize) -> Self {
+        Self(Arc::new(Inner {
+            metrics: self.0.metrics.clone(),
+            ..Inner::new(LimitSettings::default(), connections_max)
         }))
     }
 

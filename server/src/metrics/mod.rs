@@ -29,7 +29,7 @@ pub(crate) use limits::LimitMetrics;
 pub(crate) use pages::PageMetrics;
 pub(crate) use repo::RepoMetrics;
 
-use crate::http::App;
+use crate::http::{App, Door};
 use crate::task::{self, BlockingError};
 use crate::trace::Tally;
 
@@ -71,8 +71,7 @@ struct OfRequest {
 pub(crate) struct Metrics {
     requests: Family<OfRequest, Counter>,
     deliveries: Family<OfHook, Counter>,
-    connections: ConnectionMetrics,
-    tls: TlsMetrics,
+    listeners: connections::Listeners,
     repos: repo::Families,
     pages: PageMetrics,
 }
@@ -83,14 +82,14 @@ impl Metrics {
         self.repos.of(repo)
     }
 
-    /// What is counted of connections.
-    pub(crate) fn connections(&self) -> &ConnectionMetrics {
-        &self.connections
+    /// What is counted of the connections of a listener.
+    pub(crate) fn connections(&self, door: Door) -> ConnectionMetrics {
+        self.listeners.connections(door)
     }
 
-    /// What is counted of encrypted connections.
-    pub(crate) fn tls(&self) -> &TlsMetrics {
-        &self.tls
+    /// What is counted of its encrypted connections.
+    pub(crate) fn tls(&self, door: Door) -> TlsMetrics {
+        self.listeners.tls(door)
     }
 
     /// What pages count that are followed.
@@ -171,8 +170,7 @@ fn registry(app: &App) -> Registry {
         "Deliveries of webhooks, by hook and what became of them",
         counted.deliveries.clone(),
     );
-    counted.connections.register(own);
-    counted.tls.register(own);
+    counted.listeners.register(own);
     app.limits().metrics().register(own);
     counted.repos.register(own);
     spans(own, &app.traces().tally());

@@ -12,6 +12,7 @@ use headwater_validators::{Floor, Limits};
 use headwater_wire::{BranchName, ConfigName, RepoName};
 
 use super::access;
+use super::admin::AdminDraft;
 use super::alerts::{self, AlertDraft};
 use super::fleet::{FLEET_KEYS, FleetDraft, fleet_variable};
 use super::forges::{self, ForgeDraft};
@@ -29,7 +30,7 @@ use super::signatures::RequireSignatures;
 use super::source::{Flags, Mistake, Place};
 use super::table::{Only as _, apply, members, set, set_only, table_lacks};
 use super::telemetry::TelemetryDraft;
-use super::tls::TlsDraft;
+use super::tls::{TlsDraft, Whose};
 use super::webhooks::{self, WebhookDraft};
 use super::{Confinement, RepoSettings, Settings, VERDICT_DEADLINE};
 use crate::git::push::PushMethod;
@@ -142,6 +143,7 @@ struct Loading {
     fleet: FleetDraft,
     telemetry: TelemetryDraft,
     tls: TlsDraft,
+    admin: AdminDraft,
     limits: LimitSettings,
     proxy_auth: ProxyAuthDraft,
     orders: OrderSettings,
@@ -189,6 +191,7 @@ impl Loading {
                 "fleet" => self.fleet.read(member, place, mistakes),
                 "telemetry" => self.telemetry.read(member, place, mistakes),
                 "tls" => self.tls.read(member, place, mistakes),
+                "admin" => self.admin.read(member, place, mistakes),
                 "limits" => self.limits.read(member, place, mistakes),
                 "proxy_auth" => self.proxy_auth.read(member, place, mistakes),
                 "orders" => self.orders.read(member, place, mistakes),
@@ -300,6 +303,7 @@ impl Loading {
         }
         self.telemetry.read_variables(find, &mut self.mistakes);
         self.tls.read_variables(find, &mut self.mistakes);
+        self.admin.read_variables(find, &mut self.mistakes);
         self.limits.read_variables(find, &mut self.mistakes);
         self.proxy_auth.read_variables(find, &mut self.mistakes);
         self.orders.read_variables(find, &mut self.mistakes);
@@ -368,7 +372,8 @@ impl Loading {
         let (issuers, grants) = issuers::finish(&self.issuers, granted, around, &mut self.mistakes);
         let proxy_auth = self.proxy_auth.finish(grants, environment, &mut self.mistakes);
         let fleet = self.fleet.finish(&mut self.mistakes);
-        let tls = self.tls.finish(&mut self.mistakes);
+        let tls = self.tls.finish(Whose::Main, &mut self.mistakes);
+        let admin = self.admin.finish(self.server.listen, &mut self.mistakes);
         if !self.mistakes.is_empty() {
             self.mistakes.sort();
             return Err(self.mistakes);
@@ -383,6 +388,7 @@ impl Loading {
         Ok(Settings {
             listen: server.listen,
             tls,
+            admin,
             data_dir: server.data_dir,
             tokens_file: server.tokens_file,
             issuers,
@@ -414,24 +420,24 @@ impl Loading {
 
     /// What no single key can see.
     fn check_whole(&mut self) {
-        let mut whole = |message: String, hint: &str| {
-            self.mistakes.push(Mistake::new(Place::Whole, message).hint(hint));
-        };
         let server = &self.server;
         let asks = server.tokens_file.is_some()
             || server.insecure_no_auth
             || !self.issuers.is_empty()
             || self.proxy_auth.is_said();
-        if !self.server.listen.ip().is_loopback() && !asks {
+        let listeners = [Some(server.listen), self.admin.listen()];
+        let open = listeners
+            .into_iter()
+            .flatten()
+            .filter(|listen| !listen.ip().is_loopback() && !asks);
+        self.mistakes.extend(open.map(|listen| {
             let message = format!(
-                "listening on `{}` would let other machines in, and nobody would be asked who they are",
-                self.server.listen
+                "listening on `{listen}` would let other machines in, and nobody would be asked who they are"
             );
-            whole(
-                message,
+            Mistake::new(Place::Whole, message).hint(
                 "set `tokens_file`, an `[issuer.NAME]` or `[proxy_auth]`, listen on 127.0.0.1 behind a proxy that authenticates, or say --insecure-no-auth",
-            );
-        }
+            )
+        }));
         let has_url = self.repos.iter().any(|repo| repo.url.is_some());
         if self.repos.is_empty() || (self.repos.len() == 1 && !has_url && self.mistakes.is_empty()) {
             let hint =

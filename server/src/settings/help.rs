@@ -1,5 +1,6 @@
 //! All keys of all tables, for `--help` and the documentation.
 
+use super::admin::AdminDraft;
 use super::alerts::AlertDraft;
 use super::fleet::{FLEET_KEYS, fleet_variable};
 use super::forges::ForgeDraft;
@@ -58,6 +59,8 @@ pub enum Table {
     Telemetry,
     /// `[tls]`.
     Tls,
+    /// `[admin]`.
+    Admin,
     /// `[limits]`.
     Limits,
     /// `[proxy_auth]`.
@@ -80,6 +83,7 @@ pub fn key_help() -> Vec<KeyHelp> {
     all.extend(help(FLEET_KEYS, Table::Fleet, fleet_variable));
     all.extend(only_help::<TelemetryDraft>(Table::Telemetry));
     all.extend(only_help::<TlsDraft>(Table::Tls));
+    all.extend(only_help::<AdminDraft>(Table::Admin));
     all.extend(only_help::<LimitSettings>(Table::Limits));
     all.extend(only_help::<ProxyAuthDraft>(Table::ProxyAuth));
     all.extend(only_help::<OrderSettings>(Table::Orders));

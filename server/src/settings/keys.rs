@@ -1,6 +1,5 @@
 //! The tables of keys: one row each for the file, the environment and the documentation.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use headwater_core::RewrittenHistory;
@@ -8,7 +7,8 @@ use headwater_core::RewrittenHistory;
 use super::draft::{RepoDraft, ServerDraft};
 use super::forges::http_address;
 use super::values::{
-    boolean, duration, duration_ms, host_name, log_filter, number, percent, poll_interval, rollout, told_file,
+    boolean, duration, duration_ms, host_name, log_filter, number, percent, poll_interval, rollout,
+    socket_address, told_file,
 };
 use super::write::{self, COMMITTER_EMAIL, COMMITTER_NAME};
 
@@ -48,11 +48,7 @@ pub(super) const SERVER_KEYS: &[Key<ServerDraft>] = &[
         name: "listen",
         help: "address and port to listen on",
         default: "127.0.0.1:7171",
-        set: |draft, text| {
-            let expected = || "expected an address and port such as `127.0.0.1:7171`".to_owned();
-            draft.listen = text.parse::<SocketAddr>().map_err(|_| expected())?;
-            Ok(())
-        },
+        set: |draft, text| put(&mut draft.listen, socket_address(text, "127.0.0.1:7171")),
     },
     Key {
         name: "data_dir",

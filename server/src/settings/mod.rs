@@ -4,6 +4,7 @@
 //! each with the place it stands at. Later sources win: file, then environment, then flags.
 
 mod access;
+mod admin;
 mod alerts;
 mod draft;
 mod fleet;
@@ -47,6 +48,7 @@ use crate::sandbox::Confinement;
 use crate::secret::Secret;
 use crate::telemetry::LogFormat;
 
+pub use admin::AdminSettings;
 pub use draft::{ServerDraft, load};
 pub use fleet::FleetSettings;
 pub(crate) use forges::is_clear_text;
@@ -80,6 +82,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Certificates of the listener; without them, it speaks in clear text.
     pub tls: Option<TlsSettings>,
+    /// The listener for administration; with one, the other gives no orders.
+    pub admin: Option<AdminSettings>,
     /// Directory for mirrors and decisions; owned by one process.
     pub data_dir: PathBuf,
     /// File of the tokens that let somebody in; without one, nobody is asked.
@@ -202,12 +206,14 @@ impl Settings {
             .as_ref()
             .is_some_and(|url| url.starts_with("https://"));
         if self.tls.is_none() && !self.listen.ip().is_loopback() && !is_behind_proxy {
-            let message = format!(
-                "connections to `{}` are not encrypted: who is on the way reads configs and tokens",
-                self.listen
-            );
             let hint = "set `cert_file` and `key_file` in `[tls]`; where a proxy in front encrypts, set `public_url` to its https address";
-            warnings.push((message, hint));
+            warnings.push((in_clear_text(self.listen), hint));
+        }
+        if let Some(admin) = self.admin.as_ref().filter(|admin| admin.tls.is_none())
+            && !admin.listen.ip().is_loopback()
+        {
+            let hint = "set `cert_file` and `key_file` in `[admin]`; those of `[tls]` are not its own";
+            warnings.push((in_clear_text(admin.listen), hint));
         }
         let proxy = self.proxy_auth.as_ref();
         if proxy.is_some_and(ProxyAuthSettings::believes_this_machine) {
@@ -217,18 +223,17 @@ impl Settings {
                 "set `secret_header` and `secret_file` in `[proxy_auth]`",
             ));
         }
-        let certificate = self
-            .tls
-            .as_ref()
-            .and_then(|tls| crate::tls::warning(tls, crate::clock::now()));
-        if let Some(message) = certificate {
-            warnings.push((
-                message,
-                "put a newer certificate into its place; no restart is needed",
-            ));
-        }
+        let of_admin = self.admin.as_ref().and_then(|admin| admin.tls.as_ref());
+        let certificates = self.tls.iter().chain(of_admin);
+        let ending = certificates.filter_map(|tls| crate::tls::warning(tls, crate::clock::now()));
+        let hint = "put a newer certificate into its place; no restart is needed";
+        warnings.extend(ending.map(|message| (message, hint)));
         warnings
     }
+}
+
+fn in_clear_text(listen: SocketAddr) -> String {
+    format!("connections to `{listen}` are not encrypted: who is on the way reads configs and tokens")
 }
 
 /// One forge to speak to about one repository.

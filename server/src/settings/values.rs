@@ -2,6 +2,7 @@
 //!
 //! Invariant: what cannot be read says what was expected, as the end of a sentence that names the key.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,6 +13,12 @@ use super::keys::path;
 /// A file of which a program is told that is started in another directory.
 pub(super) fn told_file(text: &str) -> Result<PathBuf, String> {
     std::path::absolute(path(text)?).map_err(|error| error.to_string())
+}
+
+/// An address to listen on.
+pub(super) fn socket_address(text: &str, example: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| format!("expected an address and port such as `{example}`"))
 }
 
 pub(super) fn boolean(text: &str) -> Result<bool, String> {

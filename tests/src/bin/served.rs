@@ -74,7 +74,7 @@ fn main() -> ExitCode {
     for repo in &mut settings.repos {
         repo.poll_interval = Duration::from_millis(40);
     }
-    match process::serve(settings, || None, |address| println!("{address}")) {
+    match process::serve(settings, || None, |addresses| println!("{}", addresses.main)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}: {}", error.hint());

@@ -3,21 +3,26 @@
 use super::*;
 
 use std::io::{BufRead, BufReader};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 
 use headwater_tests::http::chunk;
 use headwater_tests::wait::wait_until;
 
 /// A page that is followed.
-struct Followed {
+pub(crate) struct Followed {
     reader: BufReader<TcpStream>,
     text: String,
 }
 
 impl Followed {
     fn open(server: &TestServer, target: &str) -> Self {
+        Self::at(server.addr(), target)
+    }
+
+    /// At one of the addresses of a service.
+    pub(crate) fn at(addr: SocketAddr, target: &str) -> Self {
         let ask = Ask::get(target).header("accept", "text/html, text/event-stream");
-        let (reader, status, headers) = ask.open(server.addr()).unwrap();
+        let (reader, status, headers) = ask.open(addr).unwrap();
         assert_eq!(status, 200);
         let media = headers.iter().find(|(name, _)| name == "content-type").unwrap();
         assert_eq!(media.1, "text/event-stream");
@@ -28,7 +33,7 @@ impl Followed {
     }
 
     /// The next part that is told; none once the stream ends.
-    fn next(&mut self) -> Option<String> {
+    pub(crate) fn next(&mut self) -> Option<String> {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
                 let part: Vec<&str> = event

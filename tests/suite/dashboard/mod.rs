@@ -2,7 +2,7 @@
 
 mod browser;
 mod forms;
-mod live;
+pub(crate) mod live;
 mod pages;
 
 use headwater_tests::http::{Ask, Reply};

@@ -200,6 +200,7 @@ fn settings(site: &Site, listen: SocketAddr) -> Result<Settings, Failure> {
         },
         listen,
         tls: None,
+        admin: None,
         data_dir: site.data(),
         tokens_file: None,
         issuers: Vec::new(),
