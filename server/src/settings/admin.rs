@@ -40,6 +40,8 @@ impl AdminSettings {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct AdminDraft {
     listen: Option<SocketAddr>,
+    /// Whether an address was said at all, if only one that is none.
+    says_where: bool,
     tls: TlsDraft,
     connections_max: Option<usize>,
 }
@@ -58,6 +60,7 @@ const ADMIN_KEYS: &[Key<AdminDraft>] = &{
             help: "address and port of a listener for administration; with it, the other one gives no orders",
             default: "",
             set: |draft, text| {
+                draft.says_where = true;
                 put(
                     &mut draft.listen,
                     socket_address(text, "127.0.0.1:9443").map(Some),
@@ -96,7 +99,7 @@ impl AdminDraft {
             mistakes.push(Mistake::new(Place::Whole, message).hint(hint));
         };
         let Some(listen) = self.listen else {
-            if *self != Self::default() {
+            if !self.says_where && *self != Self::default() {
                 whole(
                     "`[admin]` has no `listen`, so there is no listener for administration".to_owned(),
                     "name its address in `[admin]`, such as `127.0.0.1:9443`, or leave the table out",
