@@ -359,6 +359,33 @@ fn a_reader_of_his_own_write_waits_until_it_is_published() {
 }
 
 #[test]
+fn a_reader_of_his_own_write_waits_for_a_service_that_has_just_started() {
+    let (origin, mut server, first) = served();
+    let second = set(&origin, 2);
+    server.until_tip(&second);
+    // What was published before the stop, what that descends from, and what came to the branch meanwhile.
+    for value in [2, 3, 4] {
+        let stopped = server.stop();
+        let newest = if value == 2 {
+            second.clone()
+        } else {
+            set(&origin, value)
+        };
+        let wanted = if value == 3 { &first } else { &newest };
+        server = stopped.start();
+        let reply = server
+            .get(&format!("{APP}?min_version={wanted}&wait=100"))
+            .expect(200);
+        assert!(
+            reply.json()["document"]["v"].as_u64() >= Some(2),
+            "{}",
+            reply.json()
+        );
+        server.until_tip(&newest);
+    }
+}
+
+#[test]
 fn a_descendant_of_the_version_asked_for_is_as_good() {
     let (origin, server, first) = served();
     let second = set(&origin, 2);

@@ -178,8 +178,9 @@ impl Watch {
         let mut asked = false;
         loop {
             let mut news = self.repo.board.watch_published();
-            news.borrow_and_update();
-            if self.repo.tip_contains(commit).await? {
+            // A service that has just started knows its tip before it can hand anything out, or look into the mirror.
+            let is_ready = news.borrow_and_update().snapshot.is_some();
+            if is_ready && self.repo.tip_contains(commit).await? {
                 return Ok(());
             }
             if !asked {
