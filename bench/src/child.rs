@@ -22,6 +22,8 @@ pub(crate) enum Serving {
     Canned,
     /// The same bytes to every watcher when told so, from a bare event loop.
     Push,
+    /// The same bytes to every request, and once more to everybody when told so, from a bare event loop.
+    Herd,
     /// The same bytes through the HTTP library of the service, and nothing round it.
     Twin,
 }
@@ -40,6 +42,7 @@ impl Served {
         let name = match what {
             Serving::Canned => "canned",
             Serving::Push => "push",
+            Serving::Herd => "herd",
             Serving::Twin => "twin",
         };
         let own = std::env::current_exe().map_err(while_doing("this program cannot be found"))?;

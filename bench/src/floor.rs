@@ -19,9 +19,18 @@ const HEAD_END: &[u8] = b"\r\n\r\n";
 
 /// Answers every request with the same bytes, for ever.
 pub(crate) fn canned(bytes: usize) -> Result<(), Failure> {
+    Floor::listen()?.run(canned_answer(bytes).as_bytes(), &[])
+}
+
+/// The same, and per line of standard input everybody is given the answer once more, as if he had waited for it.
+pub(crate) fn herd(bytes: usize) -> Result<(), Failure> {
+    let answer = canned_answer(bytes);
+    Floor::listen()?.run(answer.as_bytes(), answer.as_bytes())
+}
+
+fn canned_answer(bytes: usize) -> String {
     let body = "x".repeat(bytes);
-    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {bytes}\r\n\r\n{body}");
-    Floor::listen()?.run(answer.as_bytes(), &[])
+    format!("HTTP/1.1 200 OK\r\ncontent-length: {bytes}\r\n\r\n{body}")
 }
 
 /// Answers every request with the head of an event stream, and tells everybody an event of that many bytes per line

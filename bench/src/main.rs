@@ -5,10 +5,15 @@
 //! `headwater serve`, or another build by `--server`. What is deliberately absent: any threshold of time or of speed. Only
 //! the mode `hostile` has bounds, which are of what a peer can do to others, and its end says whether they held.
 
+mod ask;
 mod child;
+mod commit;
 mod crowd;
+mod deployment;
 mod failure;
 mod floor;
+mod history;
+mod hook;
 mod hostile;
 mod read;
 mod report;
@@ -32,6 +37,7 @@ Examples:
   headwater-bench read
   headwater-bench watch --watchers 9000
   headwater-bench watch --long-poll --json
+  headwater-bench commit --files 1000,10000,100000   # what a large repository costs
   headwater-bench hostile                            # beside those who mean harm; fails if a bound does not hold
   headwater-bench read --quick                       # only whether it works";
 
@@ -74,6 +80,7 @@ impl Options {
 enum Mode {
     Read(read::Read),
     Watch(watch::Watch),
+    Commit(commit::Commit),
     Hostile(hostile::Hostile),
     /// A floor or a twin, as a process of its own.
     #[command(hide = true)]
@@ -107,11 +114,13 @@ fn run(mode: Mode) -> Result<(), Failure> {
     match mode {
         Mode::Read(read) => read.run(),
         Mode::Watch(watch) => watch.run(),
+        Mode::Commit(commit) => commit.run(),
         Mode::Hostile(hostile) => hostile.run(),
         Mode::Attacking(order) => order.run(),
         Mode::Serving { what, bytes } => match what {
             child::Serving::Canned => floor::canned(bytes),
             child::Serving::Push => floor::push(bytes),
+            child::Serving::Herd => floor::herd(bytes),
             child::Serving::Twin => twin::serve(bytes),
         },
     }

@@ -56,6 +56,33 @@ fn watchers_by_long_poll_are_measured_beside_their_floor() {
     assert_eq!(names(&rows), ["floor: bare loop", "long poll"]);
 }
 
+#[test]
+fn starts_and_commits_are_measured_beside_git_in_each_size() {
+    let rows = rows(&["commit", "--files", "20,150", "--configs", "60"]);
+    let of = |files: u32| {
+        let kinds = [
+            "cold start",
+            "start after a kill",
+            "one file changed",
+            "10 files changed",
+        ];
+        kinds.map(|kind| format!("{files} files: {kind}"))
+    };
+    assert_eq!(names(&rows), [of(20), of(150)].concat());
+    let positive = |row: &Value, name: &str| row[name].as_f64() > Some(0.0);
+    assert!(
+        rows.iter()
+            .all(|row| positive(row, "median_ms") && positive(row, "floor_git_ms")),
+        "{rows:?}"
+    );
+    // One verdict a commit, and none for what was judged before it was killed.
+    let verdicts = rows.iter().map(|row| row["verdicts"].as_f64());
+    assert!(
+        verdicts.eq([1.0, 0.0, 1.0, 1.0].repeat(2).into_iter().map(Some)),
+        "{rows:?}"
+    );
+}
+
 /// The calm and the attacks, all of whose bounds hold.
 fn beside(attacks: &[&str]) -> Vec<Value> {
     let only = attacks.iter().flat_map(|attack| ["--only", attack]);

@@ -6,11 +6,9 @@
 use std::net::SocketAddr;
 
 use aws_lc_rs::hmac;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use headwater_server::clock;
 
 use super::attack::Attack;
+use crate::hook::deliver;
 use crate::repository::CONFIG;
 
 /// Kinds of bogus reports that come in turns.
@@ -209,22 +207,5 @@ fn report((incarnation, seq): (u64, u64), config: &str, generation: u64) -> Stri
     format!(
         "{{\"incarnation\":{incarnation},\"seq\":{seq},\"configs\":{{\"{config}\":{{\"generation\":{generation},\
          \"state\":\"pending\"}}}}}}"
-    )
-}
-
-/// A delivery to a hook by Standard Webhooks, under an id. What is signed need not be what is sent.
-pub(super) fn deliver(
-    address: &SocketAddr,
-    (hook, id): (&str, &str),
-    (secret, signed): (&hmac::Key, &str),
-    body: &str,
-) -> String {
-    let time = clock::now().0 / 1_000;
-    let tag = hmac::sign(secret, format!("{id}.{time}.{signed}").as_bytes());
-    let signature = STANDARD.encode(tag);
-    format!(
-        "POST /hooks/{hook} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\nwebhook-id: {id}\r\n\
-         webhook-timestamp: {time}\r\nwebhook-signature: v1,{signature}\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
     )
 }

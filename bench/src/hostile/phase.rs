@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::behaved::{Behaved, Samples};
 use super::site::Site;
 use crate::failure::Failure;
+use crate::hook::told_of;
 use crate::report::{median, milliseconds, quantile};
 
 /// Pause between the last watcher who is told and the next commit.
@@ -94,7 +95,7 @@ impl Phase {
     fn publish(&mut self, measured: &mut Measured) -> Result<(), Failure> {
         let commit = self.site.repository.change()?;
         let started = Instant::now();
-        let body = format!("{{\"ref\":\"main\",\"commit\":\"{commit}\"}}");
+        let body = told_of(&commit);
         measured.deliveries_refused += u64::from(!self.site.deliver("push", &body));
         let (mut waiting, mut last) = (self.everybody(), started);
         while !waiting.is_empty() {

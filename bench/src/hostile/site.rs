@@ -4,22 +4,19 @@
 //! who behave and those who do not have tokens of their own.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::flood::deliver;
 use super::upstream::Upstream;
 use crate::Options;
+use crate::ask::asked;
 use crate::child::{Served, measured};
-use crate::crowd::answer;
 use crate::failure::{Failure, while_doing};
+use crate::hook::{self, SECRET, deliver};
 use crate::read::published;
 use crate::repository::{CONFIG, Repository};
 
@@ -30,10 +27,6 @@ pub(super) const CONFIG_BYTES: usize = 2_048;
 /// How often the repository that is published from is listed where no delivery tells of it: rarely enough that deliveries
 /// count, and often enough that nobody waits long where they are kept out.
 const POLL: &str = "2s";
-/// A secret of a hook. It protects nothing but this run.
-const SECRET: &str = "of-a-benchmark-on-loopback-alone";
-/// Longest wait for the answer to a request of this process.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
 
 /// A service, and everything round it.
 pub(super) struct Site {
@@ -93,7 +86,7 @@ impl Site {
             reader,
             hostile,
             stranger,
-            secret: hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes()),
+            secret: hook::key(),
             dir,
             deliveries: 0,
         };
@@ -112,7 +105,7 @@ impl Site {
         self.deliveries += 1;
         let (address, id) = (self.service.address, format!("push-{}", self.deliveries));
         let request = deliver(&address, (hook, &id), (&self.secret, body), body);
-        self.asked(&request).is_ok_and(|(status, _)| status == 202)
+        asked(address, &request).is_ok_and(|(status, _)| status == 202)
     }
 
     /// The state of the source of a repository.
@@ -121,9 +114,8 @@ impl Site {
             "GET /v1/repos/{repo} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\n\r\n",
             self.service.address, self.reader
         );
-        let (_, body) = self
-            .asked(&request)
-            .map_err(while_doing("a state cannot be read"))?;
+        let (_, body) =
+            asked(self.service.address, &request).map_err(while_doing("a state cannot be read"))?;
         let view: Value = serde_json::from_slice(&body).unwrap_or_default();
         Ok(view["source_state"].as_str().unwrap_or_default().to_owned())
     }
@@ -131,26 +123,6 @@ impl Site {
     /// Bytes of the log.
     pub(super) fn log_bytes(&self) -> Result<u64, Failure> {
         Ok(fs::metadata(self.dir.path().join("log"))?.len())
-    }
-
-    /// Status and body of an answer, on a connection of its own.
-    fn asked(&self, request: &str) -> io::Result<(u16, Vec<u8>)> {
-        let mut stream = TcpStream::connect(self.service.address)?;
-        stream.set_read_timeout(Some(ANSWER_DEADLINE))?;
-        stream.write_all(request.as_bytes())?;
-        let (mut inbox, mut buffer) = (Vec::new(), [0; 4_096]);
-        loop {
-            let head = answer(&inbox).map_err(|error| io::Error::other(error.to_string()))?;
-            if let Some(head) = head {
-                let body = inbox.split_off(head.bytes - head.body);
-                return Ok((head.status, body));
-            }
-            let count = stream.read(&mut buffer)?;
-            if count == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            inbox.extend(buffer.iter().take(count));
-        }
     }
 }
 
@@ -196,11 +168,8 @@ fn write_settings(dir: &Path, repository: &Repository, upstream: &Upstream) -> R
         ("quiet", "\"quiet\""),
         ("lies", "[\"fickle\", \"old\"]"),
     ];
-    let hooks = hooks.map(|(name, repos)| {
-        format!(
-            "\n[[hook]]\nname = \"{name}\"\nforge = \"generic\"\nrepo = {repos}\nsecret_file = \"{place}/secret\"\n"
-        )
-    });
+    let secret_file = format!("{place}/secret");
+    let hooks = hooks.map(|(name, repos)| hook::table(name, repos, &secret_file));
     text += &(repos.concat() + &hooks.concat());
     let settings = dir.join("headwater-server.toml");
     fs::write(&settings, text)?;
