@@ -10,11 +10,13 @@ mod child;
 mod commit;
 mod crowd;
 mod deployment;
+mod end_to_end;
 mod failure;
 mod floor;
 mod history;
 mod hook;
 mod hostile;
+mod instances;
 mod read;
 mod report;
 mod repository;
@@ -38,6 +40,7 @@ Examples:
   headwater-bench watch --watchers 9000
   headwater-bench watch --long-poll --json
   headwater-bench commit --files 1000,10000,100000   # what a large repository costs
+  headwater-bench end-to-end --instances 1000        # from the push to the last program
   headwater-bench hostile                            # beside those who mean harm; fails if a bound does not hold
   headwater-bench read --quick                       # only whether it works";
 
@@ -81,6 +84,7 @@ enum Mode {
     Read(read::Read),
     Watch(watch::Watch),
     Commit(commit::Commit),
+    EndToEnd(end_to_end::EndToEnd),
     Hostile(hostile::Hostile),
     /// A floor or a twin, as a process of its own.
     #[command(hide = true)]
@@ -115,6 +119,7 @@ fn run(mode: Mode) -> Result<(), Failure> {
         Mode::Read(read) => read.run(),
         Mode::Watch(watch) => watch.run(),
         Mode::Commit(commit) => commit.run(),
+        Mode::EndToEnd(way) => way.run(),
         Mode::Hostile(hostile) => hostile.run(),
         Mode::Attacking(order) => order.run(),
         Mode::Serving { what, bytes } => match what {

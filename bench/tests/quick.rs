@@ -83,6 +83,29 @@ fn starts_and_commits_are_measured_beside_git_in_each_size() {
     );
 }
 
+#[test]
+fn a_push_is_followed_until_every_instance_has_reported_it() {
+    let rows = rows(&["end-to-end", "--instances", "5", "--rounds", "2"]);
+    let expected = [
+        "floor: git push alone",
+        "pushed",
+        "delivery taken",
+        "first instance switched",
+        "half of them switched",
+        "95 of 100 switched",
+        "all switched",
+        "all reported",
+    ];
+    assert_eq!(names(&rows), expected);
+    // All but the floor are moments of one way.
+    let at: Vec<f64> = rows
+        .iter()
+        .skip(1)
+        .filter_map(|row| row["p99_ms"].as_f64())
+        .collect();
+    assert!(at.len() == 7 && at[0] > 0.0 && at[2..].is_sorted(), "{rows:?}");
+}
+
 /// The calm and the attacks, all of whose bounds hold.
 fn beside(attacks: &[&str]) -> Vec<Value> {
     let only = attacks.iter().flat_map(|attack| ["--only", attack]);
