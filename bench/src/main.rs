@@ -17,6 +17,7 @@ mod history;
 mod hook;
 mod hostile;
 mod instances;
+mod load;
 mod read;
 mod report;
 mod repository;
@@ -41,6 +42,7 @@ Examples:
   headwater-bench watch --long-poll --json
   headwater-bench commit --files 1000,10000,100000   # what a large repository costs
   headwater-bench end-to-end --instances 1000        # from the push to the last program
+  headwater-bench load                               # a read in a program
   headwater-bench hostile                            # beside those who mean harm; fails if a bound does not hold
   headwater-bench read --quick                       # only whether it works";
 
@@ -85,6 +87,7 @@ enum Mode {
     Watch(watch::Watch),
     Commit(commit::Commit),
     EndToEnd(end_to_end::EndToEnd),
+    Load(load::Load),
     Hostile(hostile::Hostile),
     /// A floor or a twin, as a process of its own.
     #[command(hide = true)]
@@ -120,6 +123,7 @@ fn run(mode: Mode) -> Result<(), Failure> {
         Mode::Watch(watch) => watch.run(),
         Mode::Commit(commit) => commit.run(),
         Mode::EndToEnd(way) => way.run(),
+        Mode::Load(load) => load.run(),
         Mode::Hostile(hostile) => hostile.run(),
         Mode::Attacking(order) => order.run(),
         Mode::Serving { what, bytes } => match what {

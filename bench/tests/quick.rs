@@ -106,6 +106,18 @@ fn a_push_is_followed_until_every_instance_has_reported_it() {
     assert!(at.len() == 7 && at[0] > 0.0 && at[2..].is_sorted(), "{rows:?}");
 }
 
+#[test]
+fn reads_in_a_program_are_measured_beside_a_bare_pointer() {
+    let rows = rows(&["load"]);
+    let expected = [
+        "floor: ArcSwap::load",
+        "Handle::load",
+        "Reader::load",
+        "RwLock<Arc>, cloned",
+    ];
+    assert_eq!(names(&rows), expected);
+}
+
 /// The calm and the attacks, all of whose bounds hold.
 fn beside(attacks: &[&str]) -> Vec<Value> {
     let only = attacks.iter().flat_map(|attack| ["--only", attack]);
