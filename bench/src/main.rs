@@ -13,6 +13,7 @@ mod deployment;
 mod end_to_end;
 mod failure;
 mod floor;
+mod herd;
 mod history;
 mod hook;
 mod hostile;
@@ -43,6 +44,7 @@ Examples:
   headwater-bench commit --files 1000,10000,100000   # what a large repository costs
   headwater-bench end-to-end --instances 1000        # from the push to the last program
   headwater-bench load                               # a read in a program
+  headwater-bench herd                               # everybody at once, after a change and after a restart
   headwater-bench hostile                            # beside those who mean harm; fails if a bound does not hold
   headwater-bench read --quick                       # only whether it works";
 
@@ -88,6 +90,7 @@ enum Mode {
     Commit(commit::Commit),
     EndToEnd(end_to_end::EndToEnd),
     Load(load::Load),
+    Herd(herd::Herd),
     Hostile(hostile::Hostile),
     /// A floor or a twin, as a process of its own.
     #[command(hide = true)]
@@ -124,6 +127,7 @@ fn run(mode: Mode) -> Result<(), Failure> {
         Mode::Commit(commit) => commit.run(),
         Mode::EndToEnd(way) => way.run(),
         Mode::Load(load) => load.run(),
+        Mode::Herd(herd) => herd.run(),
         Mode::Hostile(hostile) => hostile.run(),
         Mode::Attacking(order) => order.run(),
         Mode::Serving { what, bytes } => match what {

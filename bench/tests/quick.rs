@@ -118,6 +118,20 @@ fn reads_in_a_program_are_measured_beside_a_bare_pointer() {
     assert_eq!(names(&rows), expected);
 }
 
+#[test]
+fn everybody_is_answered_after_a_change_and_after_a_kill() {
+    let rows = rows(&["herd", "--rounds", "2"]);
+    let expected = [
+        "after a change: bare loop",
+        "after a change: service",
+        "after a kill: bare loop",
+        "after a kill: service",
+        "after a kill: client library",
+    ];
+    assert_eq!(names(&rows), expected);
+    assert!(rows.iter().all(|row| row["errors"] == 0.0), "{rows:?}");
+}
+
 /// The calm and the attacks, all of whose bounds hold.
 fn beside(attacks: &[&str]) -> Vec<Value> {
     let only = attacks.iter().flat_map(|attack| ["--only", attack]);
