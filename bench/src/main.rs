@@ -3,7 +3,8 @@
 //! Invariant: each figure stands beside its floor, measured in the same run and in turns with it, since machines are
 //! shared and only ratios within one run count. The service under test is the real one: this program started again as
 //! `headwater serve`, or another build by `--server`. What is deliberately absent: any threshold of time or of speed. Only
-//! the mode `hostile` has bounds, which are of what a peer can do to others, and its end says whether they held.
+//! the modes `hostile` and `soak` have bounds, of what a peer can do to others and of what grows, and their end says whether
+//! they held.
 
 mod ask;
 mod child;
@@ -22,6 +23,7 @@ mod load;
 mod read;
 mod report;
 mod repository;
+mod soak;
 mod twin;
 mod watch;
 
@@ -45,6 +47,7 @@ Examples:
   headwater-bench end-to-end --instances 1000        # from the push to the last program
   headwater-bench load                               # a read in a program
   headwater-bench herd                               # everybody at once, after a change and after a restart
+  headwater-bench soak --for 10m                     # a day in minutes; fails if something grows
   headwater-bench hostile                            # beside those who mean harm; fails if a bound does not hold
   headwater-bench read --quick                       # only whether it works";
 
@@ -91,6 +94,7 @@ enum Mode {
     EndToEnd(end_to_end::EndToEnd),
     Load(load::Load),
     Herd(herd::Herd),
+    Soak(soak::Soak),
     Hostile(hostile::Hostile),
     /// A floor or a twin, as a process of its own.
     #[command(hide = true)]
@@ -128,6 +132,7 @@ fn run(mode: Mode) -> Result<(), Failure> {
         Mode::EndToEnd(way) => way.run(),
         Mode::Load(load) => load.run(),
         Mode::Herd(herd) => herd.run(),
+        Mode::Soak(soak) => soak.run(),
         Mode::Hostile(hostile) => hostile.run(),
         Mode::Attacking(order) => order.run(),
         Mode::Serving { what, bytes } => match what {

@@ -132,6 +132,25 @@ fn everybody_is_answered_after_a_change_and_after_a_kill() {
     assert!(rows.iter().all(|row| row["errors"] == 0.0), "{rows:?}");
 }
 
+#[test]
+fn nothing_grows_without_bound_while_clients_come_and_go() {
+    let rows = rows(&["soak"]);
+    let expected = [
+        "memory, MiB",
+        "descriptors",
+        "threads",
+        "connections",
+        "watches",
+        "packs",
+        "data, MiB",
+    ];
+    assert_eq!(names(&rows), expected);
+    assert!(
+        rows.iter().all(|row| row["pushes"].as_f64() > Some(0.0)),
+        "{rows:?}"
+    );
+}
+
 /// The calm and the attacks, all of whose bounds hold.
 fn beside(attacks: &[&str]) -> Vec<Value> {
     let only = attacks.iter().flat_map(|attack| ["--only", attack]);
