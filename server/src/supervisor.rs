@@ -270,8 +270,10 @@ impl House {
             .map(|(name, running)| (name.clone(), running.repo.clone()));
         self.app.set_repos(repos.collect());
         self.app.set_hosts(Hosts::of(&self.settings));
-        let reauth_after = self.settings.orders.reauth_after;
-        self.app.gate().ask_again_after(reauth_after);
+        self.app.set_orders(self.settings.orders.clone());
+        self.app
+            .gate()
+            .warn_of_few_people(&self.settings.orders, self.running.keys());
         self.hang_bells();
         self.outbound.renew(&self.settings, &self.app.repos());
         self.alerts.renew(&self.settings, &self.app.repos());
@@ -336,6 +338,7 @@ impl House {
         self.settings.hooks = settings.hooks;
         self.settings.forges = settings.forges;
         self.settings.alerts = settings.alerts;
+        self.settings.orders = settings.orders;
         self.settings.public_url = settings.public_url;
         self.settings.allowed_hosts = settings.allowed_hosts;
         self.settings.allow_write = settings.allow_write;

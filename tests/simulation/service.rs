@@ -320,6 +320,7 @@ fn rollback(target: &CommitId, (base, exposed): (&CommitId, &CommitId), at: Time
         sight: Sight::default(),
         reason: "it was better".to_owned(),
         requested_by: None,
+        confirmed_by: None,
         expected_tip: None,
         mode: RollbackMode::Push,
         insists: false,

@@ -217,6 +217,7 @@ pub(crate) fn intent(id: &str, undo: Undo) -> Intent {
         committer: person("Headwater", 1_700_100_001),
         reason: "latency doubled".to_owned(),
         requested_by: "ada@example.test".to_owned(),
+        confirmed_by: String::new(),
     }
 }
 

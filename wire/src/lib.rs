@@ -10,6 +10,7 @@ mod event;
 mod finding;
 mod fleet;
 mod id;
+mod order;
 mod path;
 mod plan;
 mod problem;
@@ -33,6 +34,9 @@ pub use fleet::{
     StateWanted, VersionCounts,
 };
 pub use id::{BranchName, CommitId, ConfigName, Digest, Generation, HookName, IdError, InstanceId, RepoName};
+pub use order::{
+    ConfirmedView, OrderAnswer, OrderEndView, OrderKind, OrderList, OrderState, OrderView, OrderWordRequest,
+};
 pub use path::{PathError, RepoPath};
 pub use plan::{PlanView, PlannedConfig};
 pub use problem::{Problem, ProblemCode};

@@ -117,6 +117,14 @@ problem_codes! {
     RolloutNotFound = "rollout_not_found", 404, "no such rollout";
     /// The order does not fit where the rollout is.
     RolloutRefused = "rollout_refused", 409, "the rollout does not take that order now";
+    /// No order of that name waits, or waited lately, for a second person.
+    OrderNotFound = "order_not_found", 404, "no such order";
+    /// The order was confirmed or withdrawn, or has run out.
+    OrderEnded = "order_ended", 409, "the order does not wait any more";
+    /// Whoever gave an order confirms it, or somebody else withdraws it.
+    OtherPersonNeeded = "other_person_needed", 403, "this is for another person";
+    /// What an order is about is not any more as it was when the order was given.
+    OrderOutdated = "order_outdated", 409, "it is not any more as it was when this was ordered";
     /// A token, a certificate, an address or an instance has as much as one may have; others go on.
     TooManyRequests = "too_many_requests", 429, "one caller takes too much";
     /// `min_version` was not published within the wait.

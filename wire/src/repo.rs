@@ -232,6 +232,9 @@ pub struct AcceptedView {
     /// Who, if a name was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// The second person, where it needed one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_by: Option<String>,
     /// When.
     pub at: Timestamp,
 }

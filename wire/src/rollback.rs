@@ -126,6 +126,9 @@ pub struct RollbackView {
     /// Who asked, if a name was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_by: Option<String>,
+    /// The second person, where it needed one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_by: Option<String>,
     /// The rollout that went back and whose content this takes back in Git: nobody asked, the service did it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<String>,
@@ -191,6 +194,9 @@ pub struct ReleasedView {
     /// Who, if a name was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// The second person, where it needed one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_by: Option<String>,
     /// When.
     pub at: Timestamp,
 }

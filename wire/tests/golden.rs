@@ -12,11 +12,11 @@ use std::path::Path;
 
 use headwater_wire::{
     AcceptRequest, BookmarkEvent, CheckView, CommitPage, ConfigList, DiffView, ExplainView, FleetView,
-    GoawayEvent, HeadState, HoldList, HookAnswer, InstancePage, InstanceReport, InstanceView, PlanView,
-    Problem, ProblemCode, PropagationView, ProposalView, ReleaseRequest, RepoView, ReportAnswer,
-    RollbackList, RollbackPlanView, RollbackRequest, RollbackStage, RolloutList, RolloutOrder,
-    RolloutOrderRequest, RolloutState, SnapshotBody, SocketDown, SocketUp, SourceState, StatusEvent,
-    VersionEvent,
+    GoawayEvent, HeadState, HoldList, HookAnswer, InstancePage, InstanceReport, InstanceView, OrderList,
+    OrderWordRequest, PlanView, Problem, ProblemCode, PropagationView, ProposalView, ReleaseRequest,
+    RepoView, ReportAnswer, RollbackList, RollbackPlanView, RollbackRequest, RollbackStage, RolloutList,
+    RolloutOrder, RolloutOrderRequest, RolloutState, SnapshotBody, SocketDown, SocketUp, SourceState,
+    StatusEvent, VersionEvent,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -87,6 +87,7 @@ messages! {
     "instance_page": InstancePage,
     "instance_view": InstanceView,
     "instance_report": InstanceReport,
+    "order_list": OrderList,
     "plan_view": PlanView,
     "problem": Problem,
     "problem_with_paths": Problem,
@@ -110,6 +111,7 @@ messages! {
     wished:
     "accept_request": AcceptRequest,
     "accept_request_by": AcceptRequest,
+    "order_word_request": OrderWordRequest,
     "release_request": ReleaseRequest,
     "release_request_by": ReleaseRequest,
     "rollback_request": RollbackRequest,

@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use headwater_wire::{BranchName, CommitId, ConfigName, Generation, RolloutCounts, Timestamp};
+use headwater_wire::{BranchName, CommitId, ConfigName, Generation, OrderState, RolloutCounts, Timestamp};
 
 use crate::content::Content;
 use crate::control::ConfigFacts;
 use crate::rollback::{Decision, RollbackState};
 use crate::rollout::{Order, OrderRefused, Policy, Step, Urgency};
+use crate::second_person::{EndedOrder, ORDERS_OF_ONE_MAX, WaitingOrder, Word};
 
 /// A change to the state.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,6 +93,17 @@ pub enum Command {
     Step(Box<Due>),
     /// A person orders something of a rollout.
     Order(Box<Ordered>),
+    /// A person gives an order that needs a second one.
+    Give(Box<WaitingOrder>),
+    /// A second person confirmed an order, which was carried out by the commands before this one.
+    Confirm {
+        /// What was said.
+        word: Box<Word>,
+        /// The rollback that came of it.
+        rollback: Option<String>,
+    },
+    /// Whoever gave an order that waits withdraws it.
+    Withdraw(Box<Word>),
     /// The store is an older copy of itself: what moved goes back.
     Restored {
         /// At most so many numbers were given out since the copy was taken.
@@ -235,6 +247,40 @@ pub enum Refusal {
     /// The rollout has moved on since the step was planned.
     #[error("the rollout has moved on")]
     MovedOn,
+    /// No order of that name waits, or waited lately, for a second person.
+    #[error("no order `{0}` waits for a second person")]
+    NoSuchOrder(String),
+    /// The order does not wait any more.
+    #[error("order {} {}", .0.order.id, ended(.0))]
+    OrderEnded(Box<EndedOrder>),
+    /// Whoever gave an order cannot confirm it.
+    #[error("`{0}` gave this order, and another person has to confirm it")]
+    SamePerson(String),
+    /// Only whoever gave an order withdraws it.
+    #[error("`{0}` gave this order, and nobody else withdraws it")]
+    NotTheGiver(String),
+    /// What the order is about is not any more as it was when it was given.
+    #[error("what order {0} is about is not any more as it was when it was given")]
+    NotAsSeen(String),
+    /// As many orders wait as may.
+    #[error("too many orders wait for a second person; one person may give {ORDERS_OF_ONE_MAX}")]
+    TooManyOrders,
+}
+
+/// How an order ended, in words.
+fn ended(ended: &EndedOrder) -> String {
+    let by = ended
+        .by
+        .as_ref()
+        .map(|by| format!(" by {by}"))
+        .unwrap_or_default();
+    match ended.how {
+        OrderState::Confirmed => format!("was confirmed{by}, and carried out"),
+        OrderState::Withdrawn => format!("was withdrawn{by}"),
+        OrderState::RunOut => "has run out".to_owned(),
+        OrderState::Dropped => "was dropped when an older copy of the decisions was put back".to_owned(),
+        OrderState::Waiting | OrderState::Other => "has ended".to_owned(),
+    }
 }
 
 /// Which configs have it, in words.

@@ -15,6 +15,7 @@ use crate::fleet::Uptime;
 use crate::hold::Withheld;
 use crate::rollback::{Rollback, StandIns};
 use crate::rollout::{Course, Policy, Rollout, Urgency};
+use crate::second_person::Orders;
 
 /// Versions remembered per config, so that a return to one of them can be named a rollback.
 const PAST_VERSIONS_MAX: usize = 32;
@@ -71,6 +72,9 @@ pub struct RepoState {
     /// Versions told of commits that came to the branch as other commits with the same content.
     #[serde(default)]
     pub stand_ins: StandIns,
+    /// Orders that wait for a second person, and some that did.
+    #[serde(default, skip_serializing_if = "Orders::is_empty")]
+    pub orders: Orders,
 }
 
 /// What the instances of one config should hold.
@@ -139,6 +143,9 @@ pub struct Accepted {
     /// Who, if somebody was named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// The second person, where it needed one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_by: Option<String>,
     /// When.
     pub at: Timestamp,
 }
@@ -231,7 +238,13 @@ impl RepoState {
             }
             Command::Step(due) => self.take_step(*due),
             Command::Order(wish) => self.order(*wish),
-            Command::Restored { missed, at } => Ok(self.restored(missed, at)),
+            Command::Give(order) => self.give(*order).map(|()| Vec::new()),
+            Command::Confirm { word, rollback } => self.confirm(&word, rollback).map(|()| Vec::new()),
+            Command::Withdraw(word) => self.withdraw(&word).map(|()| Vec::new()),
+            Command::Restored { missed, at } => {
+                self.orders.drop_all(at);
+                Ok(self.restored(missed, at))
+            }
             Command::Recognise(known) => {
                 self.recognise(&known);
                 Ok(Vec::new())
@@ -404,6 +417,7 @@ impl RepoState {
             head: head.clone(),
             reason,
             by,
+            confirmed_by: None,
             at,
         });
         Ok(vec![Effect::JudgeAgain(head)])

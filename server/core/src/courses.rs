@@ -460,6 +460,7 @@ pub(crate) fn happening(what: &str, stage: Option<usize>, cause: &Cause) -> Happ
         stage,
         ordered: cause.ordered,
         by: cause.by.clone(),
+        confirmed_by: None,
         reason: cause.reason.clone(),
     }
 }

@@ -237,7 +237,12 @@ impl RepoState {
             }
         }
         if let Some(rollback) = self.open_mut(id) {
-            rollback.state = RollbackState::Released { reason, by, at };
+            rollback.state = RollbackState::Released {
+                reason,
+                by,
+                confirmed_by: None,
+                at,
+            };
         }
         if self.head == self.tip
             && let Some(head) = self.head.clone()

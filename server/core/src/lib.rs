@@ -18,6 +18,7 @@ mod outcome;
 mod released;
 mod rollback;
 pub mod rollout;
+mod second_person;
 mod taken_back;
 mod token;
 mod told;
@@ -41,6 +42,9 @@ pub use old_contents::{OldContent, OldContents};
 pub use outcome::{Fate, Outcome};
 pub use released::Way;
 pub use rollback::{Decision, Rollback, RollbackState, Sight, StandIns, Undone};
+pub use second_person::{
+    EndedOrder, ORDERS_MAX, ORDERS_OF_ONE_MAX, Orders, WaitingOrder, Wanted, Word, is_same_person,
+};
 pub use taken_back::TakenBack;
 pub use token::{RENDERER_EPOCH, Token};
 pub use version::{ChangedPath, Known, VersionSearch};

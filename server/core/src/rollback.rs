@@ -41,6 +41,9 @@ pub struct Rollback {
     /// Who asked, if somebody was named.
     #[serde(default)]
     pub requested_by: Option<String>,
+    /// The second person, where it needed one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_by: Option<String>,
     /// The tip that the person has seen; its commit is never put on top of another one.
     #[serde(default)]
     pub expected_tip: Option<CommitId>,
@@ -146,6 +149,9 @@ pub enum RollbackState {
         /// Who, if somebody was named.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<String>,
+        /// The second person, where it needed one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        confirmed_by: Option<String>,
         /// When.
         at: Timestamp,
     },

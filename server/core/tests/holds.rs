@@ -151,6 +151,7 @@ fn rollback(id: usize, base: CommitId, one: Option<usize>) -> Rollback {
         sight: Sight::default(),
         reason: "because".to_owned(),
         requested_by: None,
+        confirmed_by: None,
         expected_tip: None,
         mode: RollbackMode::Push,
         insists: false,
@@ -322,6 +323,9 @@ fn keeps_what_is_held(before: &RepoState, command: &Command, after: &RepoState) 
             | Command::Reject(_)
             | Command::Hold { .. }
             | Command::Accept { .. }
+            | Command::Give(_)
+            | Command::Confirm { .. }
+            | Command::Withdraw(_)
             | Command::RaiseGeneration { .. }
             | Command::Settle { .. }
             | Command::Recognise(_)

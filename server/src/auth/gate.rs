@@ -202,6 +202,11 @@ impl Gate {
         Ok(identity)
     }
 
+    /// Those of the file who are let in now.
+    pub(super) fn holders(&self) -> Vec<Identity> {
+        self.known.load().holders.values().cloned().collect()
+    }
+
     /// Whom a certificate stands for: the first entry that is about one of its names. A connection may outlive it.
     fn shown(&self, presented: &Presented, now: Timestamp) -> Result<Identity, Refused> {
         if presented.expires() <= now {

@@ -14,6 +14,7 @@ mod issued;
 mod issuer;
 mod jwt;
 mod login;
+mod people;
 mod proof;
 mod provider;
 mod proxy;

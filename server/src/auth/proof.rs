@@ -53,7 +53,8 @@ pub(crate) fn is_grave(method: &Method, route: &str, order: Option<&str>) -> boo
     let route = route.strip_prefix("/v1").unwrap_or(route);
     method == Method::POST
         && match route {
-            "/repos/{repo}/rollbacks" | "/repos/{repo}/accept" => true,
+            // To confirm is as grave as what is confirmed, and which that is does not stand in the address.
+            "/repos/{repo}/rollbacks" | "/repos/{repo}/accept" | "/repos/{repo}/orders/{id}/confirm" => true,
             "/repos/{repo}/rollouts/{id}/{order}" => order == Some("abort"),
             _ => false,
         }
@@ -188,6 +189,14 @@ mod tests {
         for prefix in ["", "/v1"] {
             assert!(grave(&format!("{prefix}/repos/{{repo}}/rollbacks"), None));
             assert!(grave(&format!("{prefix}/repos/{{repo}}/accept"), None));
+            assert!(grave(
+                &format!("{prefix}/repos/{{repo}}/orders/{{id}}/confirm"),
+                None
+            ));
+            assert!(!grave(
+                &format!("{prefix}/repos/{{repo}}/orders/{{id}}/withdraw"),
+                None
+            ));
             let order = format!("{prefix}/repos/{{repo}}/rollouts/{{id}}/{{order}}");
             assert!(grave(&order, Some("abort")) && !grave(&order, Some("pause")));
         }

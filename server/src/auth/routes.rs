@@ -66,6 +66,10 @@ const API: &[Row] = &[
     (Method::GET, "/v1/repos/{repo}/rollouts", Need::Read, Bound::All),
     (Method::GET, "/v1/repos/{repo}/rollouts/{id}", Need::Read, Bound::All),
     (Method::POST, "/v1/repos/{repo}/rollouts/{id}/{order}", Need::Order, Bound::All),
+    (Method::GET, "/v1/repos/{repo}/orders", Need::Read, Bound::All),
+    (Method::GET, "/v1/repos/{repo}/orders/{id}", Need::Read, Bound::All),
+    (Method::POST, "/v1/repos/{repo}/orders/{id}/confirm", Need::Order, Bound::All),
+    (Method::POST, "/v1/repos/{repo}/orders/{id}/withdraw", Need::Order, Bound::All),
 ];
 
 /// The addresses of the dashboard that are not what [`PAGES`] begins with.

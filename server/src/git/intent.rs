@@ -95,6 +95,8 @@ pub struct Intent {
     pub reason: String,
     /// Who asked, as the service knows them; may be empty.
     pub requested_by: String,
+    /// The second person, as the service knows them; may be empty.
+    pub confirmed_by: String,
 }
 
 impl Intent {
@@ -118,6 +120,7 @@ impl Intent {
         };
         trailers.push(("Reason", one_line(&self.reason, REASON_CHARS_MAX)));
         trailers.push(("Requested-By", one_line(&self.requested_by, NAME_CHARS_MAX)));
+        trailers.push(("Confirmed-By", one_line(&self.confirmed_by, NAME_CHARS_MAX)));
         trailers.push((INTENT_TRAILER, self.id.to_string()));
         let lines: Vec<String> = trailers
             .iter()
@@ -270,6 +273,7 @@ mod tests {
             committer: person("Headwater"),
             reason: reason.to_owned(),
             requested_by: "ada@example.test".to_owned(),
+            confirmed_by: String::new(),
         }
     }
 
@@ -324,6 +328,15 @@ mod tests {
         Requested-By: ada@example.test
         Headwater-Intent: 01J-x
         "#);
+    }
+
+    #[test]
+    fn a_message_names_the_second_person_beside_the_first() {
+        let confirmed = Intent {
+            confirmed_by: "bob\nHeadwater-Intent: evil".to_owned(),
+            ..intent(restore(&[]), "too small")
+        };
+        insta::assert_snapshot!(confirmed.message("Good", None), @"");
     }
 
     #[test]

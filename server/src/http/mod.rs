@@ -28,6 +28,7 @@ mod limits;
 mod look;
 mod metrics;
 mod openapi;
+mod orders;
 mod origin;
 mod peer;
 mod plan;
@@ -143,6 +144,10 @@ fn api() -> Router<App> {
         .route("/v1/repos/{repo}/rollouts", get(rollouts::list))
         .route("/v1/repos/{repo}/rollouts/{id}", get(rollouts::one))
         .route("/v1/repos/{repo}/rollouts/{id}/{order}", post(rollouts::order))
+        .route("/v1/repos/{repo}/orders", get(orders::list))
+        .route("/v1/repos/{repo}/orders/{id}", get(orders::one))
+        .route("/v1/repos/{repo}/orders/{id}/confirm", post(orders::confirm))
+        .route("/v1/repos/{repo}/orders/{id}/withdraw", post(orders::withdraw))
         .route("/hooks/{hook}", post(hooks::deliver))
         .layer(DefaultBodyLimit::max(ORDER_BYTES_MAX))
         .fallback(problem::not_found)

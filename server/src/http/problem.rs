@@ -267,6 +267,44 @@ impl From<RollbackError> for Answer {
     }
 }
 
+/// Why an order that waits for a second person was not kept, confirmed or withdrawn.
+fn order_refused(refusal: &Refusal) -> Problem {
+    let (code, hint) = match refusal {
+        Refusal::OrderEnded(_) => (
+            ProblemCode::OrderEnded,
+            "GET /v1/repos/{repo}/orders tells what became of it; if it is still meant, give it again",
+        ),
+        Refusal::SamePerson(_) => (
+            ProblemCode::OtherPersonNeeded,
+            "somebody with another name confirms it; whoever gave it can withdraw it. In an emergency push a revert to Git",
+        ),
+        Refusal::NotTheGiver(_) => (
+            ProblemCode::OtherPersonNeeded,
+            "do not confirm it, and it runs out",
+        ),
+        Refusal::NotAsSeen(_) => (
+            ProblemCode::OrderOutdated,
+            "nothing has happened; look at it as it is now, then give the order again if it is still meant",
+        ),
+        Refusal::TooManyOrders => (
+            ProblemCode::TooManyRequests,
+            "confirm or withdraw some of them: GET /v1/repos/{repo}/orders",
+        ),
+        Refusal::NoSuchOrder(_)
+        | Refusal::NothingHeld
+        | Refusal::HeadMoved { .. }
+        | Refusal::NotHeld(_)
+        | Refusal::NotReleased(_)
+        | Refusal::NoSuchRollout(_)
+        | Refusal::OrderRefused(_)
+        | Refusal::MovedOn => (
+            ProblemCode::OrderNotFound,
+            "GET /v1/repos/{repo}/orders lists those that wait",
+        ),
+    };
+    Problem::new(code, refusal.to_string()).hint(hint)
+}
+
 /// Why there is no commit that would go back.
 fn reverted(error: &RevertError) -> Problem {
     let (code, paths) = match error {
@@ -316,6 +354,14 @@ impl From<AcceptError> for Answer {
                     .actual(actual)
                     .into()
             }
+            AcceptError::Refused(
+                refusal @ (Refusal::NoSuchOrder(_)
+                | Refusal::OrderEnded(_)
+                | Refusal::SamePerson(_)
+                | Refusal::NotTheGiver(_)
+                | Refusal::NotAsSeen(_)
+                | Refusal::TooManyOrders),
+            ) => order_refused(&refusal).into(),
             AcceptError::Store(_) => Problem::new(ProblemCode::Overloaded, "the decision could not be kept")
                 .hint("free space on the disk of the data directory, then repeat")
                 .into(),

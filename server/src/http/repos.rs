@@ -1,18 +1,21 @@
 //! Repositories: list, one, what is held back, and taking a rewritten history.
 
+use std::sync::Arc;
+
 use axum::Extension;
 use axum::extract::{Path, State};
-use headwater_wire::{AcceptRequest, RepoList};
+use headwater_core::{Wanted, Word};
+use headwater_wire::{AcceptRequest, CommitId, OrderKind, RepoList, RepoView};
 use tokio::sync::oneshot;
 
 use super::body::JsonBody;
 use super::problem::{Result, bad_request};
 use super::state::App;
-use super::{answer, auth, extract, views, wish};
+use super::{answer, auth, extract, orders, views, wish};
 use crate::auth::Identity;
 use crate::clock;
 use crate::pipeline::Request;
-use crate::repo::RepoError;
+use crate::repo::{Repo, RepoError};
 
 /// Longest reason, in bytes: a sentence or two, which is kept with the decision.
 const REASON_BYTES_MAX: usize = 1_024;
@@ -53,15 +56,31 @@ pub(super) async fn accept(
     let reason = reason(&request.reason)?;
     let by = wish::requested_by(request.requested_by.as_deref())?;
     let by = auth::signed(identity.as_deref(), by);
+    if let Some(giver) = orders::second_person(&app, OrderKind::Accept, identity.as_deref())? {
+        let wanted = Wanted::Accept { head: request.head };
+        let waits = orders::give(repo, giver.of(wanted, (&reason, &by)), None).await;
+        return Ok(orders::waits(&waits.map_err(orders::refused)?));
+    }
+    Ok(answer::view(&take(repo, request.head, (reason, by), None).await?))
+}
+
+/// Has a rewritten history taken, by the word of a second person where it waited for one.
+pub(super) async fn take(
+    repo: &Arc<Repo>,
+    head: CommitId,
+    (reason, by): (String, Option<String>),
+    word: Option<Word>,
+) -> Result<RepoView> {
     let (reply, answer) = oneshot::channel();
     repo.send(Request::Accept {
-        head: request.head,
+        head,
         reason,
         by,
+        word,
         reply,
     })?;
     answer.await.map_err(|_| RepoError::Ended)??;
-    Ok(answer::view(&views::repo(repo, &repo.board.read(), clock::now())))
+    Ok(views::repo(repo, &repo.board.read(), clock::now()))
 }
 
 /// Why somebody decides something.

@@ -3,14 +3,16 @@
 //! Invariant: whatever can be wrong with a request is said before anything happens. The answer comes when instances
 //! are told and Git has answered, or after a short wait without Git's answer. A plan goes the same way up to the decision.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::{Path, RawQuery, State};
-use headwater_core::{RepoState, Rollback, RollbackState, Undone};
+use headwater_core::{RepoState, Rollback, RollbackState, Undone, WaitingOrder, Wanted, Word};
 use headwater_wire::{
-    Problem, ProblemCode, ReleaseRequest, ReleasedView, RollbackList, RollbackRequest, RollbackStage,
-    RollbackView,
+    HoldList, OrderKind, Problem, ProblemCode, ReleaseRequest, ReleasedView, RollbackList, RollbackRequest,
+    RollbackStage, RollbackView,
 };
 use http::StatusCode;
 use tokio::sync::oneshot;
@@ -21,9 +23,10 @@ use super::problem::{Answer, Result};
 use super::repos::reason;
 use super::state::App;
 use super::wish::Look;
-use super::{answer, auth, extract, views, wish};
+use super::{answer, auth, extract, orders, views, wish};
 use crate::auth::Identity;
 use crate::pipeline::Request;
+use crate::pipeline::rollback::Wish;
 use crate::repo::{Repo, RepoError};
 use crate::rollback_plan::left_alone;
 use crate::settings::WriteSettings;
@@ -47,18 +50,81 @@ pub(super) async fn create(
     let mut request: RollbackRequest = body.read(("the body", ROLLBACK_FORM))?;
     let by = wish::requested_by(request.requested_by.as_deref())?;
     request.requested_by = auth::signed(identity.as_deref(), by);
-    may_insist(write, &request)?;
+    may_insist(write, Content::asked(&request))?;
     let wish = wish::look_up(repo, &request, Look::Anew).await?;
+    if let Some(giver) = orders::second_person(&app, OrderKind::Rollback, identity.as_deref())? {
+        let sight = wish.sight.clone();
+        let order = giver.of(wanted(repo, &wish)?, (&wish.reason, &wish.requested_by));
+        let waits = orders::give(repo, order, Some(Box::new(wish))).await;
+        let waits = waits.map_err(|refused| wish::as_seen(orders::refused(refused), &sight))?;
+        return Ok(orders::waits(&waits));
+    }
+    let mut response = answer::view(&carry_out(repo, wish, None).await?);
+    *response.status_mut() = StatusCode::CREATED;
+    Ok(response)
+}
+
+/// What waits for a second person, of a wish that was looked up. The head that it is meant for is found with the decision.
+fn wanted(repo: &Repo, wish: &Wish) -> Result<Wanted> {
+    let state = &repo.board.read().state;
+    let tip = state.head.clone().or_else(|| state.tip.clone());
+    Ok(Wanted::Rollback {
+        undone: wish.undone.clone(),
+        rev: wish.rev.clone(),
+        subject: wish.subject.clone(),
+        tip: tip.ok_or(RepoError::NotReady)?,
+        strict: wish.expected_tip.is_some(),
+        mode: wish.mode,
+        insists: wish.insists,
+    })
+}
+
+/// Has a rollback decided, by the word of a second person where it waited for one, and gives Git a while to answer.
+pub(super) async fn carry_out(repo: &Arc<Repo>, wish: Wish, word: Option<Word>) -> Result<RollbackView> {
     let sight = wish.sight.clone();
     let (reply, answer) = oneshot::channel();
     let wish = Box::new(wish);
-    repo.send_urgent(Request::RollBack { wish, reply })?;
+    repo.send_urgent(Request::RollBack { wish, word, reply })?;
     let decided = answer.await.map_err(|_| RepoError::Ended)?;
     let rollback = decided.map_err(|refused| wish::as_seen(refused.into(), &sight))?;
-    let view = settled(repo, rollback).await;
-    let mut response = answer::view(&view);
-    *response.status_mut() = StatusCode::CREATED;
-    Ok(response)
+    Ok(settled(repo, rollback).await)
+}
+
+/// The same as a rollback that was given and waited: what was looked up then, with the branch asked again.
+pub(super) async fn confirm(
+    repo: &Arc<Repo>,
+    order: WaitingOrder,
+    word: Word,
+) -> Result<Option<RollbackView>> {
+    let Wanted::Rollback {
+        undone,
+        rev,
+        subject,
+        tip,
+        strict,
+        mode,
+        insists,
+    } = order.wanted
+    else {
+        return Ok(None);
+    };
+    let write = &repo.settings().write;
+    is_allowed(write)?;
+    may_insist(write, if insists { Content::Any } else { Content::Valid })?;
+    let wish = Wish {
+        request: format!("{{\"order\":\"{}\"}}", order.id),
+        undone,
+        rev,
+        subject,
+        sight: wish::ask(repo).await?,
+        reason: order.reason,
+        requested_by: order.by,
+        confirmed_by: Some(word.by.clone()),
+        expected_tip: strict.then_some(tip),
+        mode,
+        insists,
+    };
+    carry_out(repo, wish, Some(word)).await.map(Some)
 }
 
 /// `GET /v1/repos/{repo}/rollbacks/plan?to=|revert=`: what going back would do, or why it would be refused.
@@ -71,7 +137,7 @@ pub(super) async fn plan(
     let write = &repo.settings().write;
     is_allowed(write)?;
     let request = planned(&Pairs::read(query.as_deref())?)?;
-    may_insist(write, &request)?;
+    may_insist(write, Content::asked(&request))?;
     let wish = Box::new(wish::look_up(repo, &request, Look::AsKnown).await?);
     let (reply, answer) = oneshot::channel();
     repo.send_urgent(Request::Foresee { wish, reply })?;
@@ -131,15 +197,34 @@ pub(super) async fn release(
     let reason = reason(&request.reason)?;
     let by = wish::requested_by(request.requested_by.as_deref())?;
     let by = auth::signed(identity.as_deref(), by);
+    if let Some(giver) = orders::second_person(&app, OrderKind::Release, identity.as_deref())? {
+        let wanted = Wanted::Release {
+            hold: id,
+            exposes: BTreeMap::new(),
+        };
+        let waits = orders::give(repo, giver.of(wanted, (&reason, &by)), None).await;
+        return Ok(orders::waits(&waits.map_err(orders::refused)?));
+    }
+    Ok(answer::view(&let_go(repo, id, (reason, by), None).await?))
+}
+
+/// Has something released, by the word of a second person where it waited for one.
+pub(super) async fn let_go(
+    repo: &Arc<Repo>,
+    id: String,
+    (reason, by): (String, Option<String>),
+    word: Option<Word>,
+) -> Result<HoldList> {
     let (reply, answer) = oneshot::channel();
     repo.send_urgent(Request::Release {
         id,
         reason,
         by,
+        word,
         reply,
     })?;
     answer.await.map_err(|_| RepoError::Ended)??;
-    Ok(answer::view(&views::holds(&repo.board.read())))
+    Ok(views::holds(&repo.board.read()))
 }
 
 /// Whether anybody may go back here. It comes before everything else: who may not is not taught how to ask.
@@ -155,9 +240,28 @@ fn is_allowed(write: &WriteSettings) -> Result<()> {
     .into())
 }
 
+/// Which content is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    /// What validates.
+    Valid,
+    /// Also what does not.
+    Any,
+}
+
+impl Content {
+    fn asked(request: &RollbackRequest) -> Self {
+        if request.force_invalid {
+            Self::Any
+        } else {
+            Self::Valid
+        }
+    }
+}
+
 /// Whether content that does not validate may be asked for, if it is.
-fn may_insist(write: &WriteSettings, request: &RollbackRequest) -> Result<()> {
-    if !request.force_invalid || write.invalid_allowed {
+fn may_insist(write: &WriteSettings, content: Content) -> Result<()> {
+    if content == Content::Valid || write.invalid_allowed {
         return Ok(());
     }
     Err(Problem::new(
@@ -210,10 +314,16 @@ fn view(state: &RepoState, rollback: &Rollback) -> RollbackView {
             );
             RollbackStage::Superseded
         }
-        RollbackState::Released { reason, by, at } => {
+        RollbackState::Released {
+            reason,
+            by,
+            confirmed_by,
+            at,
+        } => {
             why = Some(reason.clone());
             released = Some(ReleasedView {
                 by: by.clone(),
+                confirmed_by: confirmed_by.clone(),
                 at: *at,
             });
             RollbackStage::Released
@@ -228,6 +338,7 @@ fn view(state: &RepoState, rollback: &Rollback) -> RollbackView {
         config,
         reason: rollback.reason.clone(),
         requested_by: rollback.requested_by.clone(),
+        confirmed_by: rollback.confirmed_by.clone(),
         rollout: rollback.rollout().map(str::to_owned),
         subject: rollback.subject.clone(),
         as_of: rollback.sight.as_of,

@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::{Path, RawQuery, State};
-use headwater_core::Refusal;
-use headwater_core::rollout::{Order, OrderRefused, Rollout};
+use headwater_core::rollout::{OrderRefused, Rollout};
+use headwater_core::{Refusal, Wanted as Ordered, Word};
 use headwater_validators::{closest, printable};
-use headwater_wire::{Problem, ProblemCode, RolloutOrder, RolloutOrderRequest, RolloutState, RolloutView};
+use headwater_wire::{
+    OrderKind, Problem, ProblemCode, RolloutOrder, RolloutOrderRequest, RolloutState, RolloutView,
+};
 use tokio::sync::oneshot;
 
 use super::body::JsonBody;
@@ -18,10 +20,11 @@ use super::extract::{self, Pairs};
 use super::problem::{Answer, Result, bad_request, not_found};
 use super::repos::reason;
 use super::state::App;
-use super::{answer, auth, wish};
+use super::{answer, auth, orders, wish};
 use crate::auth::Identity;
-use crate::pipeline::{OrderError, Request};
+use crate::pipeline::{AcceptError, OrderError, Request};
 use crate::repo::{Repo, RepoError};
+use crate::rollouts::meant;
 use crate::rollouts::views::{Steps, Wanted};
 
 /// What the body of an order looks like.
@@ -68,45 +71,88 @@ pub(super) async fn order(
     let reason = one_line(reason(&request.reason)?)?;
     let by = wish::requested_by(request.requested_by.as_deref())?;
     let by = auth::signed(identity.as_deref(), by);
-    let Some(meant) = meant(order, &reason) else {
+    if meant(order, &reason).is_none() {
         return Err(not_found(uri).await);
-    };
-    let (reply, answer) = oneshot::channel();
-    repo.send_urgent(Request::Order {
-        id: id.clone(),
-        order: meant,
+    }
+    let given = Given {
+        id,
+        order,
         after: request.expected_steps,
         reason,
         by,
-        reply,
-    })?;
-    match answer.await.map_err(|_| RepoError::Ended)? {
-        Ok(rollout) => Ok(answer::view(&view(&repo, rollout.id).await?)),
-        Err(OrderError::Refused(Refusal::OrderRefused(refused))) => {
-            Err(order_refused(&view(&repo, id).await?, order, &refused))
-        }
-        Err(OrderError::Refused(Refusal::MovedOn)) => Err(gone_on(&view(&repo, id).await?)),
-        // It has no steps that were kept, so the pipeline does not know it.
-        Err(OrderError::Refused(Refusal::NoSuchRollout(_))) => Err(no_steps(&view(&repo, id).await?)),
-        Err(OrderError::Refused(refusal)) => {
-            let problem = Problem::new(ProblemCode::Overloaded, refusal.to_string());
-            Err(problem.hint("look at it as it is now, then order again").into())
-        }
-        Err(OrderError::Kept(error)) => Err(error.into()),
+    };
+    if let Some(giver) = orders::second_person(&app, given.kind(), identity.as_deref())? {
+        let wanted = Ordered::Rollout {
+            rollout: given.id.clone(),
+            order,
+            after: given.after,
+            incomplete: false,
+        };
+        let waits = orders::give(&repo, giver.of(wanted, (&given.reason, &given.by)), None).await;
+        return match waits {
+            Ok(waits) => Ok(orders::waits(&waits)),
+            Err(error) => Err(refused(&repo, &given, error).await?),
+        };
+    }
+    Ok(answer::view(&carry_out(&repo, given, None).await?))
+}
+
+/// An order to a rollout.
+#[derive(Debug)]
+pub(super) struct Given {
+    /// The rollout.
+    pub id: String,
+    /// What.
+    pub order: RolloutOrder,
+    /// After how many of its steps, if that matters.
+    pub after: Option<u64>,
+    /// Why.
+    pub reason: String,
+    /// Who, if somebody was named.
+    pub by: Option<String>,
+}
+
+impl Given {
+    fn kind(&self) -> OrderKind {
+        OrderKind::read(self.order.as_str()).unwrap_or(OrderKind::Other)
     }
 }
 
-/// The decision that is meant by a word, if we know it.
-fn meant(order: RolloutOrder, reason: &str) -> Option<Order> {
-    match order {
-        RolloutOrder::Promote => Some(Order::Promote),
-        RolloutOrder::Pause => Some(Order::Pause),
-        RolloutOrder::Resume => Some(Order::Resume),
-        RolloutOrder::Abort => Some(Order::Abort {
-            reason: reason.to_owned(),
-        }),
-        RolloutOrder::Other => None,
+/// Has an order carried out, by the word of a second person where it waited for one.
+pub(super) async fn carry_out(repo: &Arc<Repo>, given: Given, word: Option<Word>) -> Result<RolloutView> {
+    let (reply, answer) = oneshot::channel();
+    repo.send_urgent(Request::Order {
+        id: given.id.clone(),
+        order: meant(given.order, &given.reason).ok_or_else(unknown_order)?,
+        after: given.after,
+        reason: given.reason.clone(),
+        by: given.by.clone(),
+        word,
+        reply,
+    })?;
+    match answer.await.map_err(|_| RepoError::Ended)? {
+        Ok(rollout) => view(repo, rollout.id).await,
+        Err(error) => Err(refused(repo, &given, error).await?),
     }
+}
+
+fn unknown_order() -> Answer {
+    bad_request("no such order", "one of `promote`, `pause`, `resume`, `abort`")
+}
+
+/// Why an order was not carried out, or not kept until somebody confirms it.
+async fn refused(repo: &Arc<Repo>, given: &Given, error: OrderError) -> Result<Answer> {
+    let id = given.id.clone();
+    Ok(match error {
+        OrderError::Refused(Refusal::OrderRefused(refused)) => {
+            order_refused(&view(repo, id).await?, given.order, &refused)
+        }
+        OrderError::Refused(Refusal::MovedOn) => gone_on(&view(repo, id).await?),
+        // It has no steps that were kept, so the pipeline does not know it.
+        OrderError::Refused(Refusal::NoSuchRollout(_)) => no_steps(&view(repo, id).await?),
+        OrderError::Refused(refusal) => AcceptError::Refused(refusal).into(),
+        OrderError::Kept(error) => error.into(),
+    })
 }
 
 async fn view(repo: &Arc<Repo>, id: String) -> Result<RolloutView> {
@@ -206,7 +252,7 @@ fn state(word: &str) -> Result<RolloutState> {
 }
 
 /// It stands in lists and commit statuses.
-fn one_line(reason: String) -> Result<String> {
+pub(super) fn one_line(reason: String) -> Result<String> {
     if printable(&reason) == reason {
         return Ok(reason);
     }

@@ -16,6 +16,7 @@ use crate::hooks::Hooks;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::repo::Repo;
+use crate::settings::OrderSettings;
 use crate::store::Store;
 use crate::trace::Traces;
 
@@ -28,6 +29,7 @@ struct Inner {
     repos: ArcSwap<BTreeMap<RepoName, Arc<Repo>>>,
     hooks: ArcSwap<Hooks>,
     hosts: ArcSwap<Hosts>,
+    orders: ArcSwap<OrderSettings>,
     store: Arc<Store>,
     gate: Arc<Gate>,
     metrics: Metrics,
@@ -55,6 +57,7 @@ impl App {
             repos: ArcSwap::default(),
             hooks: ArcSwap::default(),
             hosts: ArcSwap::default(),
+            orders: ArcSwap::default(),
             store,
             gate,
             metrics: Metrics::default(),
@@ -96,6 +99,17 @@ impl App {
     /// Answers under these names from now on.
     pub(crate) fn set_hosts(&self, hosts: Hosts) {
         self.0.hosts.store(Arc::new(hosts));
+    }
+
+    /// What is asked of people before grave orders.
+    pub(super) fn orders(&self) -> Arc<OrderSettings> {
+        self.0.orders.load_full()
+    }
+
+    /// Asks this of people from now on.
+    pub(crate) fn set_orders(&self, orders: OrderSettings) {
+        self.0.gate.ask_again_after(orders.reauth_after);
+        self.0.orders.store(Arc::new(orders));
     }
 
     /// What was decided.

@@ -48,6 +48,7 @@ pub(crate) fn repo(repo: &Repo, published: &Published, now: Timestamp) -> RepoVi
             head: accepted.head.clone(),
             reason: accepted.reason.clone(),
             by: accepted.by.clone(),
+            confirmed_by: accepted.confirmed_by.clone(),
             at: accepted.at,
         }),
         findings: published

@@ -74,6 +74,7 @@ pub(super) async fn look_up(repo: &Arc<Repo>, request: &RollbackRequest, look: L
         sight,
         reason,
         requested_by: request.requested_by.clone(),
+        confirmed_by: None,
         expected_tip: request.expected_tip.clone(),
         mode: request.mode,
         insists: request.force_invalid,
@@ -145,7 +146,7 @@ pub(super) fn requested_by(text: Option<&str>) -> Result<Option<String>> {
 }
 
 /// Asks the upstream where the branch is.
-async fn ask(repo: &Repo) -> Result<Sight> {
+pub(super) async fn ask(repo: &Repo) -> Result<Sight> {
     let fresh = repo.listing(Force::AtOnce, LISTING_WAIT).await?;
     let source = repo.board.read().source.clone();
     let silent = || format!("no answer within {} s", LISTING_WAIT.as_secs());

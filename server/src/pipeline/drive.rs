@@ -5,11 +5,14 @@
 //! rollback, whose hold takes over. Where that cannot be, the rollout itself goes on holding its content back.
 
 use headwater_core::rollout::{Order, Rollout};
-use headwater_core::{Command, Due, Effect, Ordered, Refusal, RepoState, Rollback, Sight, TakenBack, Undone};
+use headwater_core::{
+    Command, Due, Effect, Ordered, Refusal, RepoState, Rollback, Sight, TakenBack, Undone, Word,
+};
 use headwater_wire::{CommitId, ConfigName, RollbackMode};
 use tracing::{info, warn};
 
 use super::rollback::Wish;
+use super::second_person::{confirm, may_be_confirmed};
 use super::{OrderError, Pipeline};
 use crate::clock;
 use crate::measure::Against;
@@ -41,8 +44,10 @@ impl Pipeline {
         id: String,
         (order, after): (Order, Option<u64>),
         (reason, by): (String, Option<String>),
+        word: Option<Word>,
     ) -> Result<Rollout, OrderError> {
         let mut state = self.state_now();
+        may_be_confirmed(&state, word.as_ref())?;
         let counts = state.rollout(&id).and_then(|rollout| {
             let tally = self.repo.rollouts.tally(rollout)?;
             Some(rollout.counts(&tally))
@@ -57,6 +62,7 @@ impl Pipeline {
             at: clock::now(),
         };
         state.apply(Command::Order(Box::new(ordered)))?;
+        confirm(&mut state, word, None)?;
         self.begin_at_once(&mut state).await;
         let rollout = state.rollout(&id).cloned();
         let rollout = rollout.ok_or(Refusal::NoSuchRollout(id))?;
@@ -131,7 +137,7 @@ impl Pipeline {
                 continue;
             };
             wish.subject = self.subject(&wish.rev).await;
-            match self.roll_back(wish).await {
+            match self.roll_back(wish, None).await {
                 Ok(rollback) => {
                     info!(
                         rollout = id,
@@ -233,6 +239,7 @@ fn way_back(state: &RepoState, rollout: &Rollout) -> Option<Wish> {
             why.unwrap_or_default()
         ),
         requested_by: None,
+        confirmed_by: None,
         expected_tip: None,
         mode: RollbackMode::Push,
         insists: false,

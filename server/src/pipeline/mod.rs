@@ -13,6 +13,7 @@ mod pusher;
 mod raise;
 mod request;
 pub(crate) mod rollback;
+mod second_person;
 mod signed;
 pub(crate) mod source;
 mod traced;
@@ -25,7 +26,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_core::{Command, RepoState};
+use headwater_core::{Command, RepoState, Word};
 use headwater_wire::{BranchName, CommitId, SourceState};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -43,6 +44,7 @@ use crate::trace;
 use lane::{Lane, LaneError};
 use pusher::Pusher;
 pub(crate) use request::{AcceptError, Force, Fresh, OrderError, Posted, Request};
+use second_person::{confirm, may_be_confirmed};
 use source::{MissingBranch, RoundError};
 use trigger::{Chase, FORCED_PAUSE, Jitter, Seen, pause};
 
@@ -401,12 +403,13 @@ impl Pipeline {
                 head,
                 reason,
                 by,
+                word,
                 reply,
-            } => self.accept(head, (reason, by), reply).await,
-            Request::RollBack { wish, reply } => {
+            } => self.accept(head, (reason, by), word, reply).await,
+            Request::RollBack { wish, word, reply } => {
                 self.repo.urgent.end();
                 // Whoever asked may be gone; what was decided stays.
-                reply.send(self.roll_back(*wish).await).ok();
+                reply.send(self.roll_back(*wish, word).await).ok();
                 false
             }
             Request::Foresee { wish, reply } => {
@@ -418,10 +421,11 @@ impl Pipeline {
                 id,
                 reason,
                 by,
+                word,
                 reply,
             } => {
                 self.repo.urgent.end();
-                reply.send(self.release(id, (reason, by)).await).ok();
+                reply.send(self.release(id, (reason, by), word).await).ok();
                 false
             }
             Request::Steps { due, reply } => {
@@ -436,13 +440,24 @@ impl Pipeline {
                 after,
                 reason,
                 by,
+                word,
                 reply,
             } => {
                 self.repo.urgent.end();
                 reply
-                    .send(self.order(id, (order, after), (reason, by)).await)
+                    .send(self.order(id, (order, after), (reason, by), word).await)
                     .ok();
                 self.bring_back().await;
+                false
+            }
+            Request::Give { order, wish, reply } => {
+                self.repo.urgent.end();
+                reply.send(self.give(*order, wish).await).ok();
+                false
+            }
+            Request::Withdraw { word, reply } => {
+                self.repo.urgent.end();
+                reply.send(self.withdraw(word).await).ok();
                 false
             }
         }
@@ -462,6 +477,7 @@ impl Pipeline {
         &mut self,
         head: CommitId,
         (reason, by): (String, Option<String>),
+        word: Option<Word>,
         reply: oneshot::Sender<Result<(), AcceptError>>,
     ) -> bool {
         let mut state = self.state_now();
@@ -471,9 +487,11 @@ impl Pipeline {
             by,
             at: clock::now(),
         };
-        let result = match state.apply(command) {
+        let applied = may_be_confirmed(&state, word.as_ref()).and_then(|()| state.apply(command));
+        let applied = applied.and_then(|_| confirm(&mut state, word, None));
+        let result = match applied {
             Err(refusal) => Err(AcceptError::from(refusal)),
-            Ok(_) => self.repo.keep_state(&state).await.map_err(AcceptError::from),
+            Ok(()) => self.repo.keep_state(&state).await.map_err(AcceptError::from),
         };
         let taken = result.is_ok();
         if taken {

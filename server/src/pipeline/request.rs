@@ -3,7 +3,7 @@
 //! Invariant: whoever asks gets one answer, and may be gone before it comes; what was decided stays.
 
 use headwater_core::rollout::{Order, Rollout};
-use headwater_core::{Due, Refusal, Rollback};
+use headwater_core::{Due, Refusal, Rollback, WaitingOrder, Word};
 use headwater_wire::CommitId;
 use opentelemetry::trace::SpanContext;
 use tokio::sync::oneshot;
@@ -51,6 +51,8 @@ pub(crate) enum Request {
         reason: String,
         /// Who, if somebody was named.
         by: Option<String>,
+        /// The second person's word, where it waited for one.
+        word: Option<Word>,
         /// Where the answer goes.
         reply: oneshot::Sender<Result<(), AcceptError>>,
     },
@@ -58,6 +60,8 @@ pub(crate) enum Request {
     RollBack {
         /// What is wanted.
         wish: Box<Wish>,
+        /// The second person's word, where it waited for one.
+        word: Option<Word>,
         /// Where the answer goes.
         reply: oneshot::Sender<Result<Rollback, RollbackError>>,
     },
@@ -76,8 +80,26 @@ pub(crate) enum Request {
         reason: String,
         /// Who, if somebody was named.
         by: Option<String>,
+        /// The second person's word, where it waited for one.
+        word: Option<Word>,
         /// Where the answer goes.
         reply: oneshot::Sender<Result<(), RollbackError>>,
+    },
+    /// Keep an order until a second person confirms it, if it could be carried out now. Urgent, too.
+    Give {
+        /// The order.
+        order: Box<WaitingOrder>,
+        /// What is wanted, of a rollback.
+        wish: Option<Box<Wish>>,
+        /// Where the order goes as it was kept.
+        reply: oneshot::Sender<Result<WaitingOrder, OrderError>>,
+    },
+    /// Take an order back that waits. Urgent, too.
+    Withdraw {
+        /// Which, and by whose word.
+        word: Word,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<(), OrderError>>,
     },
     /// Take the steps that rollouts are due for, as far as they still fit. Urgent, too: a halt waits for nobody.
     Steps {
@@ -98,6 +120,8 @@ pub(crate) enum Request {
         reason: String,
         /// Who, if somebody was named.
         by: Option<String>,
+        /// The second person's word, where it waited for one.
+        word: Option<Word>,
         /// Where the rollout goes as it is then.
         reply: oneshot::Sender<Result<Rollout, OrderError>>,
     },

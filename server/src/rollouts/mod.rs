@@ -12,9 +12,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use headwater_core::rollout::{Reading, Readings, RollCall, Rollout, State, Tally, by_content, plan, tally};
+use headwater_core::rollout::{
+    Order, Reading, Readings, RollCall, Rollout, State, Tally, by_content, plan, tally,
+};
 use headwater_core::{Due, RepoState, Uptime};
-use headwater_wire::ConfigName;
+use headwater_wire::{ConfigName, RolloutOrder};
 use tokio::sync::{Notify, mpsc};
 use tracing::warn;
 
@@ -26,6 +28,19 @@ use crate::task;
 const READINGS_MAX: usize = 256;
 /// Longest time that counting may take. A hundred thousand members take a fraction of a second.
 const COUNT_DEADLINE: Duration = Duration::from_secs(20);
+
+/// The decision that is meant by a word, if we know it.
+pub(crate) fn meant(order: RolloutOrder, reason: &str) -> Option<Order> {
+    match order {
+        RolloutOrder::Promote => Some(Order::Promote),
+        RolloutOrder::Pause => Some(Order::Pause),
+        RolloutOrder::Resume => Some(Order::Resume),
+        RolloutOrder::Abort => Some(Order::Abort {
+            reason: reason.to_owned(),
+        }),
+        RolloutOrder::Other => None,
+    }
+}
 
 /// What a signal says of a rollout.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -79,6 +79,8 @@ fn decided(rollout: &Rollout, happening: &Happening) -> String {
     let by = happening
         .by_whom()
         .map_or_else(String::new, |by| format!(" by {by}"));
+    let second = happening.confirmed_by.as_ref();
+    let second = second.map_or_else(String::new, |second| format!(", confirmed by {second}"));
     let reason = happening
         .reason
         .as_ref()
@@ -90,7 +92,7 @@ fn decided(rollout: &Rollout, happening: &Happening) -> String {
     };
     let what = word.replace('_', " ");
     let line = format!(
-        "{} {} {what}{stage}, {}{by}{reason}",
+        "{} {} {what}{stage}, {}{by}{second}{reason}",
         rollout.config, rollout.id, happening.at
     );
     format!("Headwater-Rollout: {}", printable(&line))

@@ -22,7 +22,7 @@ use super::keys::{Key, REPO_KEYS, SERVER_KEYS, hook_variable, repo_variable, var
 use super::limits::LimitSettings;
 use super::logins::Around;
 use super::named::{self, Named as _};
-use super::orders::OrderSettings;
+use super::orders::{self, AsksWho, OrderSettings};
 use super::proxy_auth::{PROXY, ProxyAuthDraft};
 use super::repos::{finish_repo, repo_name};
 use super::signals::{self, SignalDraft};
@@ -438,6 +438,14 @@ impl Loading {
                 "set `tokens_file`, an `[issuer.NAME]` or `[proxy_auth]`, listen on 127.0.0.1 behind a proxy that authenticates, or say --insecure-no-auth",
             )
         }));
+        let asks_who = match (asks, server.insecure_no_auth) {
+            (true, false) => AsksWho::Yes,
+            (true, true) => AsksWho::NoAsItWasSaid,
+            (false, _) => AsksWho::No,
+        };
+        if let Some((message, hint)) = orders::tells_nobody_apart(&self.orders, asks_who) {
+            self.mistakes.push(Mistake::new(Place::Whole, message).hint(hint));
+        }
         let has_url = self.repos.iter().any(|repo| repo.url.is_some());
         if self.repos.is_empty() || (self.repos.len() == 1 && !has_url && self.mistakes.is_empty()) {
             let hint =

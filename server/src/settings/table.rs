@@ -24,6 +24,7 @@ impl<D> Key<D> {
                 | "instances"
                 | "from"
                 | "san"
+                | "second_person"
         )
     }
 }

@@ -33,6 +33,9 @@ pub struct Happening {
     /// Who, if a name was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// The second person, where it needed one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_by: Option<String>,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -81,6 +84,7 @@ mod tests {
                 stage: None,
                 ordered: true,
                 by: None,
+                confirmed_by: None,
                 reason: None,
             });
         }

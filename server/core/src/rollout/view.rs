@@ -191,6 +191,7 @@ fn step(happening: &Happening) -> RolloutStepView {
         stage: happening.stage.map(|stage| stage + 1),
         ordered: happening.ordered || happening.by.is_some(),
         by: happening.by.clone(),
+        confirmed_by: happening.confirmed_by.clone(),
         reason: happening.reason.clone(),
     }
 }

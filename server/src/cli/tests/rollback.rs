@@ -33,6 +33,7 @@ fn rollback(state: RollbackStage) -> RollbackView {
         config: None,
         reason: "it broke".to_owned(),
         requested_by: None,
+        confirmed_by: None,
         rollout: None,
         at: ago(0),
         url: None,

@@ -68,6 +68,7 @@ fn halted() -> RolloutView {
                 stage: Some(1),
                 ordered: true,
                 by: None,
+                confirmed_by: None,
                 reason: None,
             },
             RolloutStepView {
@@ -76,6 +77,7 @@ fn halted() -> RolloutView {
                 stage: Some(1),
                 ordered: true,
                 by: Some("Ada \u{1b}[2J".to_owned()),
+                confirmed_by: None,
                 reason: Some("1 of 3 instances failed; it stops at 1".to_owned()),
             },
         ],

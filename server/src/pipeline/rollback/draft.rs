@@ -172,6 +172,7 @@ fn intent(rollback: &Rollback, undo: Undo, write: &WriteSettings) -> Result<Inte
         committer,
         reason: rollback.reason.clone(),
         requested_by: rollback.requested_by.clone().unwrap_or_default(),
+        confirmed_by: rollback.confirmed_by.clone().unwrap_or_default(),
     })
 }
 

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use headwater_core::{
     Command, ConfigFacts, Decision, Refusal, RepoState, Rollback, RollbackState, Sight, TakenBack, Undone,
+    Word,
 };
 use headwater_wire::{CommitId, ConfigName, Finding, HeadState, RollbackMode, Timestamp};
 use tracing::info;
@@ -20,6 +21,7 @@ use tracing::info;
 use super::Pipeline;
 use super::admit::facts;
 use super::lane::LaneError;
+use super::second_person::{confirm, may_be_confirmed, meant_tip};
 use super::source::RoundError;
 use crate::clock;
 use crate::git::error::GitError;
@@ -47,6 +49,8 @@ pub(crate) struct Wish {
     pub reason: String,
     /// Who asks.
     pub requested_by: Option<String>,
+    /// The second person, where it needed one.
+    pub confirmed_by: Option<String>,
     /// The tip the person has seen.
     pub expected_tip: Option<CommitId>,
     /// How it comes to the branch.
@@ -127,16 +131,25 @@ impl From<GitError> for RollbackError {
 
 impl Pipeline {
     /// Turns instances to what somebody wants back, and leaves the commit for the pusher.
-    pub(super) async fn roll_back(&mut self, wish: Wish) -> Result<Rollback, RollbackError> {
+    pub(super) async fn roll_back(
+        &mut self,
+        wish: Wish,
+        word: Option<Word>,
+    ) -> Result<Rollback, RollbackError> {
         let state = self.state_now();
+        may_be_confirmed(&state, word.as_ref())?;
         if let Some(same) = state.same_request(&wish.request) {
             return Ok(same.clone());
+        }
+        let base = base(&state, wish.expected_tip.as_ref())?;
+        if meant_tip(&state, word.as_ref()).is_some_and(|meant| *meant != base) {
+            return Err(RollbackError::TipMoved(base));
         }
         let (decision, judged) = self.consider(&state, wish, Stamp::new()).await?;
         self.keep_draft(&judged).await?;
         self.repo.flights.begin(&judged.commit);
         let publish = || trace::span("publish");
-        let rollback = trace::trying(publish, self.decide_rollback(state, decision)).await?;
+        let rollback = trace::trying(publish, self.decide_rollback(state, decision, word)).await?;
         self.pusher.wake();
         Ok(rollback)
     }
@@ -222,8 +235,10 @@ impl Pipeline {
         &self,
         id: String,
         (reason, by): (String, Option<String>),
+        word: Option<Word>,
     ) -> Result<(), RollbackError> {
         let mut state = self.state_now();
+        may_be_confirmed(&state, word.as_ref())?;
         let at = clock::now();
         state.apply(Command::Release {
             id: id.clone(),
@@ -231,6 +246,7 @@ impl Pipeline {
             by,
             at,
         })?;
+        confirm(&mut state, word, None)?;
         self.begin_at_once(&mut state).await;
         self.keep_and_show(state).await?;
         info!(rollback = id, "a person released what {id} held back");
@@ -343,10 +359,12 @@ impl Pipeline {
         &self,
         mut state: RepoState,
         decision: Decision,
+        word: Option<Word>,
     ) -> Result<Rollback, RollbackError> {
         let asked = decision.rollback.clone();
         let effects = state.apply(Command::RollBack(Box::new(decision)))?;
         let rollback = state.rollback(&asked.id).cloned().unwrap_or(asked);
+        confirm(&mut state, word, Some(rollback.id.clone()))?;
         self.keep(&rollback.exposed).await?;
         self.keep_and_show(state).await?;
         info!(
@@ -446,6 +464,7 @@ fn begin(wish: Wish, base: &CommitId, Stamp { id, at }: Stamp) -> Rollback {
         sight: wish.sight,
         reason: wish.reason,
         requested_by: wish.requested_by,
+        confirmed_by: wish.confirmed_by,
         expected_tip: wish.expected_tip,
         mode: wish.mode,
         insists: wish.insists,

@@ -192,6 +192,7 @@ fn rollback(undone: Undone, base: &CommitId, exposed: &CommitId) -> Rollback {
         sight: Sight::default(),
         reason: "it broke".to_owned(),
         requested_by: None,
+        confirmed_by: None,
         expected_tip: None,
         mode: RollbackMode::Push,
         insists: false,
