@@ -327,30 +327,30 @@ fn a_listener_for_administration_that_is_full_leaves_everybody_theirs() {
     assert_eq!(refused.as_deref(), Some("1"));
 }
 
-/// Certificates for a listener for administration, which takes nobody without one of its authority.
-fn mutual(dir: &Path, authority: &Authority, clients: bool) -> TlsSettings {
-    std::fs::write(dir.join("ca.pem"), authority.pem()).expect("a file");
-    let (cert_file, key_file) = authority.signs_host(&["localhost"]).put(dir, "admin");
-    let required = ClientCertificates::Asked {
+/// Nobody is let in without a certificate of the authority in `dir`.
+fn required(dir: &Path) -> ClientCertificates {
+    ClientCertificates::Asked {
         ca_file: dir.join("ca.pem"),
         crl_file: None,
         is_required: true,
-    };
+    }
+}
+
+/// Certificates for a listener for administration, with this said of clients.
+fn encrypted(dir: &Path, authority: &Authority, clients: ClientCertificates) -> TlsSettings {
+    std::fs::write(dir.join("ca.pem"), authority.pem()).expect("a file");
+    let (cert_file, key_file) = authority.signs_host(&["localhost"]).put(dir, "admin");
     TlsSettings {
         cert_file,
         key_file,
-        clients: if clients {
-            required
-        } else {
-            ClientCertificates::Off
-        },
+        clients,
     }
 }
 
 #[test]
 fn certificates_are_demanded_of_operators_alone() {
     let (dir, authority) = (tempfile::tempdir().expect("a directory"), Authority::new());
-    let tls = mutual(dir.path(), &authority, true);
+    let tls = encrypted(dir.path(), &authority, required(dir.path()));
     let (_origin, server, _) = served(|settings| {
         settings.admin = Some(AdminSettings {
             tls: Some(tls),
@@ -391,7 +391,7 @@ fn certificates_are_demanded_of_operators_alone() {
 #[test]
 fn certificates_of_the_listener_for_administration_are_replaced_and_no_watch_is_dropped() {
     let (dir, authority) = (tempfile::tempdir().expect("a directory"), Authority::new());
-    let tls = mutual(dir.path(), &authority, false);
+    let tls = encrypted(dir.path(), &authority, ClientCertificates::Off);
     let (origin, server, _) = served(|settings| {
         settings.admin = Some(AdminSettings {
             tls: Some(tls),
@@ -436,7 +436,7 @@ fn both_listeners_drain_when_the_service_stops() {
 #[test]
 fn cookies_are_as_safe_as_the_listener_that_sets_them() {
     let (dir, authority) = (tempfile::tempdir().expect("a directory"), Authority::new());
-    let tls = mutual(dir.path(), &authority, false);
+    let tls = encrypted(dir.path(), &authority, ClientCertificates::Off);
     let house = House::set(&[], |settings| {
         settings.admin = Some(AdminSettings {
             tls: Some(tls),
