@@ -7,10 +7,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use headwater_wire::{
     AcceptRequest, CheckRequest, CheckView, CommitId, CommitPage, CommitView, ConfigList, ConfigName,
-    DiffView, ExplainView, FleetView, HoldList, InstanceId, InstancePage, InstanceReport, InstanceView,
-    PlanView, ReleaseRequest, RepoList, RepoName, RepoPath, RepoView, ReportAnswer, RollbackList,
-    RollbackPlanView, RollbackRequest, RollbackView, RolloutList, RolloutOrder, RolloutOrderRequest,
-    RolloutView, Timestamp,
+    ConfirmedView, DiffView, ExplainView, FleetView, HoldList, InstanceId, InstancePage, InstanceReport,
+    InstanceView, OrderAnswer, OrderList, OrderView, OrderWordRequest, PlanView, ReleaseRequest, RepoList,
+    RepoName, RepoPath, RepoView, ReportAnswer, RollbackList, RollbackPlanView, RollbackRequest,
+    RollbackView, RolloutList, RolloutOrder, RolloutOrderRequest, RolloutView, Timestamp,
 };
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName, IF_NONE_MATCH};
 use http::{HeaderValue, StatusCode};
@@ -191,7 +191,7 @@ impl RepoApi {
     }
 
     /// `POST …/accept`: take a rewritten history. Gives the state in which the decision was kept; publishing follows.
-    pub async fn accept(&self, request: &AcceptRequest) -> Result<RepoView, ApiError> {
+    pub async fn accept(&self, request: &AcceptRequest) -> Result<OrderAnswer<RepoView>, ApiError> {
         self.api.json(self.post("accept", request)?, "a repository").await
     }
 
@@ -203,14 +203,18 @@ impl RepoApi {
     }
 
     /// `POST …/holds/{id}/release`: expose what a rollback holds back. Gives what is still held.
-    pub async fn release(&self, id: &str, request: &ReleaseRequest) -> Result<HoldList, ApiError> {
+    pub async fn release(
+        &self,
+        id: &str,
+        request: &ReleaseRequest,
+    ) -> Result<OrderAnswer<HoldList>, ApiError> {
         let path = self.root().literal("holds").segment(id).literal("release");
         let call = Call::post(path, self.written(request)?);
         self.api.json(call, "a list of holds").await
     }
 
     /// `POST …/rollbacks`: go back. May be repeated: the same request again is the same rollback.
-    pub async fn roll_back(&self, request: &RollbackRequest) -> Result<RollbackView, ApiError> {
+    pub async fn roll_back(&self, request: &RollbackRequest) -> Result<OrderAnswer<RollbackView>, ApiError> {
         self.api
             .json(self.post("rollbacks", request)?, "a rollback")
             .await
@@ -261,7 +265,7 @@ impl RepoApi {
         id: &str,
         order: RolloutOrder,
         request: &RolloutOrderRequest,
-    ) -> Result<RolloutView, ApiError> {
+    ) -> Result<OrderAnswer<RolloutView>, ApiError> {
         let path = self
             .root()
             .literal("rollouts")
@@ -269,6 +273,26 @@ impl RepoApi {
             .literal(order.as_str());
         let call = Call::post(path, self.written(request)?);
         self.api.json(call, "a rollout").await
+    }
+
+    /// `GET …/orders`: orders that wait for a second person, and what became of others.
+    pub async fn orders(&self) -> Result<OrderList, ApiError> {
+        let path = self.root().literal("orders");
+        self.api.json(Call::get(path), "a list of orders").await
+    }
+
+    /// `POST …/orders/{id}/confirm`: has an order of another person carried out.
+    pub async fn confirm(&self, id: &str, request: &OrderWordRequest) -> Result<ConfirmedView, ApiError> {
+        let path = self.root().literal("orders").segment(id).literal("confirm");
+        let call = Call::post(path, self.written(request)?);
+        self.api.json(call, "a confirmed order").await
+    }
+
+    /// `POST …/orders/{id}/withdraw`: takes an order back that one gave and that waits.
+    pub async fn withdraw(&self, id: &str, request: &OrderWordRequest) -> Result<OrderView, ApiError> {
+        let path = self.root().literal("orders").segment(id).literal("withdraw");
+        let call = Call::post(path, self.written(request)?);
+        self.api.json(call, "an order").await
     }
 
     /// `GET …/plan`: what a commit would touch if it were exposed now.

@@ -84,7 +84,7 @@ impl House {
         self.tokens.insert(name, token);
     }
 
-    fn ask(&self, who: &str, ask: Ask) -> Reply {
+    pub(crate) fn ask(&self, who: &str, ask: Ask) -> Reply {
         let bearer = format!("Bearer {}", self.tokens[who]);
         self.server.ask(&ask.header("authorization", &bearer))
     }
@@ -240,6 +240,9 @@ fn every_route_lets_through_who_may_and_nobody_else() {
     ?-+++ GET /repos/{repo}/instances
     ?-+++ GET /repos/{repo}/instances/{instance}
     ?-+++ GET /repos/{repo}/keys/{*config}
+    ?-+++ GET /repos/{repo}/orders/{id}
+    ?-+++ GET /repos/{repo}/orders/{id}/confirm
+    ?-+++ GET /repos/{repo}/orders/{id}/withdraw
     ?-+++ GET /repos/{repo}/rollback
     ?-+++ GET /repos/{repo}/rollbacks
     ?-+++ GET /repos/{repo}/rollbacks/{id}
@@ -264,6 +267,8 @@ fn every_route_lets_through_who_may_and_nobody_else() {
     ?-+++ GET /v1/repos/{repo}/holds
     ?-+++ GET /v1/repos/{repo}/instances
     ?-+++ GET /v1/repos/{repo}/instances/{instance}
+    ?-+++ GET /v1/repos/{repo}/orders
+    ?-+++ GET /v1/repos/{repo}/orders/{id}
     ?-+++ GET /v1/repos/{repo}/plan
     ?-+++ GET /v1/repos/{repo}/propagation
     ?-+++ GET /v1/repos/{repo}/proposals/{commit}
@@ -278,11 +283,15 @@ fn every_route_lets_through_who_may_and_nobody_else() {
     +++++ POST /logout
     ?--++ POST /repos/{repo}/accept
     ?--++ POST /repos/{repo}/holds/{id}/release
+    ?--++ POST /repos/{repo}/orders/{id}/confirm
+    ?--++ POST /repos/{repo}/orders/{id}/withdraw
     ?--++ POST /repos/{repo}/rollbacks
     ?--++ POST /repos/{repo}/rollouts/{id}/{order}
     ?--++ POST /v1/repos/{repo}/accept
     ?-+++ POST /v1/repos/{repo}/checks
     ?--++ POST /v1/repos/{repo}/holds/{id}/release
+    ?--++ POST /v1/repos/{repo}/orders/{id}/confirm
+    ?--++ POST /v1/repos/{repo}/orders/{id}/withdraw
     ?--++ POST /v1/repos/{repo}/rollbacks
     ?--++ POST /v1/repos/{repo}/rollouts/{id}/{order}
     ?+--- PUT /v1/repos/{repo}/instances/{instance}

@@ -67,6 +67,7 @@ mod rollout;
 mod sample_repo;
 mod sandbox;
 mod sandbox_hostile;
+mod second_person;
 mod serve;
 mod serve_by_commit;
 mod signals;

@@ -38,7 +38,7 @@ impl LoginForm {
 }
 
 /// Logs somebody in, and gives the cookie of the session.
-fn log_in(house: &House, who: &str) -> String {
+pub(super) fn log_in(house: &House, who: &str) -> String {
     let form = LoginForm::open(house);
     let done = form
         .send(house, &house.tokens[who], Some(&form.cookie))
@@ -48,7 +48,7 @@ fn log_in(house: &House, who: &str) -> String {
     cookie.to_owned()
 }
 
-fn page(house: &House, cookie: &str, target: &str) -> Reply {
+pub(super) fn page(house: &House, cookie: &str, target: &str) -> Reply {
     let ask = Ask::get(target).header("accept", "text/html");
     house.server.ask(&ask.header("cookie", cookie))
 }

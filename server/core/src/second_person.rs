@@ -419,8 +419,8 @@ impl RepoState {
         let rollouts = courses.flat_map(|course| course.rollout.iter_mut().chain(&mut course.ended));
         let rollouts = rollouts.chain(&mut self.ended);
         for rollout in rollouts.filter(|rollout| rollout.id == id) {
-            let newest = rollout.timeline.happenings.last_mut();
-            if let Some(newest) = newest.filter(|newest| newest.ordered) {
+            let mut newest_first = rollout.timeline.happenings.iter_mut().rev();
+            if let Some(newest) = newest_first.find(|happening| happening.ordered) {
                 newest.confirmed_by = Some(by.to_owned());
             }
         }

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use clap::Args;
 use headwater_client::RepoApi;
-use headwater_wire::{AcceptRequest, CommitId, HeadState, RepoView};
+use headwater_wire::{AcceptRequest, CommitId, HeadState, OrderAnswer, RepoView};
 
 use super::failure::{Exit, Failure};
 use super::options::{Output, ServerOptions, Session};
+use super::orders;
 use super::out::Out;
 use super::status;
 
@@ -60,7 +61,10 @@ impl Accept {
             reason: self.reason.trim().to_owned(),
             requested_by: self.requested_by.clone(),
         };
-        let kept = repo.accept(&request).await?;
+        let kept = match repo.accept(&request).await? {
+            OrderAnswer::Waits(waits) => return orders::print_waits(&waits, session, out),
+            OrderAnswer::Done(kept) => kept,
+        };
         let view = settled(&repo, kept).await?;
         match session.output {
             Output::Json => out.json(&view)?,

@@ -1,10 +1,11 @@
 //! `headwater holds` and `headwater release`: what waits for a person, and lifting what a rollback holds back.
 
 use clap::Args;
-use headwater_wire::{ConfigName, HoldList, ReleaseRequest, Timestamp};
+use headwater_wire::{ConfigName, HoldList, OrderAnswer, ReleaseRequest, Timestamp};
 
 use super::failure::{Exit, Failure};
 use super::options::{Output, ServerOptions, Session};
+use super::orders;
 use super::out::Out;
 use super::text::{age, clean};
 
@@ -56,7 +57,10 @@ impl Release {
             reason: self.reason.trim().to_owned(),
             requested_by: self.requested_by.clone(),
         };
-        let list = session.repo().await?.release(&self.id, &request).await?;
+        let list = match session.repo().await?.release(&self.id, &request).await? {
+            OrderAnswer::Waits(waits) => return orders::print_waits(&waits, session, out),
+            OrderAnswer::Done(list) => list,
+        };
         if session.output == Output::Text {
             out.line(format!("released {}", clean(&self.id)))?;
         }
@@ -72,7 +76,7 @@ fn print(list: &HoldList, session: &Session, out: &mut Out<'_>) -> std::io::Resu
     }
 }
 
-fn print_text(list: &HoldList, now: Timestamp, out: &mut Out<'_>) -> std::io::Result<()> {
+pub(super) fn print_text(list: &HoldList, now: Timestamp, out: &mut Out<'_>) -> std::io::Result<()> {
     if list.holds.is_empty() {
         return out.line("nothing is held back");
     }

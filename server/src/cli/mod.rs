@@ -24,6 +24,7 @@ mod instances;
 mod log;
 mod options;
 mod order;
+mod orders;
 pub(crate) mod out;
 mod plan;
 pub(crate) mod progress;
@@ -134,6 +135,14 @@ enum Ask {
     Rollback(rollback::Rollback),
     Holds(holds::Holds),
     Release(holds::Release),
+    Orders(orders::Orders),
+    /// Confirm an order of another person, and have it carried out
+    ///
+    /// Look at it first: it is carried out as it was given, by your word and under both names. What has moved since is
+    /// refused. Whoever gave an order cannot confirm it.
+    Confirm(orders::Say),
+    /// Withdraw an order that you gave and that waits for a second person
+    Withdraw(orders::Say),
     Backup(backup::Backup),
 }
 
@@ -355,6 +364,9 @@ impl Ask {
             Self::Rollback(rollback) => rollback.run(&open(&rollback.server)?, out).await,
             Self::Holds(holds) => holds.run(&open(&holds.server)?, out).await,
             Self::Release(release) => release.run(&open(&release.server)?, out).await,
+            Self::Orders(orders) => orders.run(&open(&orders.server)?, out).await,
+            Self::Confirm(say) => say.confirm(&open(&say.server)?, out).await,
+            Self::Withdraw(say) => say.withdraw(&open(&say.server)?, out).await,
             Self::Backup(backup) => backup.run(before, environment, out).await,
         }
     }

@@ -2,10 +2,11 @@
 
 use clap::Args;
 use headwater_client::{RepoApi, RolloutsQuery};
-use headwater_wire::{ConfigName, ProblemCode, RolloutOrder, RolloutOrderRequest, RolloutView};
+use headwater_wire::{ConfigName, OrderAnswer, ProblemCode, RolloutOrder, RolloutOrderRequest, RolloutView};
 
 use super::failure::{Exit, Failure};
 use super::options::{Output, ServerOptions, Session};
+use super::orders;
 use super::out::Out;
 use super::rollouts::print_one;
 
@@ -47,7 +48,10 @@ impl Order {
             expected_steps: None,
         };
         let id = id(&repo, &self.rollout).await?;
-        let view = repo.order(&id, order, &request).await?;
+        let view = match repo.order(&id, order, &request).await? {
+            OrderAnswer::Waits(waits) => return orders::print_waits(&waits, session, out),
+            OrderAnswer::Done(view) => view,
+        };
         match session.output {
             Output::Json => out.json(&view)?,
             Output::Text => print_one(&view, (session.now)(), out)?,

@@ -3,13 +3,14 @@
 use clap::{ArgGroup, Args};
 use headwater_client::RepoApi;
 use headwater_wire::{
-    CommitId, ConfigName, LeftAlone, RollbackMode, RollbackPlanView, RollbackRequest, RollbackStage,
-    RollbackView, Timestamp,
+    CommitId, ConfigName, LeftAlone, OrderAnswer, RollbackMode, RollbackPlanView, RollbackRequest,
+    RollbackStage, RollbackView, Timestamp,
 };
 
 use super::diff::print_config;
 use super::failure::{Exit, Failure};
 use super::options::{Output, ServerOptions, Session, revision};
+use super::orders;
 use super::out::Out;
 use super::text::{age, clean, clip};
 
@@ -97,7 +98,10 @@ impl Rollback {
             }
             return Ok(Exit::Fine);
         }
-        let view = repo.roll_back(&request).await?;
+        let view = match repo.roll_back(&request).await? {
+            OrderAnswer::Waits(waits) => return orders::print_waits(&waits, session, out),
+            OrderAnswer::Done(view) => view,
+        };
         match session.output {
             Output::Json => out.json(&view)?,
             Output::Text => tell(&view, (session.now)(), out)?,
@@ -158,7 +162,7 @@ fn leaves(left_alone: &[LeftAlone], out: &mut Out<'_>) -> std::io::Result<()> {
     Ok(())
 }
 
-fn tell(view: &RollbackView, now: Timestamp, out: &mut Out<'_>) -> std::io::Result<()> {
+pub(super) fn tell(view: &RollbackView, now: Timestamp, out: &mut Out<'_>) -> std::io::Result<()> {
     let commit = view.commit.short();
     let effect = if is_in_effect(view) {
         format!("in effect as {commit}")

@@ -211,7 +211,9 @@ fn step_row(step: &RolloutStepView, now: Timestamp) -> Vec<Cell> {
         .unwrap_or_default();
     let unnamed = step.ordered.then_some(SOMEBODY);
     let by = step.by.as_deref().or(unnamed);
-    let by = by.map(|by| format!("by {}", clean(by)));
+    let second = step.confirmed_by.as_ref();
+    let second = second.map(|second| format!(", confirmed by {}", clean(second)));
+    let by = by.map(|by| format!("by {}{}", clean(by), second.unwrap_or_default()));
     let reason = step.reason.as_ref().map(|reason| clean(reason));
     let said: Vec<String> = by.into_iter().chain(reason).collect();
     vec![

@@ -178,6 +178,11 @@ impl Links {
         self.page("instances").part(instance.as_str()).into_text()
     }
 
+    /// The page of an order that waits for a second person.
+    pub(super) fn order(&self, id: &str) -> String {
+        self.page("orders").part(id).into_text()
+    }
+
     /// The page of a rollout.
     pub(super) fn rollout(&self, id: &str) -> String {
         self.page("rollouts").part(id).into_text()

@@ -14,7 +14,7 @@ use super::rollout;
 use super::rollouts::{self, Back, Moving};
 use super::show::{Page, live_block};
 use super::sign::{self, Sign};
-use super::words::{Link, SERVICE, When, named, spaced};
+use super::words::{Link, SERVICE, When, both, spaced};
 
 /// One thing that happened.
 struct Row {
@@ -116,7 +116,7 @@ fn of_rollout(asked: &Asked, view: &RolloutView) -> Vec<Row> {
         row(
             "order",
             step.at,
-            named(step.by.as_deref()),
+            both(step.by.as_deref(), step.confirmed_by.as_deref()),
             what,
             reason(step.reason.as_deref()),
         )
@@ -140,7 +140,7 @@ async fn of_rollbacks(asked: &Asked) -> Told<Vec<Row>> {
             when: When::new(asked.now, released.at),
             kind: "release",
             link: back.link.clone(),
-            who: named(released.by.as_deref()),
+            who: both(released.by.as_deref(), released.confirmed_by.as_deref()),
             what: format!("lets come again what rollback {} left", view.id),
             sign: back.sign.clone(),
             outcome: reason(view.why.as_deref()),
@@ -169,7 +169,7 @@ async fn of_acceptance(asked: &Asked) -> Told<Option<Row>> {
         when: When::new(asked.now, accepted.at),
         kind: "acceptance",
         link: Link::commit(&asked.links(), &accepted.head),
-        who: named(accepted.by.as_deref()),
+        who: both(accepted.by.as_deref(), accepted.confirmed_by.as_deref()),
         what: "takes a rewritten history".to_owned(),
         sign: if head.as_ref() == Some(&accepted.head) {
             sign::head(head_state)

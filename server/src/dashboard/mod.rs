@@ -26,6 +26,7 @@ mod key;
 mod live;
 pub(crate) mod login;
 pub(crate) mod login_by;
+mod orders;
 mod picture;
 mod pledge;
 mod preview;
@@ -50,7 +51,7 @@ pub(crate) use pledge::FORM_COOKIE;
 pub(crate) use refused::explain;
 pub(crate) use show::Desk;
 
-use acts::{Accept, GoBack, Order, Release, act, form};
+use acts::{Accept, ConfirmOrder, GoBack, Order, Release, Withdraw, act, form};
 use show::show;
 
 /// Largest form, in bytes: a reason, a name and what is meant.
@@ -72,6 +73,14 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>(desk: Desk) -> Router<S> 
             "/repos/{repo}/holds/{id}/release",
             get(form::<Release>).post(act::<Release>),
         )
+        .route(
+            "/repos/{repo}/orders/{id}/confirm",
+            get(form::<ConfirmOrder>).post(act::<ConfirmOrder>),
+        )
+        .route(
+            "/repos/{repo}/orders/{id}/withdraw",
+            get(form::<Withdraw>).post(act::<Withdraw>),
+        )
         .route("/repos/{repo}/accept", get(form::<Accept>).post(act::<Accept>))
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX));
     Router::new()
@@ -82,6 +91,7 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>(desk: Desk) -> Router<S> 
         .route("/repos/{repo}/commits/{rev}", get(show::<commit::Commit>))
         .route("/repos/{repo}/rollouts", get(show::<rollouts::Rollouts>))
         .route("/repos/{repo}/rollouts/{id}", get(show::<rollout::Rollout>))
+        .route("/repos/{repo}/orders/{id}", get(show::<orders::Order>))
         .route("/repos/{repo}/rollbacks/{id}", get(show::<rollback::Rollback>))
         .route("/repos/{repo}/configs", get(show::<configs::Configs>))
         .route("/repos/{repo}/configs/{*config}", get(show::<config::Config>))

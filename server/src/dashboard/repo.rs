@@ -11,6 +11,7 @@ use super::asked::{Asked, Links};
 use super::commit::Finding;
 use super::frame::{Frame, Section};
 use super::instances::Table;
+use super::orders::Waiting;
 use super::picture::{self, Bar};
 use super::rollouts::{Moving, config_links};
 use super::show::{Page, live_block};
@@ -97,6 +98,7 @@ pub(super) struct Fleet {
     frame: Frame,
     totals: Totals,
     counted: Vec<Counted>,
+    waiting: Vec<Waiting>,
     moving: Vec<Moving>,
     holds: Vec<Held>,
     findings: Vec<Finding>,
@@ -127,6 +129,7 @@ impl Page for Fleet {
             frame: Frame::of(asked, Section::Fleet, "Fleet".to_owned(), &list.repos),
             totals: counted.iter().fold(Totals::default(), Totals::and),
             counted,
+            waiting: Waiting::all(asked).await?,
             moving: moving.map(|view| Moving::of(asked, view)).collect(),
             holds: holds.holds.iter().map(|hold| Held::of(asked, hold)).collect(),
             findings: findings.iter().map(|finding| Finding::of(finding, &[])).collect(),

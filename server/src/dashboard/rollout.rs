@@ -10,7 +10,7 @@ use super::frame::{Frame, Section};
 use super::rollouts::Moving;
 use super::show::{Page, live_block};
 use super::spread::Spread;
-use super::words::{Link, SERVICE, When, named, spaced};
+use super::words::{Link, SERVICE, When, both, spaced};
 
 /// One decision.
 struct Decision {
@@ -82,7 +82,7 @@ pub(super) fn is_order(step: &RolloutStepView) -> bool {
 /// Who took a step.
 fn who(step: &RolloutStepView) -> String {
     if is_order(step) {
-        named(step.by.as_deref())
+        both(step.by.as_deref(), step.confirmed_by.as_deref())
     } else {
         SERVICE.to_owned()
     }

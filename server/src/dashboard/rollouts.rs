@@ -9,10 +9,11 @@ use headwater_wire::{
 use super::api::Told;
 use super::asked::{Asked, Links, Orders};
 use super::frame::{Frame, Section};
+use super::orders::Waiting;
 use super::picture::Bar;
 use super::show::{Page, live_block};
 use super::sign::{self, Sign};
-use super::words::{Link, SERVICE, When, named};
+use super::words::{Link, SERVICE, When, both};
 use crate::cli::progress;
 
 /// One stage in the row of them.
@@ -220,7 +221,7 @@ impl Back {
             reason: view.reason.clone(),
             by: match &view.rollout {
                 Some(id) => format!("{SERVICE}, after rollout {id} went back"),
-                None => named(view.requested_by.as_deref()),
+                None => both(view.requested_by.as_deref(), view.confirmed_by.as_deref()),
             },
             at: When::new(asked.now, view.at),
         }
@@ -258,6 +259,7 @@ pub(super) async fn rollbacks(asked: &Asked) -> Told<Vec<RollbackView>> {
 #[template(path = "rollouts.html", blocks = ["live"])]
 pub(super) struct Rollouts {
     frame: Frame,
+    waiting: Vec<Waiting>,
     moving: Vec<Moving>,
     over: Vec<Moving>,
     left_out: u64,
@@ -273,6 +275,7 @@ impl Page for Rollouts {
         let rollbacks = rollbacks(asked).await?;
         Ok(Self {
             frame: Frame::load(asked, Section::Rollouts, "Rollouts").await?,
+            waiting: Waiting::all(asked).await?,
             moving,
             over,
             left_out: list.left_out,

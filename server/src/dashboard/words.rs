@@ -74,6 +74,15 @@ pub(super) fn subject(message: &str) -> String {
     text::clip(line, 120)
 }
 
+/// Who ordered something, and who confirmed it where that was needed.
+pub(super) fn both(by: Option<&str>, confirmed_by: Option<&str>) -> String {
+    let by = named(by);
+    match confirmed_by {
+        Some(second) => format!("{by}, confirmed by {second}"),
+        None => by,
+    }
+}
+
 /// Who ordered something, also where nobody said who he is.
 pub(super) fn named(by: Option<&str>) -> String {
     by.unwrap_or(SOMEBODY).to_owned()

@@ -336,7 +336,17 @@ mod tests {
             confirmed_by: "bob\nHeadwater-Intent: evil".to_owned(),
             ..intent(restore(&[]), "too small")
         };
-        insta::assert_snapshot!(confirmed.message("Good", None), @"");
+        insta::assert_snapshot!(confirmed.message("Good", None), @r#"
+        Roll back to "Good"
+
+        This restores the tree of commit 1111111111111111111111111111111111111111.
+
+        Rollback-To: 1111111111111111111111111111111111111111
+        Reason: too small
+        Requested-By: ada@example.test
+        Confirmed-By: bob Headwater-Intent: evil
+        Headwater-Intent: 01J-x
+        "#);
     }
 
     #[test]

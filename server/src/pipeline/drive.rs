@@ -9,11 +9,12 @@ use headwater_core::{
     Command, Due, Effect, Ordered, Refusal, RepoState, Rollback, Sight, TakenBack, Undone, Word,
 };
 use headwater_wire::{CommitId, ConfigName, RollbackMode};
+use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use super::rollback::Wish;
 use super::second_person::{confirm, may_be_confirmed};
-use super::{OrderError, Pipeline};
+use super::{AcceptError, OrderError, Pipeline};
 use crate::clock;
 use crate::measure::Against;
 
@@ -69,6 +70,37 @@ impl Pipeline {
         self.keep_and_show(state).await?;
         self.tell(&[(rollout.config.clone(), rollout.id.clone())]);
         Ok(rollout)
+    }
+
+    /// Takes a person's acceptance of a rewritten head. Says whether there is something to judge.
+    pub(super) async fn accept(
+        &mut self,
+        head: CommitId,
+        (reason, by): (String, Option<String>),
+        word: Option<Word>,
+        reply: oneshot::Sender<Result<(), AcceptError>>,
+    ) -> bool {
+        let mut state = self.state_now();
+        let command = Command::Accept {
+            head: head.clone(),
+            reason,
+            by,
+            at: clock::now(),
+        };
+        let applied = may_be_confirmed(&state, word.as_ref()).and_then(|()| state.apply(command));
+        let applied = applied.and_then(|_| confirm(&mut state, word, None));
+        let result = match applied {
+            Err(refusal) => Err(AcceptError::from(refusal)),
+            Ok(()) => self.repo.keep_state(&state).await.map_err(AcceptError::from),
+        };
+        let taken = result.is_ok();
+        if taken {
+            info!(commit.id = %head, "a person accepted the rewritten history at {head}");
+            self.show(|published| published.state = state);
+            self.judge_again = true;
+        }
+        reply.send(result).ok();
+        taken
     }
 
     /// Plans again what has only just begun, before anybody is told: what takes everybody at once is never told as a

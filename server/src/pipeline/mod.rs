@@ -26,12 +26,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_core::{Command, RepoState, Word};
+use headwater_core::{Command, RepoState};
 use headwater_wire::{BranchName, CommitId, SourceState};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, info, info_span, warn};
+use tracing::{Instrument, info_span, warn};
 
 use crate::clock;
 use crate::git::Mirror;
@@ -44,7 +44,6 @@ use crate::trace;
 use lane::{Lane, LaneError};
 use pusher::Pusher;
 pub(crate) use request::{AcceptError, Force, Fresh, OrderError, Posted, Request};
-use second_person::{confirm, may_be_confirmed};
 use source::{MissingBranch, RoundError};
 use trigger::{Chase, FORCED_PAUSE, Jitter, Seen, pause};
 
@@ -470,36 +469,5 @@ impl Pipeline {
         }
         self.last_listing
             .map_or_else(Instant::now, |last| last + FORCED_PAUSE)
-    }
-
-    /// Takes a person's acceptance of a rewritten head. Says whether there is something to judge.
-    async fn accept(
-        &mut self,
-        head: CommitId,
-        (reason, by): (String, Option<String>),
-        word: Option<Word>,
-        reply: oneshot::Sender<Result<(), AcceptError>>,
-    ) -> bool {
-        let mut state = self.state_now();
-        let command = Command::Accept {
-            head: head.clone(),
-            reason,
-            by,
-            at: clock::now(),
-        };
-        let applied = may_be_confirmed(&state, word.as_ref()).and_then(|()| state.apply(command));
-        let applied = applied.and_then(|_| confirm(&mut state, word, None));
-        let result = match applied {
-            Err(refusal) => Err(AcceptError::from(refusal)),
-            Ok(()) => self.repo.keep_state(&state).await.map_err(AcceptError::from),
-        };
-        let taken = result.is_ok();
-        if taken {
-            info!(commit.id = %head, "a person accepted the rewritten history at {head}");
-            self.show(|published| published.state = state);
-            self.judge_again = true;
-        }
-        reply.send(result).ok();
-        taken
     }
 }

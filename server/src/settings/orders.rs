@@ -174,8 +174,14 @@ mod tests {
             let rest = "[orders]\nsecond_person = [\"rollback\"]\n[[repo]]\nurl = \"/srv/x\"\n";
             mistakes(&format!("{more}{rest}")).join("\n")
         };
-        insta::assert_snapshot!(with(""), @"");
-        insta::assert_snapshot!(with("insecure_no_auth = true\ntokens_file = \"t\"\n"), @"");
+        insta::assert_snapshot!(with(""), @r"
+        settings: `second_person` names `rollback`, and nobody is asked who he is: no two people can be told apart
+          hint: set `tokens_file`, an `[issuer.NAME]` or `[proxy_auth]`, without --insecure-no-auth; or leave `second_person` out of `[orders]`
+        ");
+        insta::assert_snapshot!(with("insecure_no_auth = true\ntokens_file = \"t\"\n"), @r"
+        settings: `second_person` names `rollback`, and `insecure_no_auth` says that nobody has to say who he is: no two people can be told apart
+          hint: set `tokens_file`, an `[issuer.NAME]` or `[proxy_auth]`, without --insecure-no-auth; or leave `second_person` out of `[orders]`
+        ");
         assert_eq!(with("tokens_file = \"t\"\n"), "");
     }
 }

@@ -50,6 +50,9 @@ fn the_program_explains_itself() {
       rollback      Go back to good content, now
       holds         Show what is held back
       release       Expose what a rollback holds back
+      orders        Show the orders that wait for a second person
+      confirm       Confirm an order of another person, and have it carried out
+      withdraw      Withdraw an order that you gave and that waits for a second person
       backup        Write a copy of what a service has decided
       restore       Put a copy of what a service has decided back
       token         Make, list and take back the tokens that let somebody ask a service
@@ -1032,6 +1035,22 @@ fn promote_explains_itself() {
       headwater resume r-57 --reason "the instance was at fault"
       headwater abort r-57 --reason "errors since noon" --requested-by "Ada <ada@example.test>"
     "#);
+}
+
+#[test]
+fn what_waits_for_a_second_person_explains_itself() {
+    assert!(help_of("orders").contains("Show the orders that wait for a second person"));
+    for (command, says) in [
+        ("confirm", "Whoever gave an order"),
+        ("withdraw", "Withdraw an order that you gave"),
+    ] {
+        let help = help_of(command);
+        assert!(
+            help.contains(says) && help.contains("headwater confirm o-"),
+            "{help}"
+        );
+        assert!(help.contains("--reason <TEXT>"), "{help}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Taking a history that was rewritten.
 
-use headwater_wire::{AcceptRequest, CommitId, Problem, ProblemCode, RepoView};
+use headwater_wire::{AcceptRequest, CommitId, OrderAnswer, Problem, ProblemCode, RepoView};
 
 use super::{Act, Fields, Wish};
 use crate::dashboard::api::Told;
@@ -49,9 +49,11 @@ impl Act for Accept {
             reason: fields.reason(),
             requested_by: fields.owned("by"),
         };
-        let taken = asked.api.post::<RepoView>(asked.v1().part("accept"), &request);
-        taken.await.map(drop)?;
-        Ok(asked.links().root().into_text())
+        let address = asked.v1().part("accept");
+        match asked.api.post::<OrderAnswer<RepoView>>(address, &request).await? {
+            OrderAnswer::Waits(waits) => Ok(asked.links().order(&waits.id)),
+            OrderAnswer::Done(_) => Ok(asked.links().root().into_text()),
+        }
     }
 }
 

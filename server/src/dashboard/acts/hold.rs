@@ -1,6 +1,6 @@
 //! Releasing what a rollback or a rollout holds back.
 
-use headwater_wire::{HoldList, Problem, ProblemCode, ReleaseRequest};
+use headwater_wire::{HoldList, OrderAnswer, Problem, ProblemCode, ReleaseRequest};
 
 use super::{Act, Fields, Wish};
 use crate::dashboard::api::Told;
@@ -59,7 +59,9 @@ impl Act for Release {
             reason: fields.reason(),
             requested_by: fields.owned("by"),
         };
-        asked.api.post::<HoldList>(address, &request).await.map(drop)?;
-        Ok(asked.links().root().into_text())
+        match asked.api.post::<OrderAnswer<HoldList>>(address, &request).await? {
+            OrderAnswer::Waits(waits) => Ok(asked.links().order(&waits.id)),
+            OrderAnswer::Done(_) => Ok(asked.links().root().into_text()),
+        }
     }
 }

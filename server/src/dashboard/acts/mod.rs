@@ -11,6 +11,7 @@ mod accept;
 mod hold;
 mod order;
 mod rollback;
+mod second_person;
 
 use std::future::Future;
 
@@ -26,6 +27,7 @@ pub(super) use accept::Accept;
 pub(super) use hold::Release;
 pub(super) use order::Order;
 pub(super) use rollback::GoBack;
+pub(super) use second_person::{Confirm as ConfirmOrder, Withdraw};
 
 use super::api::Told;
 use super::asked::Asked;

@@ -1,7 +1,9 @@
 //! Promote, pause, resume, abort.
 
 use headwater_core::count;
-use headwater_wire::{Problem, ProblemCode, RolloutOrder, RolloutOrderRequest, RolloutState, RolloutView};
+use headwater_wire::{
+    OrderAnswer, Problem, ProblemCode, RolloutOrder, RolloutOrderRequest, RolloutState, RolloutView,
+};
 
 use super::{Act, Fields, Wish};
 use crate::dashboard::api::Told;
@@ -66,7 +68,11 @@ impl Act for Order {
             requested_by: fields.owned("by"),
             expected_steps: fields.get(SEEN).and_then(|steps| steps.parse().ok()),
         };
-        let view: RolloutView = asked.api.post(address, &request).await?;
+        let answer = asked.api.post(address, &request).await?;
+        let view: RolloutView = match answer {
+            OrderAnswer::Waits(waits) => return Ok(asked.links().order(&waits.id)),
+            OrderAnswer::Done(view) => view,
+        };
         Ok(asked.links().rollout(&view.id))
     }
 }

@@ -1,6 +1,6 @@
 //! Going back: to the content of a commit, or by taking one commit back.
 
-use headwater_wire::{Problem, ProblemCode, RollbackMode, RollbackRequest, RollbackView};
+use headwater_wire::{OrderAnswer, Problem, ProblemCode, RollbackMode, RollbackRequest, RollbackView};
 
 use super::{Act, Fields, Wish};
 use crate::dashboard::api::Told;
@@ -81,7 +81,11 @@ impl Act for GoBack {
             mode: RollbackMode::Push,
             ..RollbackRequest::default()
         };
-        let view: RollbackView = asked.api.post(asked.v1().part("rollbacks"), &request).await?;
+        let answer = asked.api.post(asked.v1().part("rollbacks"), &request).await?;
+        let view: RollbackView = match answer {
+            OrderAnswer::Waits(waits) => return Ok(asked.links().order(&waits.id)),
+            OrderAnswer::Done(view) => view,
+        };
         Ok(asked.links().page("rollbacks").part(&view.id).into_text())
     }
 }
