@@ -8,7 +8,7 @@ use headwater_core::is_same_person;
 use headwater_wire::{OrderList, OrderState, OrderView};
 
 use super::api::Told;
-use super::asked::Asked;
+use super::asked::{Asked, Orders};
 use super::frame::{Frame, Section};
 use super::show::{Page, live_block};
 use super::words::{Link, When, spaced};
@@ -81,7 +81,7 @@ impl Page for Order {
             ("confirm", "confirm it")
         };
         let page = asked.links().page("orders").part(&view.id).part(word);
-        let may_say = waits && asked.may_order() && asked.who.is_some();
+        let may_say = waits && asked.orders() == Orders::Offered && asked.who.is_some();
         let ended = view.ended.as_ref().map(|ended| {
             let by = ended.by.as_ref().map(|by| format!(" by {by}"));
             let why = ended.reason.as_ref().map(|why| format!(": {why}"));
