@@ -157,7 +157,7 @@ impl Course {
         let service = start()?;
         service.published(history.tip())?;
         self.ours.push(began.elapsed());
-        self.processor.push(service.served()?.processor_time()?);
+        self.processor.push(service.served()?.time_with_children()?);
         let after = Verdicts::of(&service)?;
         self.verdicts.push(after.count);
         self.verdict_ms.push(after.seconds * 1e3);
@@ -167,13 +167,13 @@ impl Course {
 
     /// A commit, from the delivery until it is published.
     fn told(&mut self, service: &mut Deployment<'_>, commit: &str) -> Result<(), Failure> {
-        let (before, spent) = (Verdicts::of(service)?, service.served()?.processor_time()?);
+        let (before, spent) = (Verdicts::of(service)?, service.served()?.time_with_children()?);
         let began = Instant::now();
         service.deliver(commit)?;
         service.published(commit)?;
         self.ours.push(began.elapsed());
         self.processor
-            .push(service.served()?.processor_time()?.saturating_sub(spent));
+            .push(service.served()?.time_with_children()?.saturating_sub(spent));
         let after = Verdicts::of(service)?;
         self.verdicts.push(after.count - before.count);
         self.verdict_ms.push((after.seconds - before.seconds) * 1e3);

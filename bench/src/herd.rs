@@ -251,16 +251,18 @@ fn answered(
                 *wrong.entry(head.status).or_default() += 1;
             }
             inbox.drain(..head.bytes);
-            let had = answers.get_mut(number).map_or(1, |had| std::mem::replace(had, 1));
-            if had == 0 && then.is_some() {
+            let earlier = answers
+                .get_mut(number)
+                .map_or(1, |count| std::mem::replace(count, 1));
+            if earlier == 0 && then.is_some() {
                 asking.push(number);
             } else {
                 times.push(now - since);
             }
             Ok(())
         })?;
-        for (number, request) in asking.drain(..).zip(std::iter::repeat(then.unwrap_or_default())) {
-            crowd.send(number, request)?;
+        for number in asking.drain(..) {
+            crowd.send(number, then.unwrap_or_default())?;
         }
         if started.elapsed() > PATIENCE {
             let missing = crowd.len() - times.len();

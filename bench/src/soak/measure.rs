@@ -73,6 +73,9 @@ struct Sample {
     values: [f64; Measure::ALL.len()],
 }
 
+/// Places and values, which a line is fitted through.
+type Points = Vec<(f64, f64)>;
+
 /// All samples.
 #[derive(Default)]
 pub(super) struct Course {
@@ -134,7 +137,7 @@ impl Course {
     }
 
     /// The second half of the time: samples by pushes, and by hours.
-    fn half(&self, measure: Measure) -> (Vec<(f64, f64)>, Vec<(f64, f64)>) {
+    fn half(&self, measure: Measure) -> (Points, Points) {
         let end = self.samples.last().map_or(Duration::ZERO, |sample| sample.at);
         let late = self.samples.iter().zip(self.of(measure));
         let late = late.filter(|(sample, _)| sample.at * 2 >= end);
