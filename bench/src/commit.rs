@@ -167,6 +167,7 @@ impl Course {
 
     /// A commit, from the delivery until it is published.
     fn told(&mut self, service: &mut Deployment<'_>, commit: &str) -> Result<(), Failure> {
+        Deployment::rest();
         let (before, spent) = (Verdicts::of(service)?, service.served()?.time_with_children()?);
         let began = Instant::now();
         service.deliver(commit)?;

@@ -15,6 +15,9 @@ use crate::repository::CONFIG;
 
 /// How often the upstream is listed where no delivery tells of it.
 const POLL: &str = "1m";
+/// A little longer than the service waits between two listings that somebody asks for: a push that comes earlier is kept
+/// waiting, which is no work.
+const QUIET: Duration = Duration::from_millis(2_200);
 /// Pause between two looks.
 const LOOK: Duration = Duration::from_millis(5);
 /// Longest wait for a commit to be published: a large repository takes long in a build for development.
@@ -90,6 +93,11 @@ impl<'a> Deployment<'a> {
         self.dir.join("data")
     }
 
+    /// Lets so much time pass that the next push comes to a service that has rested.
+    pub(crate) fn rest() {
+        std::thread::sleep(QUIET);
+    }
+
     /// Tells it of a commit, as a forge does after a push, and waits until it took that.
     pub(crate) fn deliver(&mut self, commit: &str) -> Result<(), Failure> {
         self.deliveries += 1;
@@ -103,11 +111,15 @@ impl<'a> Deployment<'a> {
         Err(Failure::new(format!("a delivery was answered with {status}")))
     }
 
-    /// Waits until a commit is published.
+    /// Waits until a commit is published, and handed out. It is looked at from outside: a read with `min_version` asks for a
+    /// listing of its own first, and waits for that.
     pub(crate) fn published(&self, commit: &str) -> Result<(), Failure> {
-        let path = format!("/v1/repos/default/configs/{CONFIG}?min_version={commit}&wait=60");
-        self.until(|address| Ok(got(address, &path)?.0 == 200))
-            .map_err(|why| self.said(&Failure::new(format!("{commit} was not published: {why}"))))
+        let read = format!("/v1/repos/default/configs/{CONFIG}");
+        self.until(|address| {
+            let is_tip = view(address, "/v1/repos/default")?["tip"] == commit;
+            Ok(is_tip && got(address, &read)?.0 == 200)
+        })
+        .map_err(|why| self.said(&Failure::new(format!("{commit} was not published: {why}"))))
     }
 
     /// Waits until a commit is looked at and refused.

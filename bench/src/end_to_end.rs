@@ -85,6 +85,7 @@ impl EndToEnd {
             alone.push()?;
             course.bare.push(started.elapsed());
             let commit = followed.change()?;
+            Deployment::rest();
             let started = Instant::now();
             followed.push()?;
             course.pushed.push(started.elapsed());
