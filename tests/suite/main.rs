@@ -74,6 +74,7 @@ mod signals;
 mod signatures;
 mod silence;
 mod socket;
+mod threats;
 mod tidy;
 mod tls;
 mod traces;
