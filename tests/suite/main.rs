@@ -68,6 +68,7 @@ mod sample_repo;
 mod sandbox;
 mod sandbox_hostile;
 mod second_person;
+mod secrets_canary;
 mod serve;
 mod serve_by_commit;
 mod signals;
