@@ -407,6 +407,7 @@ impl Service<'_> {
             "/v1/repos/default/configs/app?access_token=",
             "/login?next=/",
             "/v1/",
+            "/v1/repos/",
         ] {
             Ask::get(&format!("{target}{}", cage.token("reader"))).send(self.addr);
         }

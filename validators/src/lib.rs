@@ -49,6 +49,7 @@ pub use printable::{is_unprintable, printable};
 pub use rollout::{RolloutKind, RolloutPolicy, Stage};
 pub use rules::question::{Outcome, Question, QuestionedConfig};
 pub use rules::rule::OnError;
+pub use secrets::formats::redact;
 pub use secrets::mask::Mask;
 pub use suggest::closest;
 pub use trailer::{Allowance, allowances};

@@ -12,6 +12,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
+use headwater_validators::redact;
 use headwater_wire::{Problem, ProblemCode};
 use http::header::{CONTENT_TYPE, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, StatusCode};
@@ -76,7 +77,7 @@ async fn around(State((app, door)): State<(App, Door)>, request: Request, next: 
     let response = match tokio::time::timeout(deadline, run).await {
         Ok(Ok(response)) => response,
         Ok(Err(_panic)) => {
-            error!(request.id = %id, %method, path, "a handler panicked; please report this with the lines above");
+            error!(request.id = %id, %method, path = %redact(&path), "a handler panicked; please report this with the lines above");
             Answer::from(Problem::new(
                 ProblemCode::Internal,
                 "the request could not be finished",
@@ -97,7 +98,8 @@ async fn around(State((app, door)): State<(App, Door)>, request: Request, next: 
         traced::end(&trace, status);
     }
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    debug!(request.id = %id, %method, path, status, duration_ms, "answered");
+    // Somebody may have written a token where a name belongs.
+    debug!(request.id = %id, %method, path = %redact(&path), status, duration_ms, "answered");
     finish(response, &id, app.hosts().known_by(door))
 }
 

@@ -175,7 +175,10 @@ impl Watch {
 
     /// Waits until `commit` or a descendant is exposed: who pushed it reads his own write.
     async fn until_published(&self, commit: &CommitId, deadline: Instant) -> Result<()> {
-        let mut asked = false;
+        // The commit may have been pushed a moment ago. One listing is enough: polling goes on anyway.
+        let listing = self.repo.fresh_listing(FRESH_DEADLINE);
+        let mut listing = std::pin::pin!(listing);
+        let mut listed = false;
         loop {
             let mut news = self.repo.board.watch_published();
             // A service that has just started knows its tip before it can hand anything out, or look into the mirror.
@@ -183,15 +186,13 @@ impl Watch {
             if is_ready && self.repo.tip_contains(commit).await? {
                 return Ok(());
             }
-            if !asked {
-                // The commit may have been pushed a moment ago. One listing is enough: polling goes on anyway.
-                asked = true;
-                self.repo.fresh_listing(FRESH_DEADLINE).await?;
-                continue;
-            }
-            // Cancel-safe: all three only wait.
+            // Cancel-safe: all of them only wait. What a delivery brings is not held up by the listing.
             tokio::select! {
                 _ = news.changed() => {}
+                done = &mut listing, if !listed => {
+                    done?;
+                    listed = true;
+                }
                 () = self.repo.draining().cancelled() => return Err(RepoError::Ended.into()),
                 () = tokio::time::sleep_until(deadline) => {
                     let detail = format!("neither {commit} nor a descendant was published in time");
