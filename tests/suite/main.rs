@@ -46,6 +46,7 @@ mod init;
 mod instances;
 mod invariants;
 mod issuers;
+mod lane;
 mod languages;
 mod limits;
 mod logs;

@@ -1,14 +1,17 @@
 //! One peer: its socket, and how long it may keep everybody waiting.
 //!
 //! Invariant: whoever is connected either gets on or is cut: the first bytes come within a deadline, and bytes of ours
-//! are taken within another. The framework times the heads of requests only once it knows the protocol. What is
-//! deliberately absent: what the bytes mean.
+//! are taken within another. The framework times the heads of requests only once it knows the protocol. Bytes that were
+//! heard and not taken are read again by whoever reads next, so that a connection can be looked at before it is decided
+//! who serves it. What is deliberately absent: what the bytes mean.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
@@ -18,6 +21,8 @@ use crate::metrics::ConnectionMetrics;
 
 /// Bytes after which it is known which protocol is spoken: those of the preface of HTTP/2 (RFC 9113, 3.4).
 const PREFACE_LEN: usize = 24;
+/// Bytes that are heard at once.
+const HEARD_BYTES: usize = 2 << 10;
 
 /// How long a peer may take.
 #[derive(Debug, Clone, Copy)]
@@ -70,6 +75,8 @@ impl Drop for Slot {
 pub(super) struct Peer<S> {
     stream: S,
     patience: Patience,
+    /// Heard, and taken by nobody yet.
+    unread: BytesMut,
     /// What has come so far, until it is known which protocol is spoken.
     heard: usize,
     silent: Option<Pin<Box<Sleep>>>,
@@ -82,6 +89,7 @@ impl<S> Peer<S> {
         Self {
             stream,
             patience,
+            unread: BytesMut::new(),
             heard: 0,
             silent: Some(Box::pin(tokio::time::sleep(patience.head))),
             stalled: None,
@@ -91,6 +99,20 @@ impl<S> Peer<S> {
 
     pub(super) fn patience(&self) -> Patience {
         self.patience
+    }
+
+    /// What was heard and not taken.
+    pub(super) fn unread(&self) -> &[u8] {
+        &self.unread
+    }
+
+    /// Takes so many of the bytes that were heard.
+    pub(super) fn take(&mut self, count: usize) {
+        self.unread.advance(count.min(self.unread.len()));
+        if self.unread.is_empty() {
+            // Who waits for long keeps no room for what he asked.
+            self.unread = BytesMut::new();
+        }
     }
 
     /// Lets progress of writing through, and bounds the lack of it.
@@ -114,12 +136,18 @@ fn late(why: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, why)
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Peer<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+impl<S: AsyncRead + Unpin> Peer<S> {
+    /// Hears more: how many bytes came, and 0 if no more will.
+    pub(super) fn poll_hear(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut room = [MaybeUninit::uninit(); HEARD_BYTES];
+        let mut buf = ReadBuf::uninit(&mut room);
+        ready!(self.poll_stream(cx, &mut buf))?;
+        self.unread.extend_from_slice(buf.filled());
+        Poll::Ready(Ok(buf.filled().len()))
+    }
+
+    /// Reads from the socket itself.
+    fn poll_stream(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let poll = Pin::new(&mut self.stream).poll_read(cx, buf);
         if self.silent.is_none() {
@@ -136,6 +164,22 @@ impl<S: AsyncRead + Unpin> AsyncRead for Peer<S> {
             ready!(sleep.as_mut().poll(cx));
         }
         Poll::Ready(Err(late("the peer says nothing")))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Peer<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.unread.is_empty() {
+            return self.poll_stream(cx, buf);
+        }
+        let count = self.unread.len().min(buf.remaining());
+        buf.put_slice(&self.unread.split_to(count));
+        self.take(0);
+        Poll::Ready(Ok(()))
     }
 }
 

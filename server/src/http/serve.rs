@@ -9,34 +9,22 @@ use std::time::Duration;
 
 use axum::Router;
 use headwater_wire::{Problem, ProblemCode};
-use http::Request;
-use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt;
 use tracing::{debug, warn};
 
 use super::caller::Caller;
-use super::limits;
+use super::connection::{Connection, Origin};
 use super::peer::{Patience, Peer, Slot};
+use super::{lane, limits};
 use crate::limits::{Limits, Reached};
 use crate::metrics::ConnectionMetrics;
 use crate::seldom::Seldom;
 use crate::tls::{Presented, Tls};
 
-/// Largest request head, in bytes.
-const HEAD_BYTES_MAX: usize = 64 << 10;
-/// Streams one HTTP/2 connection may have open.
-const STREAMS_MAX: u32 = 1_024;
-/// Time between two pings of an HTTP/2 connection, and longest wait for the answer.
-const PING_INTERVAL: Duration = Duration::from_secs(20);
 /// Descriptors kept back for Git, the store and the listener.
 const DESCRIPTORS_RESERVED: u64 = 256;
 /// Pause after an accept that failed, most likely for want of descriptors.
@@ -151,21 +139,33 @@ fn welcome(
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "the socket could not be set up");
     }
-    let (router, patience) = (serving.router.clone(), serving.patience);
+    let patience = serving.patience;
+    let connection = Connection {
+        router: serving.router.clone(),
+        origin: Origin {
+            caller,
+            presented: None,
+        },
+        watcher,
+        draining: draining.clone(),
+    };
     let Some(tls) = serving.tls.clone() else {
-        open((Peer::new(stream, slot, patience), caller, None), router, watcher);
+        lane::enter(Peer::new(stream, slot, patience), connection);
         return;
     };
-    let draining = draining.clone();
     tokio::spawn(async move {
         let shaken = tokio::time::timeout(patience.head, shake_hands(&tls, stream));
-        let Some(shaken) = draining.run_until_cancelled(shaken).await else {
+        let Some(shaken) = connection.draining.run_until_cancelled(shaken).await else {
             return;
         };
         match shaken.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok((stream, presented)) => {
-                let peer = Peer::new(stream, slot, patience);
-                open((peer, caller, presented), router, watcher);
+                let origin = Origin {
+                    caller,
+                    presented: presented.map(Arc::new),
+                };
+                let connection = Connection { origin, ..connection };
+                lane::enter(Peer::new(stream, slot, patience), connection);
             }
             Err(error) => {
                 tls.metrics().failed();
@@ -191,42 +191,6 @@ async fn shake_hands(tls: &Tls, stream: TcpStream) -> io::Result<Shaken> {
     let certificates = stream.get_ref().1.peer_certificates();
     let presented = certificates.and_then(<[_]>::first).map(Presented::of);
     Ok((stream, presented))
-}
-
-fn open<S>((peer, caller, presented): (Peer<S>, Caller, Option<Presented>), router: Router, watcher: Watcher)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(peer.patience().head)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .half_close(false);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
-        .keep_alive_interval(Some(PING_INTERVAL))
-        .keep_alive_timeout(PING_INTERVAL);
-    let presented = presented.map(Arc::new);
-    let router = router.map_request(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(caller);
-        if let Some(presented) = &presented {
-            request.extensions_mut().insert(presented.clone());
-        }
-        request
-    });
-    let connection = builder
-        .serve_connection_with_upgrades(TokioIo::new(peer), TowerToHyperService::new(router))
-        .into_owned();
-    let connection = watcher.watch(connection);
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            debug!(%error, "a connection ended: {error}");
-        }
-    });
 }
 
 /// Says that there is no room, as far as that goes without waiting for anybody.
