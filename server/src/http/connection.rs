@@ -4,6 +4,7 @@
 //! connections there may be (`serve`), and which requests are watches (`lane`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use http::{Extensions, Request};
@@ -12,7 +13,6 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::Watcher;
 use hyper_util::service::TowerToHyperService;
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;

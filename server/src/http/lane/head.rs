@@ -46,49 +46,53 @@ pub(super) struct Asked {
     pub is_last: bool,
 }
 
+/// Where a head ends.
+enum End {
+    /// Before this place.
+    Before(usize),
+    /// It has not come yet.
+    Later,
+    /// A line ends otherwise than lines do.
+    Unclear,
+}
+
 /// Looks at the bytes of a connection, of which so many were looked at before.
 pub(super) fn read(bytes: &[u8], looked_at: usize) -> Head {
-    match look(bytes, looked_at) {
-        Some(Some(asked)) => Head::Watch(Box::new(asked)),
-        Some(None) => Head::Begun,
-        None => Head::Other,
-    }
-}
-
-/// `None` if it is no watch, and nothing within if it may become one.
-fn look(bytes: &[u8], looked_at: usize) -> Option<Option<Asked>> {
     let common = bytes.len().min(BEGIN.len());
     if bytes.get(..common) != BEGIN.get(..common) {
-        return None;
+        return Head::Other;
     }
-    let Some(end) = lines_end(bytes, looked_at)? else {
-        // Who asks for something else is not kept until he has said all of it.
-        let line = bytes.iter().position(|byte| *byte == b'\n');
-        let line = line.and_then(|end| bytes.get(..end));
-        let goes_on = bytes.len() < HEAD_BYTES_MAX && line.is_none_or(|line| target(line).is_some());
-        return goes_on.then_some(None);
-    };
-    if end > HEAD_BYTES_MAX {
-        return None;
+    match end(bytes, looked_at) {
+        End::Before(end) if end <= HEAD_BYTES_MAX => {
+            let asked = bytes.get(..end).and_then(asked);
+            asked.map_or(Head::Other, |asked| Head::Watch(Box::new(asked)))
+        }
+        End::Later if goes_on(bytes) => Head::Begun,
+        End::Before(_) | End::Later | End::Unclear => Head::Other,
     }
-    asked(bytes.get(..end)?).map(Some)
 }
 
-/// Where the empty line behind the head ends; `None` if a line ends otherwise than lines do.
-fn lines_end(bytes: &[u8], looked_at: usize) -> Option<Option<usize>> {
+/// Whether more is waited for: who asks for something else is not kept until he has said all of it.
+fn goes_on(bytes: &[u8]) -> bool {
+    let line = bytes.iter().position(|byte| *byte == b'\n');
+    let line = line.and_then(|end| bytes.get(..end));
+    bytes.len() < HEAD_BYTES_MAX && line.is_none_or(|line| target(line).is_some())
+}
+
+fn end(bytes: &[u8], looked_at: usize) -> End {
     for (at, byte) in bytes.iter().enumerate().skip(looked_at) {
         if *byte != b'\n' {
             continue;
         }
-        let before = bytes.get(..at)?;
+        let before = bytes.get(..at).unwrap_or_default();
         if !before.ends_with(b"\r") {
-            return None;
+            return End::Unclear;
         }
         if before.ends_with(b"\r\n\r") {
-            return Some(Some(at + 1));
+            return End::Before(at + 1);
         }
     }
-    Some(None)
+    End::Later
 }
 
 /// What a request line asks for, if those who ask for it wait.

@@ -98,7 +98,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Held<'a, S> {
                         Poll::Ready(Some(piece)) => self.outgoing.put(piece?, framing),
                         Poll::Ready(None) => self.end(framing),
                         // What was written goes out before anything is waited for.
-                        Poll::Pending => return self.outgoing.poll_flush(self.peer, cx).map_ok(|()| ()),
+                        Poll::Pending => return self.outgoing.poll_flush(self.peer, cx),
                     }
                 }
                 Stage::Told => return self.outgoing.poll_flush(self.peer, cx),

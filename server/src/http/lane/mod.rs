@@ -11,52 +11,48 @@ mod head;
 mod held;
 
 use std::future::poll_fn;
-use std::pin::Pin;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
-use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use self::head::{Asked, Head};
-use self::held::{Held, Outcome};
+use self::held::{Answering, Held, Outcome};
 use super::connection::Connection;
 use super::peer::Peer;
+
+/// What is kept of a connection. It is boxed, since a future has what it was given twice.
+struct Kept<S> {
+    peer: Peer<S>,
+    connection: Connection,
+}
 
 /// Serves a connection: its watches here, and all of it from the first other request on by the library.
 pub(super) fn enter<S>(peer: Peer<S>, connection: Connection)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    tokio::spawn(rounds(peer, connection));
+    tokio::spawn(rounds(Box::new(Kept { peer, connection })));
 }
 
 /// One request after the other.
-async fn rounds<S>(mut peer: Peer<S>, connection: Connection)
+async fn rounds<S>(mut kept: Box<Kept<S>>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     loop {
         // What is large and short is boxed: the rest is what somebody weighs who waits.
-        let heard = Box::pin(listen(&mut peer, &connection.draining)).await;
-        let asked = match heard {
-            Heard::Watch(asked) => asked,
-            Heard::Other => return connection.serve(peer),
+        let heard = Box::pin(kept.listen()).await;
+        let (answering, is_last) = match heard {
+            Heard::Watch(asked) => kept.ask(*asked),
+            Heard::Other => return (*kept).hand_over(),
             Heard::End => return,
         };
-        let Asked {
-            mut request,
-            bytes,
-            is_last,
-        } = *asked;
-        peer.take(bytes);
-        connection.origin.mark(request.extensions_mut());
-        let answering = Box::pin(connection.router.clone().oneshot(request));
-        let outcome = Held::new(&mut peer, answering, (is_last, &connection.draining)).await;
-        match outcome {
+        let Kept { peer, connection } = &mut *kept;
+        match Held::new(peer, answering, (is_last, &connection.draining)).await {
             Outcome::Told => {}
             Outcome::Over => {
                 // Who is gone needs no farewell.
-                Box::pin(peer.shutdown()).await.ok();
+                Box::pin(kept.peer.shutdown()).await.ok();
                 return;
             }
             Outcome::Gone => return,
@@ -74,27 +70,44 @@ enum Heard {
     End,
 }
 
-/// Waits for the head of a request, as long as the peer may take for it.
-async fn listen<S>(peer: &mut Peer<S>, draining: &CancellationToken) -> Heard
+impl<S> Kept<S>
 where
-    S: AsyncRead + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let patience = peer.patience().head;
-    // Cancel-safe: what was heard stays with the peer.
-    let heard = tokio::select! {
-        biased;
-        heard = hear(peer) => Some(heard),
-        () = tokio::time::sleep(patience) => Some(Heard::End),
-        () = draining.cancelled() => None,
-    };
-    // Who has begun a request is told by the library that it is too late, or answered.
-    heard.unwrap_or_else(|| {
-        if peer.unread().is_empty() {
-            Heard::End
-        } else {
-            Heard::Other
-        }
-    })
+    /// Waits for the head of a request, as long as the peer may take for it.
+    async fn listen(&mut self) -> Heard {
+        let patience = self.peer.patience().head;
+        // Cancel-safe: what was heard stays with the peer.
+        let heard = tokio::select! {
+            biased;
+            heard = hear(&mut self.peer) => Some(heard),
+            () = tokio::time::sleep(patience) => Some(Heard::End),
+            () = self.connection.draining.cancelled() => None,
+        };
+        // Whether who has begun a request is still answered is the library's to know.
+        heard.unwrap_or_else(|| {
+            if self.peer.unread().is_empty() {
+                Heard::End
+            } else {
+                Heard::Other
+            }
+        })
+    }
+
+    /// Asks the routes. Also tells whether the connection is to end with the answer.
+    fn ask(&mut self, asked: Asked) -> (Answering, bool) {
+        let mut request = asked.request;
+        self.peer.take(asked.bytes);
+        self.connection.origin.mark(request.extensions_mut());
+        let answering = self.connection.router.clone().oneshot(request);
+        (Box::pin(answering), asked.is_last)
+    }
+
+    /// Leaves the connection to the library.
+    fn hand_over(self) {
+        let Self { peer, connection } = self;
+        connection.serve(peer);
+    }
 }
 
 async fn hear<S>(peer: &mut Peer<S>) -> Heard
@@ -109,7 +122,7 @@ where
             Head::Begun => {}
         }
         looked_at = peer.unread().len();
-        match poll_fn(|cx| Pin::new(&mut *peer).poll_hear(cx)).await {
+        match poll_fn(|cx| peer.poll_hear(cx)).await {
             Ok(1..) => {}
             Ok(0) | Err(_) => return Heard::End,
         }
