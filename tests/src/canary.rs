@@ -127,7 +127,9 @@ fn forms(text: &[u8]) -> Vec<Vec<u8>> {
     }
     let written = |write: fn(&mut String, u8)| {
         let mut all = String::new();
-        text.iter().for_each(|byte| write(&mut all, *byte));
+        for byte in text {
+            write(&mut all, *byte);
+        }
         all.into_bytes()
     };
     forms.push(written(|all, byte| write!(all, "{byte:02x}").expect("a string")));
@@ -218,8 +220,11 @@ mod tests {
         let other = canaries.make("two");
         for before in ["", "a", "ab", "user:"] {
             let text = format!("{before}{secret}, and more");
-            let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
-            let escaped: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            let (mut hex, mut escaped) = (String::new(), String::new());
+            for byte in text.bytes() {
+                write!(hex, "{byte:02x}").unwrap();
+                write!(escaped, "%{byte:02X}").unwrap();
+            }
             for told in [
                 text.clone(),
                 STANDARD_NO_PAD.encode(&text),

@@ -150,19 +150,19 @@ fn one_connection_watches_again_and_again_and_reads_in_between() {
     let (origin, server, _) = served();
     let mut kept = Kept::to(&server);
     let long_poll = format!("{APP}?wait=300");
-    let mut held = format!("if-none-match: {}\r\n", token(&server));
+    let mut condition = format!("if-none-match: {}\r\n", token(&server));
     for value in 2..5 {
-        kept.send(&[(&long_poll, &held)]);
+        kept.send(&[(&long_poll, &condition)]);
         set(&origin, value);
         let (head, body) = kept.answer();
         assert!(head.starts_with("http/1.1 200 "), "{head}");
         assert!(body.contains(&format!("\"v\":{value}")), "{body}");
-        held = etag(&head);
+        condition = etag(&head);
     }
     // From the first read on the library has the connection, and answers watches as well.
     kept.send(&[(APP, "")]);
     assert!(kept.answer().1.contains("\"v\":4"));
-    kept.send(&[(&long_poll, &held)]);
+    kept.send(&[(&long_poll, &condition)]);
     set(&origin, 5);
     assert!(kept.answer().1.contains("\"v\":5"));
 }
@@ -171,8 +171,12 @@ fn one_connection_watches_again_and_again_and_reads_in_between() {
 fn what_is_asked_behind_a_watch_is_answered_after_it() {
     let (origin, server, _) = served();
     let mut kept = Kept::to(&server);
-    let held = format!("if-none-match: {}\r\n", token(&server));
-    kept.send(&[(&format!("{APP}?wait=300"), &held), ("/livez", ""), (APP, "")]);
+    let condition = format!("if-none-match: {}\r\n", token(&server));
+    kept.send(&[
+        (&format!("{APP}?wait=300"), &condition),
+        ("/livez", ""),
+        (APP, ""),
+    ]);
     set(&origin, 2);
     assert!(kept.answer().1.contains("\"v\":2"));
     assert!(kept.answer().0.starts_with("http/1.1 200 "));
@@ -183,8 +187,8 @@ fn what_is_asked_behind_a_watch_is_answered_after_it() {
 fn a_stop_answers_who_waits_and_ends_his_connection() {
     let (_origin, server, _) = served();
     let mut kept = Kept::to(&server);
-    let held = format!("if-none-match: {}\r\n", token(&server));
-    kept.send(&[(&format!("{APP}?wait=300"), &held)]);
+    let condition = format!("if-none-match: {}\r\n", token(&server));
+    kept.send(&[(&format!("{APP}?wait=300"), &condition)]);
     wait_until("that somebody waits", || waiting(&server) == 1);
     drop(server.stop());
     let (head, _) = kept.answer();

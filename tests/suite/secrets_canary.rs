@@ -156,12 +156,18 @@ impl Cage {
         let secret = lines[lines.len() - 3];
         self.canaries
             .watch("signing key", secret.split_at(secret.len() - 30).1);
-        let (git, target, issuer) = (self.git.url(), self.target.url(), self.issuer.url());
+        let text = format!("{}{}", self.sources(push_method, &embedded), self.others());
+        self.write("settings.toml", &text);
+    }
+
+    /// Settings of where commits come from, and who tells of them.
+    fn sources(&self, push_method: &str, embedded: &str) -> String {
+        let git = self.git.url();
         let closed = git.replace("http://", &format!("http://robot:{embedded}@"));
         let closed = closed.replace("origin.git", "nowhere.git");
         let collector = self.collector.url().replace("/v1/traces", "");
         let api = self.forge.api_url("/api/v1");
-        let text = format!(
+        format!(
             r#"
 listen = "127.0.0.1:0"
 data_dir = "data"
@@ -201,7 +207,15 @@ api_url = "{api}"
 project = "acme/config"
 repo = "default"
 token_file = "forge"
+"#
+        )
+    }
 
+    /// Settings of who may come, and who is asked and told.
+    fn others(&self) -> String {
+        let (target, issuer) = (self.target.url(), self.issuer.url());
+        format!(
+            r#"
 [issuer.sso]
 issuer = "{issuer}"
 client_id = "hw"
@@ -251,8 +265,7 @@ kind = "alertmanager"
 url = "http://127.0.0.1:1"
 token_file = "alertmanager"
 "#
-        );
-        self.write("settings.toml", &text);
+        )
     }
 
     fn command(&self, args: &[&str]) -> Command {
@@ -521,7 +534,7 @@ impl Service<'_> {
                 if args[0] != "backup" {
                     command.args(["--repo", "default"]);
                 }
-                cage.says_nothing(args[0], &mut command.args(args));
+                cage.says_nothing(args[0], command.args(args));
             }
         }
         let copy = std::fs::read(cage.path("copy")).expect("a copy");
@@ -624,6 +637,11 @@ fn settings_with_all_their_secrets_print_none_and_are_checked_without_a_word_of_
     assert_eq!(settings.alerts.len(), 3);
     cage.canaries
         .assert_none("settings", format!("{settings:?} {settings:#?}").as_bytes());
+    mistakes_are_told_without_a_secret(&cage, &good);
+    tokens_that_stand_where_digests_should(&cage);
+}
+
+fn mistakes_are_told_without_a_secret(cage: &Cage, good: &str) {
     let secret = &cage.password;
     for (mistake, text) in [
         (
@@ -681,7 +699,6 @@ fn settings_with_all_their_secrets_print_none_and_are_checked_without_a_word_of_
         let said = told(command.env(name, value).args(["serve", "--check-settings"]));
         cage.canaries.assert_none(name, said.as_bytes());
     }
-    tokens_that_stand_where_digests_should(&cage);
 }
 
 fn tokens_that_stand_where_digests_should(cage: &Cage) {

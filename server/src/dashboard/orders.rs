@@ -62,7 +62,7 @@ pub(super) fn is_giver(asked: &Asked, view: &OrderView) -> bool {
 #[template(path = "order.html", blocks = ["live"])]
 pub(super) struct Order {
     frame: Frame,
-    order: Waiting,
+    given: Waiting,
     state: String,
     waits: bool,
     ended: Option<String>,
@@ -97,7 +97,7 @@ impl Page for Order {
         frame.follows = false;
         Ok(Self {
             frame,
-            order: Waiting::of(asked, &view),
+            given: Waiting::of(asked, &view),
             state: spaced(view.state.as_str()),
             waits,
             ended,

@@ -386,6 +386,9 @@ impl Pipeline {
 
     /// Does what somebody asks. Says whether the upstream has to be listed now.
     async fn handle(&mut self, request: Request) -> bool {
+        if request.is_urgent() {
+            self.repo.urgent.end();
+        }
         match request {
             Request::Reconfigured => {
                 // It may be another upstream now, of which no hook could have told.
@@ -406,13 +409,11 @@ impl Pipeline {
                 reply,
             } => self.accept(head, (reason, by), word, reply).await,
             Request::RollBack { wish, word, reply } => {
-                self.repo.urgent.end();
                 // Whoever asked may be gone; what was decided stays.
                 reply.send(self.roll_back(*wish, word).await).ok();
                 false
             }
             Request::Foresee { wish, reply } => {
-                self.repo.urgent.end();
                 reply.send(self.foresee(*wish).await).ok();
                 false
             }
@@ -423,12 +424,10 @@ impl Pipeline {
                 word,
                 reply,
             } => {
-                self.repo.urgent.end();
                 reply.send(self.release(id, (reason, by), word).await).ok();
                 false
             }
             Request::Steps { due, reply } => {
-                self.repo.urgent.end();
                 reply.send(self.take_steps(due).await).ok();
                 self.bring_back().await;
                 false
@@ -442,7 +441,6 @@ impl Pipeline {
                 word,
                 reply,
             } => {
-                self.repo.urgent.end();
                 reply
                     .send(self.order(id, (order, after), (reason, by), word).await)
                     .ok();
@@ -450,12 +448,10 @@ impl Pipeline {
                 false
             }
             Request::Give { order, wish, reply } => {
-                self.repo.urgent.end();
                 reply.send(self.give(*order, wish).await).ok();
                 false
             }
             Request::Withdraw { word, reply } => {
-                self.repo.urgent.end();
                 reply.send(self.withdraw(word).await).ok();
                 false
             }

@@ -127,6 +127,22 @@ pub(crate) enum Request {
     },
 }
 
+impl Request {
+    /// Whether it was sent as urgent, so that what is under way is put off for it.
+    pub(super) fn is_urgent(&self) -> bool {
+        match self {
+            Self::Reconfigured | Self::List { .. } | Self::Accept { .. } => false,
+            Self::RollBack { .. }
+            | Self::Foresee { .. }
+            | Self::Release { .. }
+            | Self::Give { .. }
+            | Self::Withdraw { .. }
+            | Self::Steps { .. }
+            | Self::Order { .. } => true,
+        }
+    }
+}
+
 /// Why an order was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OrderError {
