@@ -107,10 +107,14 @@ fn the_listener_for_everybody_gives_no_orders_whoever_asks_and_the_other_gives_a
     .!!!! GET /v1/admin/backup
     .!!!! POST /repos/{repo}/accept
     .!!!! POST /repos/{repo}/holds/{id}/release
+    .!!!! POST /repos/{repo}/orders/{id}/confirm
+    .!!!! POST /repos/{repo}/orders/{id}/withdraw
     .!!!! POST /repos/{repo}/rollbacks
     .!!!! POST /repos/{repo}/rollouts/{id}/{order}
     .!!!! POST /v1/repos/{repo}/accept
     .!!!! POST /v1/repos/{repo}/holds/{id}/release
+    .!!!! POST /v1/repos/{repo}/orders/{id}/confirm
+    .!!!! POST /v1/repos/{repo}/orders/{id}/withdraw
     .!!!! POST /v1/repos/{repo}/rollbacks
     .!!!! POST /v1/repos/{repo}/rollouts/{id}/{order}
     ");

@@ -141,6 +141,10 @@ fn hostile_pages(site: &Site) -> Vec<String> {
         at(format!("/nowhere/{text}")),
         format!("{rollout}/{text}"),
         format!("/repos/{text}"),
+        // Those of an order that waits are looked at where one waits: `second_person`.
+        at(format!("/orders/{text}")),
+        at(format!("/orders/{text}/confirm?reason={text}")),
+        at(format!("/orders/{text}/withdraw?reason={text}")),
     ];
     for (page, fields) in [
         (
