@@ -22,7 +22,7 @@ use crate::watch::set;
 pub(crate) struct House {
     pub(crate) origin: TestOrigin,
     pub(crate) server: TestServer,
-    dir: tempfile::TempDir,
+    pub(crate) dir: tempfile::TempDir,
     pub(crate) tokens: BTreeMap<&'static str, String>,
 }
 
@@ -64,7 +64,7 @@ impl House {
         self.dir.path().join("tokens.toml")
     }
 
-    fn run(&self, args: &[&str]) -> String {
+    pub(crate) fn run(&self, args: &[&str]) -> String {
         told(
             program(self.dir.path())
                 .args(["token"])

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use headwater_server::settings::Settings;
 use headwater_tests::http::{Ask, Reply};
-use headwater_tests::wait::wait_for;
+use headwater_tests::wait::{wait_for, wait_until};
 use headwater_wire::{CommitId, OrderKind};
 use serde_json::{Value, json};
 
 use crate::auth::House;
+use crate::command::{program, told};
 use crate::people::{log_in, page};
 use crate::watch::set;
 
@@ -159,6 +160,57 @@ fn nobody_confirms_his_own_order_by_another_token_or_in_a_session() {
         "who may not give it may not confirm it"
     );
     assert_eq!(value(&house), 2);
+}
+
+#[test]
+fn an_order_of_somebody_whose_token_was_taken_back_is_carried_out_by_nobody() {
+    let house = house();
+    let (_, id, _) = bad(&house);
+    assert!(house.run(&["revoke", "ann"]).starts_with("exit 0"));
+    wait_until("that she is let in no more", || {
+        house.get("ann", "/v1/repos/default").status == 401
+    });
+    let refused = say(&house, "bob", &id, "confirm").expect(409);
+    assert_eq!(refused.code(), "order_outdated");
+    assert!(
+        refused
+            .text()
+            .contains("`ann` gave this order, and may not order any more"),
+        "{}",
+        refused.text()
+    );
+    assert_eq!(value(&house), 2);
+}
+
+#[test]
+fn what_waits_needs_a_person_and_is_told_by_the_name_that_let_its_giver_in() {
+    let house = house();
+    let second = set(&house.origin, 2);
+    until_tip(&house, &second);
+    let status = || {
+        let mut command = program(house.dir.path());
+        command.args(["status", "--exit-code"]);
+        command.env("HEADWATER_SERVER", format!("http://{}", house.server.addr()));
+        told(command.env("HEADWATER_TOKEN", &house.tokens["reader"]))
+    };
+    let before = status();
+    assert!(before.starts_with("exit 0\n"), "{before}");
+    // What he types is his, and so it stands behind who he is.
+    let back = json!({"to": "HEAD~1", "reason": "it broke", "requested_by": "bob, confirmed by ann"});
+    let (id, _) = waits(post(&house, "ann", ROLLBACKS, &back));
+    let said = status();
+    assert!(said.starts_with("exit 1\n"), "{said}");
+    let lines = said.lines().skip_while(|line| !line.contains("second person"));
+    let lines = lines.map(|line| line.replace(&id, "o-1").replace(second.short(), "NOW"));
+    let lines: Vec<String> = lines.collect();
+    assert!(
+        lines[0].starts_with("  order o-1 waits for a second person: goes back to "),
+        "{said}"
+    );
+    assert_eq!(
+        lines[1],
+        "    given by ann, who signs as bob, confirmed by ann (ann); another person runs `headwater confirm o-1 --reason …`"
+    );
 }
 
 #[test]

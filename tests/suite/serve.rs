@@ -58,6 +58,20 @@ fn good_settings_are_good_and_nothing_is_started() {
 }
 
 #[test]
+fn a_file_of_tokens_that_is_not_there_is_found_before_the_start() {
+    let place = WorkTree::plain();
+    place.write(
+        "s.toml",
+        "tokens_file = \"nowhere.toml\"\n[[repo]]\nurl = \"/nowhere\"\n",
+    );
+    let checked = place.headwater(&["serve", "--settings", "s.toml", "--check-settings"]);
+    assert!(
+        checked.starts_with("exit 1\n") && checked.contains("cannot use the file of tokens"),
+        "{checked}"
+    );
+}
+
+#[test]
 fn a_flag_wins_over_a_variable_and_a_variable_over_the_file() {
     let (place, origin) = (WorkTree::plain(), origin());
     place.write(

@@ -147,6 +147,18 @@ pub struct OrderView {
     pub ended: Option<OrderEndView>,
 }
 
+impl OrderView {
+    /// Who gave it, for people: by the name that lets him in, and only behind that by whatever he typed.
+    pub fn giver(&self) -> String {
+        match &self.requested_by {
+            Some(signed) if *signed != self.given_by => {
+                format!("{}, who signs as {signed}", self.given_by)
+            }
+            Some(_) | None => self.given_by.clone(),
+        }
+    }
+}
+
 /// How an order ended that waited for a second person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderEndView {

@@ -1,12 +1,13 @@
-//! How many people there are, as far as that can be known: who may give an order, and who could confirm it.
+//! Which people there are, as far as that can be known: who may give an order, who may still, and who could confirm it.
 //!
-//! Invariant: it is only said. Who is let in by an issuer or a proxy is known when he comes, and nothing is said there.
+//! Invariant: who is let in by an issuer or a proxy is known when he comes, and nothing is said of him before.
 
 use headwater_core::is_same_person;
-use headwater_wire::{OrderKind, RepoName};
+use headwater_wire::{OrderKind, RepoName, Timestamp};
 use tracing::warn;
 
 use super::gate::Gate;
+use super::identity::Identity;
 use super::role::Need;
 use crate::clock;
 use crate::settings::OrderSettings;
@@ -40,20 +41,32 @@ impl Gate {
         }
     }
 
+    /// Whether whoever gave an order of a repository by this name may give it still. Of a name that an issuer or a proxy
+    /// vouched for, which has a colon in it as no name of the file has, that is not known before he comes again.
+    pub(crate) fn may_still_order(&self, name: &str, repo: &RepoName) -> bool {
+        let now = clock::now();
+        let mut holders = self.holders().into_iter();
+        name.contains(':') || holders.any(|holder| holder.name() == name && may_order(&holder, repo, now))
+    }
+
     /// Who may order something of a repository, each person once.
     fn people_of(&self, repo: &RepoName) -> Vec<String> {
         let now = clock::now();
         let mut people: Vec<String> = Vec::new();
         for identity in self.holders() {
-            let scope = identity.scope();
-            let may = identity.role().may(Need::Order) && scope.takes_repo(repo) && !scope.has_configs();
             let is_known = people.iter().any(|known| is_same_person(known, identity.name()));
-            if may && identity.holds(now) && !is_known {
+            if may_order(&identity, repo, now) && !is_known {
                 people.push(identity.name().to_owned());
             }
         }
         people
     }
+}
+
+fn may_order(identity: &Identity, repo: &RepoName, now: Timestamp) -> bool {
+    let scope = identity.scope();
+    let is_free = scope.takes_repo(repo) && !scope.has_configs();
+    is_free && identity.role().may(Need::Order) && identity.holds(now)
 }
 
 #[cfg(test)]

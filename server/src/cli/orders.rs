@@ -123,8 +123,8 @@ fn print(list: &OrderList, now: Timestamp, out: &mut Out<'_>) -> io::Result<()> 
 fn print_one(view: &OrderView, now: Timestamp, out: &mut Out<'_>) -> io::Result<()> {
     let name = out.paint().apply(Tone::Strong, &clean(&view.id));
     out.line(format!("{name}  {}", clean(&view.what)))?;
-    let by = view.requested_by.as_ref().unwrap_or(&view.given_by);
-    out.line(format!("  given    by {}, {}", clean(by), age(now, view.at)))?;
+    let by = clean(&view.giver());
+    out.line(format!("  given    by {by}, {}", age(now, view.at)))?;
     out.line(format!("  reason   {}", clean(&view.reason)))?;
     let Some(ended) = &view.ended else {
         return out.line(format!("  until    {}", view.until));

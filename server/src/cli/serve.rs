@@ -14,9 +14,11 @@ use super::Environment;
 use super::failure::{Exit, Failure};
 use super::out::{Out, Tone};
 use super::text::clean;
+use crate::auth::Gate;
 use crate::listeners::Addresses;
-use crate::process;
+use crate::process::{self, ProcessError};
 use crate::settings::{Flags, KeyHelp, Mistake, Settings, Table, key_help, load};
+use crate::start_error::StartError;
 
 /// Follow repositories and serve their configs
 ///
@@ -157,6 +159,9 @@ impl Serve {
             }
         };
         if self.check_settings {
+            // Nothing would start without it, and nothing else reads it.
+            Gate::new(settings.tokens_file.as_deref())
+                .map_err(|error| ProcessError::Start(StartError::tokens(&error)))?;
             for (message, hint) in settings.warnings() {
                 let paint = err.paint();
                 err.line(format!(

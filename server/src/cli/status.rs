@@ -4,7 +4,7 @@ use std::io;
 
 use clap::Args;
 use headwater_client::RolloutsQuery;
-use headwater_wire::{HeadState, RepoView, RolloutView, SourceState, Timestamp};
+use headwater_wire::{HeadState, OrderView, RepoView, RolloutView, SourceState, Timestamp};
 use serde::Serialize;
 
 use super::failure::{Exit, Failure};
@@ -30,7 +30,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Status {
-    /// Exit with 1 if a head is not published, an upstream does not answer, or a rollout needs a person
+    /// Exit with 1 if a head is not published, an upstream does not answer, a rollout needs a person, or an order a second one
     #[arg(long)]
     exit_code: bool,
     #[command(flatten)]
@@ -43,6 +43,9 @@ struct Standing {
     #[serde(flatten)]
     repo: RepoView,
     rollouts: Vec<RolloutView>,
+    /// Those that wait for a second person.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    orders: Vec<OrderView>,
 }
 
 /// All repositories, as the API lists them.
@@ -60,7 +63,13 @@ impl Status {
         let mut list = Standings { repos: Vec::new() };
         for repo in repos {
             let rollouts = rollouts(session, &repo).await;
-            list.repos.push(Standing { repo, rollouts });
+            let orders = session.api.in_repo(&repo.name).orders().await;
+            let orders = orders.unwrap_or_default().orders;
+            list.repos.push(Standing {
+                repo,
+                rollouts,
+                orders,
+            });
         }
         match (session.output, session.named_repo(), list.repos.as_slice()) {
             (Output::Json, Some(_), [repo]) => out.json(repo)?,
@@ -68,10 +77,7 @@ impl Status {
             (Output::Text, _, []) => out.line("the server follows no repository")?,
             (Output::Text, _, repos) => print_all(repos, (session.now)(), out)?,
         }
-        let all_well = list
-            .repos
-            .iter()
-            .all(|standing| is_well(&standing.repo) && !standing.rollouts.iter().any(needs_a_person));
+        let all_well = list.repos.iter().all(Standing::is_well);
         Ok(if self.exit_code && !all_well {
             Exit::Findings
         } else {
@@ -93,8 +99,15 @@ async fn rollouts(session: &Session, repo: &RepoView) -> Vec<RolloutView> {
         .collect()
 }
 
-fn is_well(repo: &RepoView) -> bool {
-    repo.head_state == HeadState::Published && repo.source_state == SourceState::Ok && !repo.stale
+impl Standing {
+    /// Whether it needs nobody.
+    fn is_well(&self) -> bool {
+        let repo = &self.repo;
+        let is_published = repo.head_state == HeadState::Published;
+        let is_current = repo.source_state == SourceState::Ok && !repo.stale;
+        let waits = !self.orders.is_empty() || self.rollouts.iter().any(needs_a_person);
+        is_published && is_current && !waits
+    }
 }
 
 fn print_all(repos: &[Standing], now: Timestamp, out: &mut Out<'_>) -> io::Result<()> {
@@ -104,6 +117,22 @@ fn print_all(repos: &[Standing], now: Timestamp, out: &mut Out<'_>) -> io::Resul
         }
         print_repo(&standing.repo, now, out)?;
         print_rollouts(&standing.rollouts, out)?;
+        print_orders(&standing.orders, out)?;
+    }
+    Ok(())
+}
+
+/// What waits for a second person, on two lines each.
+fn print_orders(orders: &[OrderView], out: &mut Out<'_>) -> io::Result<()> {
+    for view in orders {
+        let id = clean(&view.id);
+        out.line(format!(
+            "  order {id} waits for a second person: {}",
+            clean(&view.what)
+        ))?;
+        let by = clean(&view.giver());
+        let next = format!("given by {by}; another person runs `headwater confirm {id} --reason …`");
+        out.line(format!("    {}", out.paint().apply(Tone::Hint, &next)))?;
     }
     Ok(())
 }

@@ -33,12 +33,11 @@ pub(super) struct Waiting {
 impl Waiting {
     /// An order.
     fn of(asked: &Asked, view: &OrderView) -> Self {
-        let by = view.requested_by.as_ref().unwrap_or(&view.given_by);
         Self {
             link: Link::new(asked.links().order(&view.id), view.id.clone()),
             what: view.what.clone(),
             reason: view.reason.clone(),
-            by: by.clone(),
+            by: view.giver(),
             at: When::new(asked.now, view.at),
             until: view.until.to_string(),
         }

@@ -154,6 +154,10 @@ pub(super) async fn confirm(
         let found = published.state.confirmable(&word.order, &word.name, word.at);
         found.map_err(AcceptError::Refused)?.clone()
     };
+    // Whoever's token was taken back orders nothing any more, also not what he said before.
+    if !app.gate().may_still_order(&order.given_by, repo.name()) {
+        return Err(giver_is_gone(&order.given_by));
+    }
     let mut came_of_it = (None, None, None, None);
     let said = (order.reason.clone(), order.by.clone());
     match order.wanted.clone() {
@@ -189,6 +193,13 @@ pub(super) async fn confirm(
         repo: taken,
         holds,
     }))
+}
+
+fn giver_is_gone(name: &str) -> Answer {
+    let detail = format!("`{name}` gave this order, and may not order any more");
+    Problem::new(ProblemCode::OrderOutdated, detail)
+        .hint("nothing has happened, and it runs out by itself; whoever means it still gives it himself")
+        .into()
 }
 
 /// `POST /v1/repos/{repo}/orders/{id}/withdraw`.

@@ -115,8 +115,8 @@ fn status_explains_itself() {
 
     Options:
           --exit-code
-              Exit with 1 if a head is not published, an upstream does not answer, or a rollout needs a
-              person
+              Exit with 1 if a head is not published, an upstream does not answer, a rollout needs a
+              person, or an order a second one
 
       -h, --help
               Print help (see a summary with '-h')

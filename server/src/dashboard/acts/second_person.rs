@@ -71,7 +71,7 @@ impl Act for Withdraw {
 }
 
 fn wish(asked: &Asked, view: &OrderView, (word, title, says): (&str, &str, &str)) -> Wish {
-    let by = view.requested_by.as_ref().unwrap_or(&view.given_by);
+    let by = view.giver();
     Wish {
         section: Section::Rollouts,
         title: format!("{title} an order"),
