@@ -468,7 +468,8 @@ fn readers_that_hang_up_leave_no_descriptor_behind() {
             stream
         })
         .collect();
-    wait_until("a hundred wait", || served.descriptors() >= quiet + 100);
+    // A listing may have had some of its own open when it was quiet.
+    wait_until("a hundred wait", || served.descriptors() >= quiet + 90);
     drop(open);
     wait_until("all are gone", || served.descriptors() <= quiet + 10);
 }
