@@ -14,7 +14,7 @@ use crate::git::Mirror;
 use crate::git::annex::{Wing, dir_of, limits_of};
 use crate::git::error::GitError;
 use crate::git::stop::Stop;
-use crate::pipeline::lane::{Lane, LaneError, Place};
+use crate::pipeline::git_thread::{GitThread, GitThreadError, Place};
 use crate::settings::RepoSettings;
 
 /// One annex of one repository.
@@ -22,7 +22,7 @@ use crate::settings::RepoSettings;
 pub(crate) struct Annex {
     wing: Wing,
     dir: PathBuf,
-    lane: Mutex<Option<Lane>>,
+    git_thread: Mutex<Option<GitThread>>,
 }
 
 impl Annex {
@@ -31,7 +31,7 @@ impl Annex {
         Self {
             wing,
             dir: dir_of(mirror, wing),
-            lane: Mutex::new(None),
+            git_thread: Mutex::new(None),
         }
     }
 
@@ -42,32 +42,34 @@ impl Annex {
         like: &CommitId,
         deadline: Duration,
         work: impl FnOnce(&mut Mirror, &Stop) -> Result<T, GitError> + Send + 'static,
-    ) -> Result<T, LaneError> {
-        let mut held = self.lane.lock().await;
+    ) -> Result<T, GitThreadError> {
+        let mut held = self.git_thread.lock().await;
         let settings = RepoSettings {
             mirror_limits: limits_of(&settings.mirror_limits),
             ..settings.clone()
         };
-        let lane = match held.take() {
-            Some(lane) => lane,
+        let git_thread = match held.take() {
+            Some(git_thread) => git_thread,
             None => self.start(&settings)?,
         };
-        let lane = held.insert(lane);
-        lane.aim(&settings)?;
+        let git_thread = held.insert(git_thread);
+        git_thread.aim(&settings)?;
         let like = like.clone();
-        lane.call(deadline, move |mirror, stop| {
-            mirror.in_annex(&like, |annex| work(annex, stop))
-        })
-        .await
+        git_thread
+            .call(deadline, move |mirror, stop| {
+                mirror.in_annex(&like, |annex| work(annex, stop))
+            })
+            .await
     }
 
-    fn start(&self, settings: &RepoSettings) -> Result<Lane, LaneError> {
+    fn start(&self, settings: &RepoSettings) -> Result<GitThread, GitThreadError> {
         let place = Place {
             dir: self.dir.clone(),
             upstream: settings.upstream.clone(),
             limits: settings.mirror_limits,
         };
         // A thread that cannot be started now may be the next time.
-        Lane::start(&format!("{}-{}", settings.name, self.wing.name()), place).map_err(|_| LaneError::Ended)
+        GitThread::start(&format!("{}-{}", settings.name, self.wing.name()), place)
+            .map_err(|_| GitThreadError::Ended)
     }
 }

@@ -23,7 +23,7 @@ use crate::git::push::PushError;
 use crate::git::read::Reader;
 use crate::git::stop::Stop;
 use crate::judge::Judged;
-use crate::pipeline::lane::LaneError;
+use crate::pipeline::git_thread::GitThreadError;
 use crate::repo::Repo;
 use crate::settings::NotesSettings;
 
@@ -296,7 +296,7 @@ impl Writer {
                 | Remedy::RepairMirror
                 | Remedy::Stop => Pushed::Later(error.one_line()),
             },
-            Err(LaneError::Git(error)) => Pushed::Later(error.one_line()),
+            Err(GitThreadError::Git(error)) => Pushed::Later(error.one_line()),
             Err(error) => Pushed::Later(error.to_string()),
         }
     }

@@ -27,7 +27,7 @@ use crate::listeners::{Listeners, places};
 use crate::notes;
 use crate::outward::Outward;
 use crate::pipeline::Pipeline;
-use crate::pipeline::lane::{Lane, Place};
+use crate::pipeline::git_thread::{GitThread, Place};
 use crate::publish::{Board, Published};
 use crate::repo::{REQUESTS_MAX, Repo};
 use crate::rollouts::{driver, noted};
@@ -376,7 +376,7 @@ impl House {
             limits: repo.mirror_limits,
         };
         let outward = Outward::of(&place.dir);
-        let lane = Lane::start(repo.name.as_str(), place).map_err(StartError::Thread)?;
+        let git_thread = GitThread::start(repo.name.as_str(), place).map_err(StartError::Thread)?;
         let (requests, mailbox) = mpsc::channel(REQUESTS_MAX);
         let board = Board::new(Published {
             state,
@@ -401,7 +401,7 @@ impl House {
             repo: repo.clone(),
             stop: CancellationToken::new(),
         };
-        Ok((running, Pipeline::new(repo, lane, mailbox)))
+        Ok((running, Pipeline::new(repo, git_thread, mailbox)))
     }
 
     /// Lets the pipelines end; a Git call that is stuck is left behind after a few seconds, since the mirror is swept

@@ -16,6 +16,7 @@ use headwater_wire::{
 };
 use http::StatusCode;
 use tokio::sync::oneshot;
+use tracing::info;
 
 use super::body::JsonBody;
 use super::problem::{Answer, Result};
@@ -149,6 +150,7 @@ pub(super) async fn confirm(
 ) -> Result {
     let repo = extract::repo(&app, &repo)?;
     let word = word(id.clone(), identity.as_deref(), &body)?;
+    let by = word.by.clone();
     let order = {
         let published = repo.board.read();
         let found = published.state.confirmable(&word.order, &word.name, word.at);
@@ -186,6 +188,8 @@ pub(super) async fn confirm(
         }
     }
     let (rollback, rollout, taken, holds) = came_of_it;
+    // Only now: what is not kept was not confirmed.
+    info!(order = id, by, "`{by}` confirmed order {id}");
     Ok(answer::view(&ConfirmedView {
         order: view(&repo, &id)?,
         rollback,

@@ -256,7 +256,7 @@ impl From<RollbackError> for Answer {
                 .paths(others.iter().map(ToString::to_string).collect())
                 .into(),
             RollbackError::Repo(error) => error.into(),
-            RollbackError::Lane(_) | RollbackError::Round(_) => {
+            RollbackError::GitThread(_) | RollbackError::Round(_) => {
                 warn!(%error, "a rollback did not come about: {error}");
                 Problem::new(ProblemCode::Overloaded, "the mirror cannot be written now")
                     .hint("nothing has happened; try again after a pause")

@@ -18,7 +18,7 @@ use opentelemetry::KeyValue;
 use tokio::time::Instant;
 use tracing::{Instrument, info, info_span, warn};
 
-use super::lane::LaneError;
+use super::git_thread::GitThreadError;
 use super::rollback::branch::stock_of;
 use super::signed::is_by_a_signature;
 use super::{Pipeline, RoundError, versions};
@@ -260,9 +260,9 @@ impl Pipeline {
 
     /// Keeps the objects of a commit that no branch holds: a tip that was replaced, so that clients which hold it can be
     /// told, or the commit of a rollback.
-    pub(super) async fn keep(&self, commit: &CommitId) -> Result<(), LaneError> {
+    pub(super) async fn keep(&self, commit: &CommitId) -> Result<(), GitThreadError> {
         let (commit, deadline) = (commit.clone(), self.repo.settings().mirror_limits.list);
-        self.lane
+        self.git_thread
             .call(deadline, move |mirror, _| mirror.keep(&commit))
             .await
     }
@@ -276,7 +276,10 @@ impl Pipeline {
 
     async fn restore(&mut self) -> Result<(), RoundError> {
         let deadline = self.repo.settings().mirror_limits.list;
-        let reader = self.lane.call(deadline, |mirror, _| Ok(mirror.reader())).await?;
+        let reader = self
+            .git_thread
+            .call(deadline, |mirror, _| Ok(mirror.reader()))
+            .await?;
         let mut state = self.repo.board.read().state.clone();
         let Some(tip) = state.tip.clone().filter(|tip| reader.contains(tip)) else {
             return Ok(());

@@ -8,7 +8,7 @@ mod admit;
 mod again;
 pub(crate) mod bell;
 pub(crate) mod drive;
-pub(crate) mod lane;
+pub(crate) mod git_thread;
 mod pusher;
 mod raise;
 mod request;
@@ -41,7 +41,7 @@ use crate::publish::{Published, SourceStatus};
 use crate::repo::Repo;
 use crate::store::StoreFailure;
 use crate::trace;
-use lane::{Lane, LaneError};
+use git_thread::{GitThread, GitThreadError};
 use pusher::Pusher;
 pub(crate) use request::{AcceptError, Force, Fresh, OrderError, Posted, Request};
 use source::{MissingBranch, RoundError};
@@ -53,7 +53,7 @@ const TAG_ROUNDS: u32 = 4;
 /// The task's own state.
 pub(crate) struct Pipeline {
     repo: Arc<Repo>,
-    lane: Lane,
+    git_thread: GitThread,
     requests: mpsc::Receiver<Posted>,
     /// Failed rounds in a row.
     failures: u32,
@@ -92,10 +92,10 @@ pub(crate) struct Pipeline {
 
 impl Pipeline {
     /// A pipeline that has not started yet.
-    pub(crate) fn new(repo: Arc<Repo>, lane: Lane, requests: mpsc::Receiver<Posted>) -> Self {
+    pub(crate) fn new(repo: Arc<Repo>, git_thread: GitThread, requests: mpsc::Receiver<Posted>) -> Self {
         Self {
             repo,
-            lane,
+            git_thread,
             requests,
             failures: 0,
             waiting: Vec::new(),
@@ -136,7 +136,7 @@ impl Pipeline {
                     () = self.wait() => {}
                 }
             }
-            self.lane.interrupt();
+            self.git_thread.interrupt();
         };
         // Boxed: what all of it needs together is too much for a stack.
         Box::pin(serve.instrument(span)).await;
@@ -152,7 +152,7 @@ impl Pipeline {
         self.last_listing = Some(started);
         let before = self.seen.clone().filter(|_| self.failures == 0);
         let result = self.sync().await;
-        self.put_off = matches!(result, Err(RoundError::Lane(LaneError::PutOff)));
+        self.put_off = matches!(result, Err(RoundError::GitThread(GitThreadError::PutOff)));
         if self.put_off {
             self.waiting.extend(waiting);
             self.wants_tags = lists_tags;
@@ -184,23 +184,23 @@ impl Pipeline {
     }
 
     /// Does what may be put off, unless something comes that may not wait. Only for work that nobody has acted on.
-    async fn unless_urgent<T>(&self, work: impl Future<Output = T>) -> Result<T, LaneError> {
+    async fn unless_urgent<T>(&self, work: impl Future<Output = T>) -> Result<T, GitThreadError> {
         // Cancel-safe: whoever calls this says that the work may be cut off.
         tokio::select! {
             biased;
             done = work => Ok(done),
-            () = self.repo.urgent.any() => Err(LaneError::PutOff),
+            () = self.repo.urgent.any() => Err(GitThreadError::PutOff),
         }
     }
 
     /// Lists the upstream, and follows where it points.
     async fn sync(&mut self) -> Result<SourceState, RoundError> {
-        self.lane.aim(&self.repo.settings())?;
+        self.git_thread.aim(&self.repo.settings())?;
         let wanted = self.repo.settings().branch.clone();
         let deadline = self.repo.settings().mirror_limits.list;
         let urgent = self.repo.urgent.any();
         let listing = self
-            .lane
+            .git_thread
             .call_unless(urgent, deadline, move |mirror, stop| mirror.list(&wanted, stop))
             .await?;
         let synced_at = clock::now();
@@ -255,7 +255,7 @@ impl Pipeline {
         let (followed, wanted) = (branch.clone(), head.clone());
         let deadline = self.repo.settings().mirror_limits.fetch;
         let fetch = self
-            .lane
+            .git_thread
             .call_unless(self.repo.urgent.any(), deadline, move |mirror, stop| {
                 // A recorded head was checked to be complete; what is merely in the store was not.
                 if mirror.recorded(&followed).as_ref() != Some(&wanted) {
@@ -279,14 +279,14 @@ impl Pipeline {
             let recorded = mirror.recorded(&branch);
             mirror.adopt(&branch, &head, recorded.as_ref())
         };
-        Ok(self.lane.call(deadline, job).await?)
+        Ok(self.git_thread.call(deadline, job).await?)
     }
 
     /// Lists the tags. They are a convenience: a failure keeps the old ones.
     async fn list_tags(&self) {
         let deadline = self.repo.settings().mirror_limits.list;
         let listed = self
-            .lane
+            .git_thread
             .call_unless(self.repo.urgent.any(), deadline, |mirror, stop| {
                 mirror.refresh_tags(stop);
                 Ok(mirror.reader())
@@ -300,13 +300,13 @@ impl Pipeline {
     async fn maintain(&self) {
         let deadline = self.repo.settings().mirror_limits.maintain;
         let maintained = self
-            .lane
+            .git_thread
             .call_unless(self.repo.urgent.any(), deadline, |mirror, stop| {
                 mirror.maintain(stop).map(|_| mirror.reader())
             });
         match maintained.await {
             Ok(reader) => self.repo.set_reader(reader),
-            Err(LaneError::PutOff) => {}
+            Err(GitThreadError::PutOff) => {}
             Err(error) => warn!(%error, "the mirror could not be compacted: {error}"),
         }
     }

@@ -127,13 +127,6 @@ pub(super) fn confirm(
     rollback: Option<String>,
 ) -> Result<(), Refusal> {
     let Some(word) = word else { return Ok(()) };
-    info!(
-        order = word.order,
-        by = word.by,
-        "`{}` confirmed order {}",
-        word.by,
-        word.order
-    );
     let word = Box::new(word);
     state.apply(Command::Confirm { word, rollback }).map(|_| ())
 }

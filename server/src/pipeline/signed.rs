@@ -171,7 +171,7 @@ impl Pipeline {
             mirror.signature_fault(&commit, &signers, stop)
         };
         let urgent = self.repo.urgent.any();
-        Ok(self.lane.call_unless(urgent, deadline, job).await?)
+        Ok(self.git_thread.call_unless(urgent, deadline, job).await?)
     }
 }
 

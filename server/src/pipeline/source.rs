@@ -9,7 +9,7 @@ use headwater_wire::{BranchName, SourceState, Timestamp};
 use tracing::{info, warn};
 
 use super::Pipeline;
-use super::lane::LaneError;
+use super::git_thread::GitThreadError;
 use crate::clock;
 use crate::git::error::GitError;
 use crate::publish::SourceStatus;
@@ -23,7 +23,7 @@ const STALE_INTERVALS: u32 = 3;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RoundError {
     #[error(transparent)]
-    Lane(#[from] LaneError),
+    GitThread(#[from] GitThreadError),
     #[error(transparent)]
     Git(#[from] GitError),
     #[error(transparent)]
@@ -35,10 +35,10 @@ pub(crate) enum RoundError {
 impl RoundError {
     fn git(&self) -> Option<&GitError> {
         match self {
-            Self::Lane(LaneError::Git(error)) | Self::Git(error) | Self::Repo(RepoError::Git(error)) => {
-                Some(error)
-            }
-            Self::Lane(_) | Self::Store(_) | Self::Repo(_) => None,
+            Self::GitThread(GitThreadError::Git(error))
+            | Self::Git(error)
+            | Self::Repo(RepoError::Git(error)) => Some(error),
+            Self::GitThread(_) | Self::Store(_) | Self::Repo(_) => None,
         }
     }
 
@@ -46,7 +46,7 @@ impl RoundError {
     pub(super) fn source_state(&self) -> SourceState {
         match (self, self.git()) {
             (_, Some(error)) => error.source_state(),
-            (Self::Lane(_) | Self::Repo(_), None) => SourceState::TimedOut,
+            (Self::GitThread(_) | Self::Repo(_), None) => SourceState::TimedOut,
             (Self::Store(_) | Self::Git(_), None) => SourceState::StorageFull,
         }
     }
@@ -57,7 +57,7 @@ impl RoundError {
             (_, Some(error)) => error.hint().to_owned(),
             (Self::Store(StoreFailure::Store(error)), None) => error.hint().to_owned(),
             (Self::Store(_), None) => "check the disk of the data directory".to_owned(),
-            (Self::Lane(_) | Self::Git(_) | Self::Repo(_), None) => {
+            (Self::GitThread(_) | Self::Git(_) | Self::Repo(_), None) => {
                 "the call is bounded and is tried again; if this stays, restart the service".to_owned()
             }
         }

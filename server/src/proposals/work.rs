@@ -28,7 +28,7 @@ use crate::git::read::Reader;
 use crate::git::stop::Stop;
 use crate::judge::judge;
 use crate::measure::Against;
-use crate::pipeline::lane::LaneError;
+use crate::pipeline::git_thread::GitThreadError;
 use crate::publish::{Published, Snapshot};
 use crate::repo::{Repo, RepoError, read_in};
 
@@ -54,7 +54,7 @@ pub(crate) struct Work {
 #[derive(Debug, thiserror::Error)]
 enum LookError {
     #[error(transparent)]
-    Lane(#[from] LaneError),
+    GitThread(#[from] GitThreadError),
     #[error(transparent)]
     Repo(#[from] RepoError),
 }

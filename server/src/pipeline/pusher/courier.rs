@@ -1,7 +1,7 @@
 //! One attempt to bring the commit of a rollback to the branch, beside the pipeline.
 //!
 //! Invariant: whatever waits for the upstream or the forge waits here and in the annex for pushes, never in the
-//! pipeline or on its lane. Where the branch is, and whether it has the commit, is looked at before every push, and
+//! pipeline or on its thread of Git. Where the branch is, and whether it has the commit, is looked at before every push, and
 //! after one whose outcome is not known. What is deliberately absent: any decision about the state; the pipeline is
 //! asked for the commit that fits, and told the end. Dropping the errand ends it.
 

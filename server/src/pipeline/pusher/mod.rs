@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::Pipeline;
-use super::lane::LaneError;
+use super::git_thread::GitThreadError;
 use super::rollback::RollbackError;
 use super::source::RoundError;
 use crate::git::push::PushError;
@@ -268,7 +268,7 @@ pub(in crate::pipeline) enum PushStop {
     #[error(transparent)]
     Push(#[from] PushError),
     #[error(transparent)]
-    Lane(#[from] LaneError),
+    GitThread(#[from] GitThreadError),
     #[error(transparent)]
     Write(#[from] RollbackError),
     #[error(transparent)]
@@ -284,7 +284,7 @@ impl PushStop {
             Self::Behind
             | Self::Settled
             | Self::Later(_)
-            | Self::Lane(_)
+            | Self::GitThread(_)
             | Self::Write(_)
             | Self::Round(_) => AGAIN,
         }
@@ -293,12 +293,12 @@ impl PushStop {
     fn one_line(&self) -> String {
         match self {
             Self::Push(error) => error.one_line(),
-            Self::Lane(LaneError::Git(error)) => error.one_line(),
+            Self::GitThread(GitThreadError::Git(error)) => error.one_line(),
             Self::Stuck(..)
             | Self::Behind
             | Self::Settled
             | Self::Later(_)
-            | Self::Lane(_)
+            | Self::GitThread(_)
             | Self::Write(_)
             | Self::Round(_) => self.to_string(),
         }

@@ -94,7 +94,7 @@ impl Pipeline {
             let written = mirror.write_revert(&intent, &parent, &signing, stop);
             Ok((written, mirror.reader()))
         };
-        let (written, reader) = self.lane.call(settings.mirror_limits.list, job).await?;
+        let (written, reader) = self.git_thread.call(settings.mirror_limits.list, job).await?;
         self.repo.set_reader(reader);
         Ok(written?)
     }

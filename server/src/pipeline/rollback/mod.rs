@@ -20,7 +20,7 @@ use tracing::info;
 
 use super::Pipeline;
 use super::admit::facts;
-use super::lane::LaneError;
+use super::git_thread::GitThreadError;
 use super::second_person::{confirm, may_be_confirmed, meant_tip};
 use super::source::RoundError;
 use crate::clock;
@@ -114,7 +114,7 @@ pub(crate) enum RollbackError {
     Repo(#[from] RepoError),
     /// The mirror could not be written.
     #[error(transparent)]
-    Lane(#[from] LaneError),
+    GitThread(#[from] GitThreadError),
     /// The pipeline could not go on.
     #[error(transparent)]
     Round(#[from] RoundError),

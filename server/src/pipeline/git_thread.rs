@@ -18,17 +18,17 @@ use crate::git::stop::Stop;
 use crate::git::upstream::Upstream;
 use crate::settings::RepoSettings;
 
-/// Jobs that may wait: the pipeline asks one at a time, and a stuck lane must not collect more.
+/// Jobs that may wait: the pipeline asks one at a time, and a stuck thread must not collect more.
 const MAILBOX_LEN: usize = 4;
 
-/// How much longer than a job's own deadline the caller waits before it calls the lane stuck.
+/// How much longer than a job's own deadline the caller waits before it calls the thread stuck.
 const GRACE: Duration = Duration::from_secs(5);
 
 type Job = Box<dyn FnOnce(&mut Slot) + Send>;
 
 /// Why a job gave no result.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum LaneError {
+pub(crate) enum GitThreadError {
     /// What Git or the disk said.
     #[error(transparent)]
     Git(#[from] GitError),
@@ -45,7 +45,7 @@ pub(crate) enum LaneError {
 
 /// Handle of the thread.
 #[derive(Debug)]
-pub(crate) struct Lane {
+pub(crate) struct GitThread {
     mailbox: SyncSender<Job>,
     stop: Stop,
     /// What the thread was told to follow last.
@@ -78,7 +78,7 @@ pub(crate) struct Place {
     pub limits: MirrorLimits,
 }
 
-impl Lane {
+impl GitThread {
     /// Starts the thread; the mirror is opened by the first job.
     pub(crate) fn start(name: &str, place: Place) -> std::io::Result<Self> {
         let (mailbox, jobs) = sync_channel(MAILBOX_LEN);
@@ -98,7 +98,7 @@ impl Lane {
         &self,
         deadline: Duration,
         job: impl FnOnce(&mut Mirror, &Stop) -> Result<T, GitError> + Send + 'static,
-    ) -> Result<T, LaneError> {
+    ) -> Result<T, GitThreadError> {
         let stop = self.stop.part();
         let _wanted = Wanted(stop.clone());
         let (reply, answer) = oneshot::channel();
@@ -111,8 +111,8 @@ impl Lane {
         self.post(job)?;
         match tokio::time::timeout(deadline + GRACE, answer).await {
             Ok(Ok(result)) => Ok(result?),
-            Ok(Err(_)) => Err(LaneError::Ended),
-            Err(_) => Err(LaneError::Stuck),
+            Ok(Err(_)) => Err(GitThreadError::Ended),
+            Err(_) => Err(GitThreadError::Stuck),
         }
     }
 
@@ -122,17 +122,17 @@ impl Lane {
         urgent: impl Future<Output = ()>,
         deadline: Duration,
         job: impl FnOnce(&mut Mirror, &Stop) -> Result<T, GitError> + Send + 'static,
-    ) -> Result<T, LaneError> {
+    ) -> Result<T, GitThreadError> {
         // Cancel-safe: a job that is told to end leaves a valid mirror, and nobody has acted on its result.
         tokio::select! {
             biased;
             result = self.call(deadline, job) => result,
-            () = urgent => Err(LaneError::PutOff),
+            () = urgent => Err(GitThreadError::PutOff),
         }
     }
 
     /// Follows what the settings say now. The mirror is opened anew if they name another upstream or other limits.
-    pub(crate) fn aim(&mut self, settings: &RepoSettings) -> Result<(), LaneError> {
+    pub(crate) fn aim(&mut self, settings: &RepoSettings) -> Result<(), GitThreadError> {
         let aim = (settings.upstream.clone(), settings.mirror_limits);
         if self.aim == aim {
             return Ok(());
@@ -148,10 +148,10 @@ impl Lane {
         Ok(())
     }
 
-    fn post(&self, job: Job) -> Result<(), LaneError> {
+    fn post(&self, job: Job) -> Result<(), GitThreadError> {
         self.mailbox.try_send(job).map_err(|error| match error {
-            TrySendError::Full(_) => LaneError::Stuck,
-            TrySendError::Disconnected(_) => LaneError::Ended,
+            TrySendError::Full(_) => GitThreadError::Stuck,
+            TrySendError::Disconnected(_) => GitThreadError::Ended,
         })
     }
 
@@ -161,7 +161,7 @@ impl Lane {
     }
 }
 
-impl Drop for Lane {
+impl Drop for GitThread {
     fn drop(&mut self) {
         self.interrupt();
     }
