@@ -5,7 +5,7 @@
 //! while; tests wait for what they want to see.
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, ErrorKind};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -111,8 +111,12 @@ impl Browser {
 
     fn read(&mut self) -> Value {
         loop {
-            if let Message::Text(text) = self.socket.read().expect("a message") {
-                return serde_json::from_str(&text).expect("JSON");
+            match self.socket.read() {
+                Ok(Message::Text(text)) => return serde_json::from_str(&text).expect("JSON"),
+                Ok(_) => {}
+                // A child of the tests has ended meanwhile.
+                Err(tungstenite::Error::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => panic!("a message: {error}"),
             }
         }
     }
