@@ -121,9 +121,8 @@ impl Commit {
             service.served()?.forget_peak();
             for _ in 0..self.options.rounds() {
                 let parent = history.tip().to_owned();
-                let commit = history.change(many)?;
+                let commit = course.told(&mut service, || history.change(many))?;
                 course.git.push(peer.follow(&parent, &commit)?);
-                course.told(&mut service, &commit)?;
             }
             course.weigh(&service)?;
             courses.push(course);
@@ -165,20 +164,26 @@ impl Course {
         Ok(service)
     }
 
-    /// A commit, from the delivery until it is published.
-    fn told(&mut self, service: &mut Deployment<'_>, commit: &str) -> Result<(), Failure> {
+    /// A commit, from the delivery until it is published. It is made just before, since the service goes on listing for a
+    /// while after each delivery and would find it by itself.
+    fn told(
+        &mut self,
+        service: &mut Deployment<'_>,
+        change: impl FnOnce() -> Result<String, Failure>,
+    ) -> Result<String, Failure> {
         Deployment::rest();
         let (before, spent) = (Verdicts::of(service)?, service.served()?.time_with_children()?);
+        let commit = change()?;
         let began = Instant::now();
-        service.deliver(commit)?;
-        service.published(commit)?;
+        service.deliver(&commit)?;
+        service.published(&commit)?;
         self.ours.push(began.elapsed());
         self.processor
             .push(service.served()?.time_with_children()?.saturating_sub(spent));
         let after = Verdicts::of(service)?;
         self.verdicts.push(after.count - before.count);
         self.verdict_ms.push((after.seconds - before.seconds) * 1e3);
-        Ok(())
+        Ok(commit)
     }
 
     fn weigh(&mut self, service: &Deployment<'_>) -> Result<(), Failure> {
